@@ -1,0 +1,167 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// A Codec turns a value into bytes and back. It is safe for concurrent use.
+//
+// The one rule above all others: a value that Append accepts comes back from
+// Decode as it was, or Append returns an error. A codec that cannot keep
+// something says so; it never drops it in silence. What "as it was" leaves out
+// (a monotonic clock reading, shared pointers, nil against empty) is listed in
+// this package's documentation and, value by value, in docs/codecs.md.
+//
+// Package codectest checks an implementation against every sentence here.
+type Codec interface {
+	// Name is a short, stable identifier: 1 to 16 bytes of printable ASCII
+	// without spaces. It is written in front of each encoded value, and a
+	// reader finds the codec to decode with by it. So a codec whose bytes
+	// change in a way that its older Decode cannot read needs a new name.
+	Name() string
+
+	// Append appends the encoding of the value that v points to and returns
+	// the extended buffer.
+	//
+	//   - v is a non-nil pointer; Append does not modify or retain what it
+	//     points to. The pointer itself is not part of the value.
+	//   - The value may be anything: a scalar, a struct, a pointer, and a nil
+	//     pointer, slice, map or interface.
+	//   - The bytes already in dst are left as they are. When dst has the
+	//     capacity, the result shares its memory; nothing of it is retained.
+	//   - On an error the result is dst, with its content and its length. Bytes
+	//     between its length and its capacity may have been written.
+	//   - A panic of a method of the value is an error, not a panic.
+	Append(dst []byte, v any) ([]byte, error)
+
+	// Decode replaces the value that v points to by the one that data encodes.
+	//
+	//   - v is a non-nil pointer of the type that was given to Append. What it
+	//     pointed to before has no influence on the result.
+	//   - data is one encoded value and nothing else: bytes left over are an
+	//     error. Decode does not modify data and keeps no reference to it.
+	//   - data is not trusted. Whatever it holds, Decode returns: it does not
+	//     panic, and it allocates in proportion to len(data), not to a length
+	//     that data claims.
+	//   - On an error the value that v points to is unspecified.
+	Decode(data []byte, v any) error
+}
+
+// The codecs that come with this package. All three refuse what they would
+// lose; they differ in what that is, in size and in who else can read them.
+var (
+	// JSON writes what encoding/json writes, without escaping HTML, and reads
+	// it back. Anything can read it, which is why it is the default. It holds
+	// no NaN and no infinity, no map keyed by structs, and in an interface
+	// only what JSON itself has: nil, bool, string, float64, []any and
+	// map[string]any.
+	JSON Codec = jsonCodec{}
+
+	// MsgPack writes MessagePack with github.com/vmihailenco/msgpack/v5, and
+	// obeys its struct tags (msgpack:"name"). It is the smallest, and the
+	// fastest to read. It holds NaN, any byte in a string, and maps keyed by
+	// structs. A time.Time keeps its instant and loses its zone.
+	MsgPack Codec = msgpackCodec{}
+
+	// Gob writes encoding/gob, one self-describing stream for each value, so
+	// small values are dominated by the description of their type. It is the
+	// one that holds complex numbers and, when their types are given to
+	// gob.Register, interfaces with methods. Only Go reads it.
+	Gob Codec = gobCodec{}
+)
+
+// A Checker is a Codec that can tell from a type alone whether it would lose
+// parts of its values. Call it through [Check].
+type Checker interface {
+	// Check returns an error when values of type t could not be written, or
+	// could be written but would come back without some of their parts. The
+	// error names the part, as a path from t, and says what to change. It is
+	// the same for the same type, whatever has been encoded before.
+	Check(t reflect.Type) error
+}
+
+// Check reports whether c would lose parts of the values of type t, so that a
+// program can refuse to start instead of serving half-empty results later.
+//
+//   - A nil c or a nil t is an error.
+//   - If c implements [Checker], Check returns what its method returns.
+//   - If it does not, nothing is known before a value is encoded: nil.
+//
+// For the codecs of this package the answer covers every part that Append
+// would reach through t: unexported fields, fields that a tag leaves out,
+// fields that share a name, channels and functions, interfaces with methods,
+// keys that a map cannot have, types that write themselves but cannot read
+// themselves, and structs that only inherit such a method from an embedded
+// field and so lose every other field.
+//
+//   - A field tagged memo:"-" may be lost: its owner says so. The tag is for
+//     Check alone; whether the field is written is up to the codec's own tags.
+//     It does not help where the codec fails instead of dropping the field.
+//   - A type that writes and reads itself (in the codec's own interfaces)
+//     answers for what it writes and is not looked into.
+//   - An empty interface passes, because what it holds is only known with the
+//     value: Append checks it then.
+//   - omitempty and omitzero are taken at their word.
+//
+// Append refuses what Check refuses, so leaving Check out delays the error and
+// loses nothing.
+func Check(c Codec, t reflect.Type) error {
+	if c == nil {
+		return errors.New("codec: Check needs a codec, not nil")
+	}
+	if t == nil {
+		return errors.New("codec: Check needs a type; reflect.TypeOf of a nil interface has none, reflect.TypeFor has")
+	}
+	if checker, ok := c.(Checker); ok {
+		return checker.Check(t)
+	}
+	return nil
+}
+
+// maxDepth bounds how deeply a value may be nested, and is how Append finds a
+// value that contains itself: encoding/gob and msgpack follow such a cycle
+// until the stack is exhausted, which no recover can catch.
+const maxDepth = 1000
+
+// maxWireDepth bounds the nesting in bytes to be decoded, for the same reason:
+// a stack that overflows ends the process. It is the limit of encoding/json
+// (and leaves room for levels that maxDepth does not count, inside of types
+// that write themselves).
+const maxWireDepth = 10000
+
+// target returns the value that v points to.
+func target(codec, method string, v any) (reflect.Value, error) {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return reflect.Value{}, fmt.Errorf("codec: %s: %s needs a non-nil pointer to the value, not %T", codec, method, v)
+	}
+	return p.Elem(), nil
+}
+
+// catch turns a panic into an error. The libraries below panic on some inputs,
+// as do methods of the values (MarshalJSON on a nil pointer is a classic), and
+// neither may take down the caller of a cache.
+func catch(codec, method string, err *error) {
+	if p := recover(); p != nil {
+		if cause, ok := p.(error); ok {
+			*err = fmt.Errorf("codec: %s: %s: panic: %w", codec, method, cause)
+			return
+		}
+		*err = fmt.Errorf("codec: %s: %s: panic: %v", codec, method, p)
+	}
+}
+
+// appendTo is an io.Writer that appends to a caller's buffer.
+type appendTo struct{ b []byte }
+
+func (w *appendTo) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+func (w *appendTo) WriteByte(c byte) error {
+	w.b = append(w.b, c)
+	return nil
+}

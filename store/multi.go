@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// A MultiGetter is a [Store] that reads many keys in fewer round trips than one
+// each. Callers use [GetMulti].
+type MultiGetter interface {
+	Store
+
+	// GetMulti returns what is under keys, as the function [GetMulti] says.
+	// Servers' limits on the number of keys or bytes in one request are the
+	// store's to respect: it asks several times.
+	GetMulti(ctx context.Context, keys []string) (map[string][]byte, error)
+}
+
+// GetMulti returns the values under keys. Absent keys are absent from the map,
+// and no error; a key given twice is asked for once.
+//
+// The map and the error are independent. The map holds what could be read even
+// if the error, which is then that of some key that could not, is not nil:
+// where keys are spread over several servers and one is down, the values of the
+// others are there to use. The map is never nil, and the caller owns it and the
+// slices in it.
+//
+// The values need not be of one moment: a write that runs at the same time may
+// show under one key and not yet under another.
+//
+// If s implements [MultiGetter], GetMulti calls s.GetMulti. Otherwise it calls
+// s.Get for each key, at most 16 of them at a time, and returns when all of them
+// have returned.
+func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, error) {
+	if s, ok := s.(MultiGetter); ok {
+		return s.GetMulti(ctx, keys)
+	}
+	var (
+		mu       sync.Mutex // guards found and firstErr
+		found    = make(map[string][]byte, len(keys))
+		firstErr error
+		asked    = make(map[string]bool, len(keys))
+		wg       sync.WaitGroup
+		slots    = make(chan struct{}, 16)
+	)
+	for _, key := range keys {
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			value, err := s.Get(ctx, key)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				found[key] = value
+			case !errors.Is(err, ErrNotFound) && firstErr == nil:
+				firstErr = err
+			}
+		})
+	}
+	wg.Wait()
+	return found, firstErr
+}

@@ -1,0 +1,200 @@
+package storetest
+
+import (
+	"math"
+	"time"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+var ttlCases = []testCase{
+	{
+		name:     "zero never expires",
+		contract: "a ttl of zero must mean no expiry",
+		check: func(e *env) {
+			_, value := newValue("")
+			e.set("set", value, 0)
+			e.add("add", value, 0)
+			e.outlast(e.short())
+			if e.bubble {
+				time.Sleep(10 * 365 * 24 * time.Hour)
+			}
+			e.want("set", value)
+			e.want("add", value)
+		},
+	},
+	{
+		name:     "set expires",
+		contract: "a value must live for its ttl and no less, and then be absent within two ticks of the store's clock",
+		check: func(e *env) {
+			_, value := newValue("")
+			start := time.Now()
+			e.set("k", value, e.short())
+			e.awaitExpiry("k", start, e.short())
+		},
+	},
+	{
+		name:     "add expires",
+		contract: "Add must make ttl the expiry of the value that it writes",
+		check: func(e *env) {
+			_, value := newValue("")
+			start := time.Now()
+			e.add("k", value, e.short())
+			e.awaitExpiry("k", start, e.short())
+		},
+	},
+	{
+		name:     "swap expires",
+		contract: "Swap must make ttl the expiry of the value that it writes, also where there was none",
+		check: func(e *env) {
+			token, value := newValue("old")
+			_, next := newValue("next")
+			e.set("k", value, 0)
+			start := time.Now()
+			e.swap("k", token, next, e.short())
+			e.awaitExpiry("k", start, e.short())
+		},
+	},
+	{
+		name:     "exact",
+		contract: "a value must be there until the last nanosecond of its ttl",
+		check: func(e *env) {
+			if !e.bubble {
+				e.t.Skip("only a fake clock stands still to look at")
+			}
+			const ttl = 90 * time.Second
+			_, value := newValue("")
+			e.set("k", value, ttl)
+			time.Sleep(ttl - 1)
+			e.want("k", value)
+			time.Sleep(1 + 2*e.tick)
+			e.wantAbsent("k")
+		},
+	},
+	{
+		name:     "less than a tick",
+		contract: "a ttl of less than one tick of the store's clock must be rounded up to one, never down to none",
+		check: func(e *env) {
+			_, value := newValue("")
+			for _, ttl := range []time.Duration{1, time.Microsecond, max(e.tick/2, 1)} {
+				start := time.Now()
+				e.set("set", value, ttl)
+				e.awaitExpiry("set", start, ttl)
+
+				start = time.Now()
+				e.add("add", value, ttl)
+				e.awaitExpiry("add", start, ttl)
+
+				token, value := newValue("")
+				e.set("swap", value, 0)
+				start = time.Now()
+				e.swap("swap", token, value, ttl)
+				e.awaitExpiry("swap", start, ttl)
+			}
+		},
+	},
+	{
+		name:     "long",
+		contract: "a long ttl must be kept or be cut to the longest that the server knows, never wrap around",
+		check: func(e *env) {
+			_, value := newValue("")
+			// memcached takes more than 30 days for a date, and 32-bit seconds
+			// end in 68 years.
+			ttls := map[string]time.Duration{
+				"hour": time.Hour, "31d": 31 * 24 * time.Hour, "10y": 10 * 365 * 24 * time.Hour,
+				"100y": 100 * 365 * 24 * time.Hour, "longest": math.MaxInt64,
+			}
+			for key, ttl := range ttls {
+				e.set(key, value, ttl)
+			}
+			e.outlast(0)
+			for key := range ttls {
+				e.want(key, value)
+			}
+		},
+	},
+	{
+		name:     "negative",
+		contract: "a negative ttl must be refused with an error wrapping ErrRefused, and what is under the key stay as it was",
+		check: func(e *env) {
+			token, value := newValue("old")
+			_, next := newValue("next")
+			e.set("there", value, 0)
+			for _, ttl := range []time.Duration{-1, -time.Second, math.MinInt64} {
+				for _, key := range []string{"there", "absent"} {
+					e.wantErr("Set with a ttl of "+ttl.String(), e.s.Set(e.ctx, key, next, ttl), store.ErrRefused)
+				}
+				e.wantErr("Add with a ttl of "+ttl.String(), e.s.Add(e.ctx, "absent", next, ttl), store.ErrRefused)
+				e.wantErr("Swap with a ttl of "+ttl.String(), e.s.Swap(e.ctx, "there", token, next, ttl), store.ErrRefused)
+				e.want("there", value)
+				e.wantAbsent("absent")
+			}
+		},
+	},
+	{
+		name:     "set replaces expiry",
+		contract: "Set must make ttl the expiry, whatever it was before",
+		check: func(e *env) {
+			_, value := newValue("")
+			e.set("longer", value, e.short())
+			e.set("longer", value, 0)
+			e.set("shorter", value, 0)
+			start := time.Now()
+			e.set("shorter", value, e.short())
+			e.awaitExpiry("shorter", start, e.short())
+			e.outlast(e.short())
+			e.want("longer", value)
+		},
+	},
+	{
+		name:     "swap removes expiry",
+		contract: "a Swap with a ttl of zero must leave no expiry",
+		check: func(e *env) {
+			_, next := newValue("next")
+			var err error
+			ttl := e.inTime(func(ttl time.Duration) {
+				token, value := newValue("old")
+				e.set("k", value, ttl)
+				err = e.s.Swap(e.ctx, "k", token, next, 0)
+			})
+			if err != nil {
+				e.fatalf("Swap of a value that has not expired = %v, want nil", err)
+			}
+			e.outlast(ttl)
+			e.want("k", next)
+		},
+	},
+	{
+		name:     "add after expiry",
+		contract: "Add must write over a value that has expired",
+		check: func(e *env) {
+			_, value := newValue("old")
+			_, next := newValue("next")
+			e.expire("k", value)
+			e.add("k", next, 0)
+			e.want("k", next)
+		},
+	},
+	{
+		name:     "swap after expiry",
+		contract: "Swap must return ErrConflict when the value has expired, and write nothing",
+		check: func(e *env) {
+			token, value := newValue("old")
+			_, next := newValue("next")
+			e.expire("k", value)
+			e.wantErr("Swap of a value that has expired", e.s.Swap(e.ctx, "k", token, next, 0), store.ErrConflict)
+			e.wantAbsent("k")
+		},
+	},
+}
+
+// expire puts value under key and returns when it has expired. It does not touch
+// the key meanwhile, since a store may drop what it finds expired on reading: it
+// watches another one, which is written later with the same ttl.
+func (e *env) expire(key string, value []byte) {
+	e.t.Helper()
+	e.set(key, value, e.short())
+	start := time.Now()
+	e.set("watched", value, e.short())
+	e.awaitExpiry("watched", start, e.short())
+}

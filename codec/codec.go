@@ -109,10 +109,10 @@ type Checker interface {
 // loses nothing.
 func Check(c Codec, t reflect.Type) error {
 	if c == nil {
-		return errors.New("codec: Check needs a codec, not nil")
+		return errors.New("memo: codec: Check needs a codec, not nil")
 	}
 	if t == nil {
-		return errors.New("codec: Check needs a type; reflect.TypeOf of a nil interface has none, reflect.TypeFor has")
+		return errors.New("memo: codec: Check needs a type; reflect.TypeOf of a nil interface has none, reflect.TypeFor has")
 	}
 	if checker, ok := c.(Checker); ok {
 		return checker.Check(t)
@@ -135,7 +135,7 @@ const maxWireDepth = 10000
 func target(codec, method string, v any) (reflect.Value, error) {
 	p := reflect.ValueOf(v)
 	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return reflect.Value{}, fmt.Errorf("codec: %s: %s needs a non-nil pointer to the value, not %T", codec, method, v)
+		return reflect.Value{}, fmt.Errorf("memo: codec: %s: %s needs a non-nil pointer to the value, not %T", codec, method, v)
 	}
 	return p.Elem(), nil
 }
@@ -146,10 +146,10 @@ func target(codec, method string, v any) (reflect.Value, error) {
 func catch(codec, method string, err *error) {
 	if p := recover(); p != nil {
 		if cause, ok := p.(error); ok {
-			*err = fmt.Errorf("codec: %s: %s: panic: %w", codec, method, cause)
+			*err = fmt.Errorf("memo: codec: %s: %s: panic: %w", codec, method, cause)
 			return
 		}
-		*err = fmt.Errorf("codec: %s: %s: panic: %v", codec, method, p)
+		*err = fmt.Errorf("memo: codec: %s: %s: panic: %v", codec, method, p)
 	}
 }
 

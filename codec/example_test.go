@@ -63,7 +63,7 @@ func ExampleJSON() {
 	fmt.Println(err)
 	// Output:
 	// value: {"name":"<b>"} <nil>
-	// codec: json: value at Extra["count"] holds int in an interface, which would come back as float64; use a concrete type or another codec
+	// memo: codec: json: value at Extra["count"] holds int in an interface, which would come back as float64; use a concrete type or another codec
 }
 
 func ExampleMsgPack() {

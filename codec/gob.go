@@ -31,7 +31,7 @@ func (gobCodec) Append(dst []byte, v any) (out []byte, err error) {
 	}
 	plan := gobDialect.planFor(value.Type())
 	if plan.err != nil {
-		return dst, fmt.Errorf("codec: gob: %w", plan.err)
+		return dst, fmt.Errorf("memo: codec: gob: %w", plan.err)
 	}
 	defer func() {
 		if err != nil {
@@ -50,7 +50,7 @@ func (gobCodec) Append(dst []byte, v any) (out []byte, err error) {
 	// read on its own, so each needs an encoder that has not yet described any.
 	w := appendTo{append(dst, gobValue)}
 	if err := gob.NewEncoder(&w).Encode(innermost(value)); err != nil {
-		return dst, fmt.Errorf("codec: gob: %w", err)
+		return dst, fmt.Errorf("memo: codec: gob: %w", err)
 	}
 	return w.b, nil
 }
@@ -80,30 +80,30 @@ func (gobCodec) Decode(data []byte, v any) (err error) {
 		return err
 	}
 	if len(data) == 0 {
-		return errors.New("codec: gob: there is no data")
+		return errors.New("memo: codec: gob: there is no data")
 	}
 	defer catch("gob", "Decode", &err)
 	value.SetZero()
 	header, data := data[0], data[1:]
 	switch {
 	case header > gobEmpty:
-		return fmt.Errorf("codec: gob: the data begins with the unknown byte %#x", header)
+		return fmt.Errorf("memo: codec: gob: the data begins with the unknown byte %#x", header)
 	case header != gobValue && len(data) > 0:
-		return fmt.Errorf("codec: gob: %d bytes are left over after the value", len(data))
+		return fmt.Errorf("memo: codec: gob: %d bytes are left over after the value", len(data))
 	case header == gobNil:
 		return gobSetNil(value)
 	case header == gobEmpty:
 		if value.Kind() != reflect.Slice {
-			return fmt.Errorf("codec: gob: the data is an empty slice, and %s is none", value.Type())
+			return fmt.Errorf("memo: codec: gob: the data is an empty slice, and %s is none", value.Type())
 		}
 		value.Set(reflect.MakeSlice(value.Type(), 0, 0))
 		return nil
 	}
 	if err := scanGob(data); err != nil {
-		return fmt.Errorf("codec: gob: %w", err)
+		return fmt.Errorf("memo: codec: gob: %w", err)
 	}
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(innermost(value)); err != nil {
-		return fmt.Errorf("codec: gob: %w", err)
+		return fmt.Errorf("memo: codec: gob: %w", err)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func gobSetNil(v reflect.Value) error {
 	case reflect.Pointer, reflect.Map, reflect.Interface, reflect.Slice:
 		return nil // it has been set to zero
 	}
-	return fmt.Errorf("codec: gob: the data is nil, which %s cannot be", v.Type())
+	return fmt.Errorf("memo: codec: gob: the data is nil, which %s cannot be", v.Type())
 }
 
 // gobPointee refuses pointers that come back as nil. A gob knows no pointers:

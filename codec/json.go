@@ -43,7 +43,7 @@ func (jsonCodec) Append(dst []byte, v any) (out []byte, err error) {
 	}
 	plan := jsonDialect.planFor(value.Type())
 	if plan.err != nil {
-		return dst, fmt.Errorf("codec: json: %w", plan.err)
+		return dst, fmt.Errorf("memo: codec: json: %w", plan.err)
 	}
 	defer func() {
 		if err != nil {
@@ -57,7 +57,7 @@ func (jsonCodec) Append(dst []byte, v any) (out []byte, err error) {
 	w := jsonWriters.Get().(*jsonWriter)
 	w.b = dst
 	if err := w.enc.Encode(v); err != nil {
-		return dst, fmt.Errorf("codec: json: %w", err)
+		return dst, fmt.Errorf("memo: codec: json: %w", err)
 	}
 	out = w.b[:len(w.b)-1] // Encode ends with a newline
 	w.b = nil
@@ -78,7 +78,7 @@ func (jsonCodec) Decode(data []byte, v any) (err error) {
 	defer catch("json", "Decode", &err)
 	value.SetZero()
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("codec: json: %w", err)
+		return fmt.Errorf("memo: codec: json: %w", err)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func comesBack[T any](t *testing.T, c codec.Codec, want T) {
 func TestAppendRefusesIntInsideInterface(t *testing.T) {
 	v := &order{Items: []item{{}, {}, {}, {Extra: 5}}}
 	for _, c := range []codec.Codec{codec.JSON, codec.MsgPack} {
-		appendFails(t, c, v, "codec: "+c.Name()+": value at Items[3].Extra holds int in an interface, which would come back as ")
+		appendFails(t, c, v, "memo: codec: "+c.Name()+": value at Items[3].Extra holds int in an interface, which would come back as ")
 	}
 	comesBack(t, codec.Gob, *v)
 }
@@ -115,7 +115,7 @@ func TestJSONRefusesInvalidUTF8(t *testing.T) {
 	appendFails(t, codec.JSON, &order{Notes: map[string]string{"k": "a\xff"}}, `value at Notes["k"] is a string that is not valid UTF-8`)
 	appendFails(t, codec.JSON, &order{Notes: map[string]string{"a\xff": ""}}, "is not valid UTF-8")
 	appendFails(t, codec.JSON, &item{Extra: []any{"\xff"}}, "value at Extra[0] is a string")
-	appendFails(t, codec.JSON, new("\xff"), "codec: json: value is a string")
+	appendFails(t, codec.JSON, new("\xff"), "memo: codec: json: value is a string")
 	for _, s := range []string{"\ufffd", `\ufffd`, `\\ufffd`} {
 		comesBack(t, codec.JSON, s)
 	}

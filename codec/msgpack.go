@@ -70,7 +70,7 @@ func (msgpackCodec) Append(dst []byte, v any) (out []byte, err error) {
 	}
 	plan := msgpackDialect.planFor(value.Type())
 	if plan.err != nil {
-		return dst, fmt.Errorf("codec: msgpack: %w", plan.err)
+		return dst, fmt.Errorf("memo: codec: msgpack: %w", plan.err)
 	}
 	defer func() {
 		if err != nil {
@@ -88,7 +88,7 @@ func (msgpackCodec) Append(dst []byte, v any) (out []byte, err error) {
 	// has nothing but the bytes to go by.
 	w.enc.UseCompactInts(plan.root.below&(watchInterface|watchSelf) == 0)
 	if err := w.enc.Encode(v); err != nil {
-		return dst, fmt.Errorf("codec: msgpack: %w", err)
+		return dst, fmt.Errorf("memo: codec: msgpack: %w", err)
 	}
 	out, w.b = w.b, nil
 	msgpackWriters.Put(w)
@@ -105,7 +105,7 @@ func (msgpackCodec) Decode(data []byte, v any) (err error) {
 	r := msgpackReaders.Get().(*msgpackReader)
 	if r.extensions, err = scanMsgpack(data, r.extensions[:0]); err != nil {
 		msgpackReaders.Put(r)
-		return fmt.Errorf("codec: msgpack: %w", err)
+		return fmt.Errorf("memo: codec: msgpack: %w", err)
 	}
 	r.next = 0
 	r.Reader.Reset(data)
@@ -113,10 +113,10 @@ func (msgpackCodec) Decode(data []byte, v any) (err error) {
 	if err := r.dec.Decode(v); err != nil {
 		// A decoder that has failed is not used again: one that failed while
 		// it recorded a value for an Unmarshaler goes on recording.
-		return fmt.Errorf("codec: msgpack: %w", err)
+		return fmt.Errorf("memo: codec: msgpack: %w", err)
 	}
 	if r.Len() > 0 {
-		return fmt.Errorf("codec: msgpack: %d bytes are left over after the value", r.Len())
+		return fmt.Errorf("memo: codec: msgpack: %d bytes are left over after the value", r.Len())
 	}
 	r.Reader.Reset(nil)
 	if len(data) <= maxPooled {

@@ -81,9 +81,9 @@ func (w *walk) refuse(why string) error {
 
 func (w *walk) stop(why string) error {
 	if at := w.where(); at != "" {
-		return fmt.Errorf("codec: %s: value at %s %s", w.name, at, why)
+		return fmt.Errorf("memo: codec: %s: value at %s %s", w.name, at, why)
 	}
-	return errors.New("codec: " + w.name + ": value " + why)
+	return errors.New("memo: codec: " + w.name + ": value " + why)
 }
 
 func (w *walk) value(n *node, v reflect.Value, field bool) error {

@@ -1,0 +1,108 @@
+package memo
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Times inside the package are nanoseconds since the process began, read from
+// the monotonic clock: a step of the wall clock neither expires nor revives
+// anything.
+//
+// Reading that clock costs as much as the whole look-up of a result. So while
+// results are being looked up thousands of times a second, a goroutine
+// publishes the time every clockTick, and a hit loads one word. A result whose
+// freshness ends within clockSlack of that word is judged by a precise read,
+// so the coarse time is never what decides; it would have to be late by
+// clockSlack to let a result live too long.
+//
+// Inside a testing/synctest bubble time is faked. Results that are stored there
+// are never judged by the coarse time; see [window.hot].
+const (
+	clockTick  = 10 * time.Millisecond
+	clockSlack = 100 * time.Millisecond
+
+	// clockDemand is how close two precise reads must be for the goroutine to
+	// be worth its start.
+	clockDemand = time.Millisecond
+)
+
+// epoch is the zero of the package's times.
+var epoch = time.Now()
+
+// now reads the clock.
+func now() int64 { return int64(time.Since(epoch)) }
+
+// at returns the instant of a reading of time.Now.
+func at(reading time.Time) int64 { return int64(reading.Sub(epoch)) }
+
+// faked reports whether t was read inside a synctest bubble, where time begins
+// with the year 2000.
+func faked(t int64) bool { return t < 0 }
+
+// bubbled reports whether the caller is inside a synctest bubble, even if that has
+// slept until the present day. Only there has the time no monotonic reading.
+func bubbled() bool {
+	t := time.Now()
+	return t == t.Round(0)
+}
+
+// wall returns the time of day at t, an instant read in the same bubble or
+// outside of all as reading was.
+func wall(t int64, reading time.Time, readAt int64) time.Time {
+	return reading.Add(time.Duration(t - readAt))
+}
+
+// coarse is the published time. Its lowest bit asks the next caller to say that
+// it was here, by clearing the bit: a tick that finds its own bit still set
+// knows that nobody looked, and the goroutine ends. It holds stopped while no
+// goroutine runs, which makes every result look too old for the coarse time.
+var coarse atomic.Int64
+
+const stopped = math.MaxInt64
+
+func init() { coarse.Store(stopped) }
+
+// coarseNow loads the published time.
+func coarseNow() int64 {
+	t := coarse.Load()
+	if t&1 != 0 && t != stopped {
+		coarse.CompareAndSwap(t, t&^1)
+	}
+	return t
+}
+
+// lastPrecise is when a look-up last had to read the clock itself.
+var lastPrecise atomic.Int64
+
+// preciseNow reads the clock for a look-up, and starts the coarse clock when
+// look-ups come fast.
+func preciseNow() int64 {
+	t := now()
+	if coarse.Load() == stopped && !faked(t) {
+		if t-lastPrecise.Swap(t) < int64(clockDemand) && !bubbled() {
+			startCoarse(t)
+		}
+	}
+	return t
+}
+
+// startCoarse starts the goroutine that publishes the time, unless it runs. It
+// ends by itself within two ticks after the last look-up.
+func startCoarse(t int64) {
+	if coarse.CompareAndSwap(stopped, t&^1) {
+		go publishTime()
+	}
+}
+
+func publishTime() {
+	for {
+		time.Sleep(clockTick)
+		t := coarse.Load()
+		if t&1 != 0 && coarse.CompareAndSwap(t, stopped) {
+			return
+		}
+		coarse.Store(now() | 1)
+	}
+}

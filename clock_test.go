@@ -1,0 +1,170 @@
+package memo
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// busy makes calls until the coarse clock runs, and on until stop is called.
+func busy(t *testing.T) (stop func()) {
+	t.Helper()
+	f := Wrap(func(context.Context, int) (int, error) { return 1, nil }, TTL(time.Hour))
+	ctx, cancel := context.WithCancel(context.Background())
+	running := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		once := sync.OnceFunc(func() { close(running) })
+		for ctx.Err() == nil {
+			f(ctx, 1)
+			if coarse.Load() != stopped {
+				once()
+			}
+		}
+	})
+	<-running
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+func TestCoarseClockRunsUnderLoadAndEndsByItself(t *testing.T) {
+	before := runtime.NumGoroutine()
+	stop := busy(t)
+	if lag := now() - coarseNow(); lag < 0 || lag > int64(10*time.Second) {
+		t.Errorf("the coarse time is %v behind", time.Duration(lag))
+	}
+	stop()
+	for deadline := time.Now().Add(10 * time.Second); coarse.Load() != stopped || runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the coarse clock's goroutine still runs after 10s without a call")
+		}
+	}
+}
+
+// awaitIdle waits for the coarse clock of earlier tests to end.
+func awaitIdle() {
+	for coarse.Load() != stopped {
+		runtime.Gosched()
+	}
+}
+
+func TestOccasionalCallsDoNotStartTheCoarseClock(t *testing.T) {
+	awaitIdle()
+	f := Wrap(func(context.Context, int) (int, error) { return 1, nil })
+	for range 3 {
+		f(t.Context(), 1)
+		for began := now(); now() < began+2*int64(clockDemand); {
+			runtime.Gosched()
+		}
+	}
+	if coarse.Load() != stopped {
+		t.Error("a call every 2ms started the coarse clock")
+	}
+}
+
+func TestFakedTimeIsExactWhileTheCoarseClockRuns(t *testing.T) {
+	defer busy(t)()
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		f := New(func(context.Context, int) (int, error) { runs++; return runs, nil }, TTL(time.Hour))
+		for want := 1; want <= 5; want++ {
+			for range 100 {
+				if got, err := f.Call(t.Context(), 1); got != want || err != nil {
+					t.Fatalf("Call = %d, %v; want %d, nil", got, err, want)
+				}
+			}
+			time.Sleep(time.Hour - 1)
+			if got, _ := f.Call(t.Context(), 1); got != want {
+				t.Fatalf("before its TTL the result is %d, want %d", got, want)
+			}
+			time.Sleep(1)
+		}
+	})
+}
+
+func TestBubbleThatSleepsToTheFutureStartsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(func(context.Context, int) (int, error) { return 1, nil }, TTL(Forever))
+		f.Call(t.Context(), 1)
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		for range 100 {
+			f.Call(t.Context(), 1)
+		}
+	}) // which fails for a goroutine that is left
+}
+
+// (While calls outside keep the coarse clock running, a bubble takes their fresh
+// results for fresh: nothing as cheap as a hit can tell that it is in a bubble.)
+func TestResultFromOutsideOfABubbleIsNotUsedInside(t *testing.T) {
+	awaitIdle()
+	runs := 0
+	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil })
+	f.Call(t.Context(), 1)
+	synctest.Test(t, func(t *testing.T) {
+		if got, _ := f.Call(t.Context(), 1); got != 2 {
+			t.Errorf("inside Call = %d, want 2: the result's time of storing has not come yet", got)
+		}
+	})
+	if got, _ := f.Call(t.Context(), 1); got != 3 {
+		t.Errorf("outside Call = %d, want 3: the bubble's result is 26 years old", got)
+	}
+}
+
+// The coarse time may lag by clockSlack and still never answers for an instant
+// at which the result is not fresh, or may want to be refreshed early.
+func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		created := rapid.Int64Range(-1<<60, 1<<60).Draw(t, "created")
+		life := lifetime{
+			ttl:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "ttl")),
+			jitter:  rapid.Float64Range(0, 1).Draw(t, "jitter"),
+			stale:   time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "stale")),
+			inherit: rapid.OneOf(rapid.Just(forever), rapid.Int64Range(-1<<60, 1<<60)).Draw(t, "inherit"),
+		}
+		w := life.open(created, rapid.Int64Range(0, int64(time.Hour)).Draw(t, "cost"), rapid.Float64Range(0, 1).Draw(t, "draw"))
+		beta := rapid.Float64Range(0, 100).Draw(t, "beta")
+		hot := w.hot(beta)
+		if w.fresh > w.end && !w.empty() {
+			t.Fatalf("window %+v ends before its freshness does", w)
+		}
+		if life.ttl == 0 && !w.empty() {
+			t.Fatalf("window %+v of a TTL of zero is not empty", w)
+		}
+		if w.fresh > life.inherit && life.ttl > 0 || w.end > life.inherit && life.ttl > 0 {
+			t.Fatalf("window %+v outlives what it inherited, %d", w, life.inherit)
+		}
+		if created < 0 && hot != math.MinInt64 {
+			t.Fatalf("window %+v of a faked clock is hot until %d", w, hot)
+		}
+		if hot != math.MinInt64 && hot > w.fresh-int64(clockSlack) {
+			t.Fatalf("window %+v is hot until %d, less than the slack before its end", w, hot)
+		}
+		if p := (&policy{maxAge: -1, settings: settings{beta: beta}}); hot > created {
+			at := hot - 1
+			if v := w.judge(at, p, func() float64 { return 1e-17 }); at >= created && v != fresh {
+				t.Fatalf("window %+v is hot at %d, where it is judged %v", w, at, v)
+			}
+		}
+	})
+}
+
+func TestBackoffDoublesToItsLimit(t *testing.T) {
+	want := []time.Duration{0, 0, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second,
+		4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second}
+	for failures, want := range want {
+		if got := backoff(uint32(failures)); got != want {
+			t.Errorf("backoff(%d) = %v, want %v", failures, got, want)
+		}
+	}
+	if got := backoff(math.MaxUint32); got != 30*time.Second {
+		t.Errorf("backoff of very many = %v, want 30s", got)
+	}
+}

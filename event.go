@@ -1,0 +1,76 @@
+package memo
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// An Observer is told what a function does, call by call: it is the place for
+// metrics and traces. See [Observe].
+//
+// Observe runs in the goroutine of the call that it tells of, or of the
+// execution, and holds that up for as long as it takes; no lock is held.
+// It is called by many goroutines at once. It may call memoized functions, but
+// those that it observes only at the price of being told of that too.
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}
+
+// An Event is one thing that happened. For one call, one of [EventHit],
+// [EventSharedHit], [EventStaleHit], [EventMiss] and [EventJoined] is told when
+// it is known how the call ends.
+type Event struct {
+	Kind EventKind
+	// Func is the function's name.
+	Func string
+	// Key identifies the argument within the function and this process. It is
+	// not for reading: [Func.Key] is.
+	Key string
+	// Duration is how long fn took, for an EventExecution.
+	Duration time.Duration
+	// Err is what an execution failed with: fn's error, or a *[PanicError].
+	Err error
+}
+
+// An EventKind says what happened.
+type EventKind int
+
+// The kinds of events, named after the counters of [Stats] where there is one.
+const (
+	EventHit          EventKind = iota + 1 // a fresh result from this process
+	EventSharedHit                         // a fresh result from the shared store
+	EventStaleHit                          // an old result
+	EventMiss                              // nothing usable: the call caused an execution, which has ended or which it left
+	EventJoined                            // the call waited for somebody else's execution
+	EventExecution                         // fn came back
+	EventInvalidation                      // a key was invalidated
+	EventClear                             // the whole function was
+)
+
+var eventNames = [...]string{
+	EventHit:          "hit",
+	EventSharedHit:    "shared hit",
+	EventStaleHit:     "stale hit",
+	EventMiss:         "miss",
+	EventJoined:       "joined",
+	EventExecution:    "execution",
+	EventInvalidation: "invalidation",
+	EventClear:        "clear",
+}
+
+// String returns the kind in words, such as "stale hit".
+func (k EventKind) String() string {
+	if k < 1 || int(k) >= len(eventNames) {
+		return "unknown event"
+	}
+	return eventNames[k]
+}
+
+// observe tells the policy's observer, if it has one. key need not outlive the
+// call.
+func (p *policy) observe(ctx context.Context, c *core, kind EventKind, key string) {
+	if p.observer != nil {
+		p.observer.Observe(ctx, Event{Kind: kind, Func: c.label, Key: strings.Clone(key)})
+	}
+}

@@ -1,0 +1,116 @@
+package memo
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A sequence number orders invalidations and executions within the process:
+// every Clear and every InvalidateTags takes the next one, and every execution
+// notes, before it starts, the last one taken. A result is overtaken when
+// something that it belongs to was invalidated after its execution had noted
+// its number. That comparison needs no lock at publication and no walk over
+// entries: it is made when a result is looked at.
+//
+// Results also remember at which number they were last found valid, so that a
+// hit compares one word. Any Clear or InvalidateTags in the process makes the
+// next hit of each result look again, once.
+var sequence atomic.Uint64
+
+// A namespace is where tags have their meaning: a group's, or that of a single
+// function outside of all groups.
+type namespace struct {
+	cleared  atomic.Uint64 // when all of it was invalidated last
+	mu       sync.Mutex
+	tags     map[string]uint64 // guarded by mu; when each tag was invalidated last
+	floor    uint64            // guarded by mu; stands for all tags that were dropped from the map
+	children []*namespace      // guarded by mu; the namespaces of groups within this group
+}
+
+// maxTags bounds how many invalidated tags a namespace remembers one by one.
+// When more come, all of them are forgotten together, and every tagged result
+// from before counts as overtaken: too much is executed again, nothing old is
+// returned.
+const maxTags = 1 << 16
+
+// nextSequence takes the next number and hands it to note, which records what
+// was invalidated. The number is published only afterwards, so whoever has seen
+// it sees the record.
+func nextSequence(note func(seq uint64)) {
+	sequenceMu.Lock()
+	defer sequenceMu.Unlock()
+	seq := sequence.Load() + 1
+	note(seq)
+	sequence.Store(seq)
+}
+
+var sequenceMu sync.Mutex // held while a number is taken
+
+// clear invalidates everything in the namespace and below it.
+func (n *namespace) clear() {
+	nextSequence(n.noteClear)
+}
+
+func (n *namespace) noteClear(seq uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cleared.Store(seq)
+	for _, c := range n.children {
+		c.noteClear(seq)
+	}
+}
+
+// invalidate invalidates what carries any of the tags, here and below.
+func (n *namespace) invalidate(tags []string) {
+	nextSequence(func(seq uint64) { n.noteTags(tags, seq) })
+}
+
+func (n *namespace) noteTags(tags []string, seq uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.tags)+len(tags) > maxTags {
+		n.tags, n.floor = nil, seq
+	}
+	if n.tags == nil {
+		n.tags = make(map[string]uint64)
+	}
+	for _, t := range tags {
+		n.tags[t] = seq
+	}
+	for _, c := range n.children {
+		c.noteTags(tags, seq)
+	}
+}
+
+// adopt makes child's results subject to this namespace's invalidations.
+func (n *namespace) adopt(child *namespace) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.children = append(n.children, child)
+}
+
+// invalidated returns when tag was last invalidated, 0 for never.
+func (n *namespace) invalidated(tag string) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return max(n.tags[tag], n.floor)
+}
+
+// A scopedTag is a tag in the namespace that can invalidate it. A result that
+// was made from another function's result carries that function's tags in that
+// function's namespace.
+type scopedTag struct {
+	space *namespace
+	name  string
+}
+
+// anyInvalidated reports whether any of the tags was invalidated after the
+// number born was taken.
+func anyInvalidated(tags []scopedTag, born uint64) bool {
+	for _, t := range tags {
+		if t.space.invalidated(t.name) > born {
+			return true
+		}
+	}
+	return false
+}

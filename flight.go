@@ -1,0 +1,267 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrRecursive is returned to fn when it calls, with its context, the very
+	// execution that it is part of, be it directly or by way of other memoized
+	// functions. Waiting would never end.
+	ErrRecursive = errors.New("memo: fn waits for its own result")
+
+	// ErrGoexit is returned to those who wait for an execution in which fn
+	// called [runtime.Goexit], as a test's FailNow does.
+	ErrGoexit = errors.New("memo: fn called runtime.Goexit")
+
+	errGivenUp = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
+)
+
+// A PanicError is what a panic of fn becomes: everyone who waits for the
+// execution panics with it, in their own goroutine.
+type PanicError struct {
+	// Value is what fn panicked with.
+	Value any
+	// Stack is the stack of the goroutine that ran fn, as [debug.Stack] gives
+	// it.
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("memo: fn panicked: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns Value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// An execution runs fn for one argument and returns its result as a *R.
+type execution func(context.Context) (any, error)
+
+// A flight is one execution of fn and those who wait for it. The execution has a
+// goroutine of its own, so that everyone may leave alone; nobody can leave
+// golang.org/x/sync/singleflight, which is why it is not underneath.
+//
+// A flight is in its shard's map from its start until its result is published,
+// unless something overtakes it first. Being taken out of the map early is what
+// detaches it: nobody can join it any more, and its result is kept nowhere.
+type flight struct {
+	key    string
+	policy *policy
+	shard  *flights
+	frame  *frame
+	born   uint64 // the sequence number noted before fn began
+	began  int64
+	old    *entry // what the result is to replace, if there is something
+	cancel context.CancelFunc
+	limit  *time.Timer // gives fn up; nil without a LoadTimeout
+
+	// takeOff starts the execution. The leader calls it, once, when it has noted
+	// that it waits for the flight, so that fn meets that note.
+	takeOff func()
+
+	// Guarded by shard.mu.
+	waiters  int
+	sticky   bool // goes on without waiters
+	canceled bool // everyone has left
+	detached bool
+	ended    bool
+
+	done chan struct{} // closed when the fields below are set; they never change again
+
+	result   *entry // whatever came back, kept or not; its value is nil where there is none
+	panicked *PanicError
+}
+
+// flights are the executions under way for a part of a function's keys.
+type flights struct {
+	mu sync.Mutex
+	of map[string]*flight // guarded by mu
+	_  [48]byte           // a cache line each
+}
+
+// detach detaches the flight for key, if there is one. The caller holds mu.
+func (s *flights) detach(key string) {
+	if f := s.of[key]; f != nil {
+		f.detached = true
+		delete(s.of, key)
+	}
+}
+
+// leave makes a waiter not wait any longer. When the last one leaves, the
+// execution is cancelled, unless one of them, by goOn, wanted its result kept.
+//
+// A cancelled flight stays in the map, so that callers who come while fn is on
+// its way out wait for it instead of running a second one beside it.
+func (f *flight) leave(goOn bool) {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	f.waiters--
+	f.sticky = f.sticky || goOn
+	if f.waiters == 0 && !f.sticky && !f.ended {
+		f.canceled = true
+		f.cancel()
+	}
+}
+
+// useless reports whether the flight, which has ended, failed for want of
+// waiters. Whoever joined it too late starts over.
+func (f *flight) useless() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.canceled && (f.panicked != nil || f.result.err != nil)
+}
+
+// tags returns the tags that the flight's result is known to have so far.
+func (f *flight) tags() []scopedTag {
+	return f.policy.allTags(f.frame.space, f.frame.tagsSoFar())
+}
+
+// launch makes a flight for key, detaching the one under way, if any. ctx lends
+// its values. The caller holds the shard's mu, and sees to takeOff.
+func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, exec execution) *flight {
+	s := c.shard(key)
+	s.detach(key)
+	f := &flight{
+		key: key, policy: p, shard: s, old: old,
+		born: sequence.Load(), began: now(), done: make(chan struct{}),
+	}
+	f.frame = newFrame(f, c.space)
+	if s.of == nil {
+		s.of = make(map[string]*flight)
+	}
+	s.of[key] = f
+
+	ctx = f.frame.within(context.WithoutCancel(ctx))
+	if p.loadTimeout > 0 {
+		ctx, f.cancel = context.WithTimeout(ctx, p.loadTimeout)
+		f.limit = time.AfterFunc(after64(p.loadTimeout, grace(p.loadTimeout)), func() { c.end(ctx, f, landing{err: errGivenUp}) })
+	} else {
+		ctx, f.cancel = context.WithCancel(ctx)
+	}
+	f.takeOff = func() {
+		executing.Add(1)
+		go c.fly(ctx, f, exec)
+	}
+	return f
+}
+
+// grace is how long fn may take to come back once LoadTimeout has ended its
+// context.
+func grace(limit time.Duration) time.Duration { return min(limit/10, 100*time.Millisecond) }
+
+func after64(a, b time.Duration) time.Duration { return time.Duration(after(int64(a), b)) }
+
+// A landing is what fn came back with.
+type landing struct {
+	value    any // a *R; nil if there is none
+	err      error
+	panicked *PanicError
+	keep     bool // by CacheIf
+	remember bool // by CacheErrors
+}
+
+// fly runs fn, and the user's functions that judge its result, and ends the
+// flight however they end.
+func (c *core) fly(ctx context.Context, f *flight, exec execution) {
+	l := landing{err: ErrGoexit} // unless exec returns or panics
+	defer func() {
+		if v := recover(); v != nil {
+			p := &PanicError{Value: v, Stack: debug.Stack()}
+			l = landing{err: p, panicked: p}
+		}
+		executing.Add(-1)
+		f.cancel()
+		c.end(ctx, f, l)
+	}()
+	value, err := exec(ctx)
+	keep := f.policy.keeps(value, err)
+	l = landing{value: value, err: err, keep: keep, remember: !keep && ctx.Err() == nil && f.policy.remembers(err)}
+}
+
+// end ends f: it decides whether what fn came back with is held, publishes it,
+// and lets the waiters go. Only the first call does anything; a second one is
+// that of a fn which came back after it was given up.
+func (c *core) end(ctx context.Context, f *flight, l landing) {
+	p, h, read := f.policy, f.frame.seal(), time.Now()
+	t := at(read)
+	e := &entry{
+		key: f.key, value: l.value, err: l.err, read: read, born: f.born,
+		tags: p.allTags(f.frame.space, h.tags),
+	}
+	var life lifetime // whose window is empty
+	switch {
+	case h.noStore:
+	case l.keep:
+		life = p.lifetime(h)
+	case l.remember:
+		life = lifetime{ttl: p.errorTTL, inherit: forever}
+	}
+	e.window = life.open(t, t-f.began, draw())
+
+	f.shard.mu.Lock()
+	if f.ended {
+		f.shard.mu.Unlock()
+		return
+	}
+	f.ended, f.result, f.panicked = true, e, l.panicked
+	if !f.detached {
+		delete(f.shard.of, f.key)
+		if l.keep || !f.oldServes(t) {
+			c.hold(e)
+		}
+	}
+	failed := l.err != nil && !l.keep
+	if failed && f.old != nil && !f.canceled {
+		f.old.refreshFailed(t)
+	}
+	unattended := f.waiters == 0 && f.sticky
+	f.shard.mu.Unlock()
+
+	if f.limit != nil {
+		f.limit.Stop()
+	}
+	c.countExecution(ctx, p, f.key, time.Duration(t-f.began), l.err)
+	if unattended && failed {
+		c.reportBackground(p, l)
+	}
+	close(f.done)
+}
+
+// remembers reports whether err is one of those that CacheErrors is for.
+func (p *policy) remembers(err error) bool {
+	return err != nil && p.errorTTL > 0 && p.errorMatch(err)
+}
+
+// oldServes reports whether the result that the execution was to replace can
+// still be returned in place of an error.
+func (f *flight) oldServes(t int64) bool {
+	return f.old != nil && f.old.err == nil && t < f.old.end
+}
+
+func (c *core) countExecution(ctx context.Context, p *policy, key string, took time.Duration, err error) {
+	c.count.executions.Add(1)
+	c.count.executionTime.Add(int64(took))
+	if err != nil {
+		c.count.failures.Add(1)
+	}
+	if p.observer != nil {
+		p.observer.Observe(ctx, Event{Kind: EventExecution, Func: c.label, Key: key, Duration: took, Err: err})
+	}
+}
+
+// reportBackground logs a failure that no caller sees.
+func (c *core) reportBackground(p *policy, l landing) {
+	if l.panicked != nil {
+		p.log().Error("memo: background refresh panicked", "func", c.label, "panic", l.panicked.Value, "stack", string(l.panicked.Stack))
+		return
+	}
+	p.log().Warn("memo: background refresh failed", "func", c.label, "error", l.err)
+}

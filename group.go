@@ -1,0 +1,152 @@
+package memo
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"weak"
+)
+
+// A Group is a named set of functions that share settings and can be invalidated
+// together. A function belongs to the group that is among its options:
+//
+//	var users = memo.NewGroup("users", memo.TTL(5*time.Minute))
+//	var byID = memo.New(loadUser, users, memo.Name("users.byID"))
+//
+// The group's options are weaker than the function's own, wherever it stands
+// among them. A group that is given to NewGroup contains the new one: its
+// options are weaker still, and its Clear, InvalidateTags and Stats reach into
+// it. A group given to [SetDefault] takes in every function that has no other.
+//
+// Groups are meant to live as long as the program, and a containing group keeps
+// those within it alive. Functions of a group can be dropped at any time. All
+// methods are safe for concurrent use.
+type Group struct {
+	name   string
+	parent *Group
+	own    Options
+	space  *namespace
+
+	mu      sync.Mutex
+	inner   []*Group                         // guarded by mu
+	members map[*counters]weak.Pointer[core] // guarded by mu; the functions in use
+	gone    Stats                            // guarded by mu; what functions that were dropped had counted
+}
+
+// NewGroup makes a group. name is for people and, with a shared store, for the
+// group's epochs; it must not be empty. opts apply to all of the group's
+// functions. NewGroup panics when given [Name] or [KeyFunc], which belong to one
+// function.
+func NewGroup(name string, opts ...Option) *Group {
+	if name == "" {
+		panic("memo: NewGroup(\"\"): a group needs a name")
+	}
+	g := &Group{
+		name: name, own: slices.Clone(opts), space: new(namespace),
+		members: map[*counters]weak.Pointer[core]{},
+	}
+	s := resolve(g.own)
+	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
+	if s.group != nil {
+		g.parent = s.group
+		g.parent.adopt(g)
+	}
+	return g
+}
+
+func (g *Group) apply(s *settings) { s.group = g }
+
+// adopt takes another group in.
+func (g *Group) adopt(inner *Group) {
+	g.space.adopt(inner.space)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inner = append(g.inner, inner)
+}
+
+// levels returns the options of the group and of those around it, the weakest
+// first.
+func (g *Group) levels() []Options {
+	if g.parent == nil {
+		return []Options{g.own}
+	}
+	return append(g.parent.levels(), g.own)
+}
+
+// enroll makes c a member. The group does not keep it alive.
+func (g *Group) enroll(c *core) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.members[c.count] = weak.Make(c)
+	runtime.AddCleanup(c, g.strike, c.count)
+}
+
+// strike takes the counters of a function that was dropped over.
+func (g *Group) strike(count *counters) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gone = g.gone.add(count.read())
+	delete(g.members, count)
+}
+
+// InvalidateTags invalidates every result of the group's functions that carries
+// any of the tags, and every result of other functions that was made from one
+// of those. After it has returned, no call that begins later returns a result
+// that carries such a tag and whose execution began before. It takes the same
+// time however many results there are. Without tags it does nothing.
+//
+// In a process without a shared store it returns nil.
+func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
+	if len(tags) > 0 {
+		g.space.invalidate(tags)
+	}
+	return nil
+}
+
+// Clear invalidates every result of the group's functions, as [Func.Clear] does
+// for each.
+//
+// In a process without a shared store it returns nil.
+func (g *Group) Clear(ctx context.Context) error {
+	g.space.clear()
+	for _, c := range g.functions() {
+		c.sweep()
+	}
+	return nil
+}
+
+// functions returns the members, those of inner groups included.
+func (g *Group) functions() (all []*core) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, w := range g.members {
+		if c := w.Value(); c != nil {
+			all = append(all, c)
+		}
+	}
+	for _, inner := range g.inner {
+		all = append(all, inner.functions()...)
+	}
+	return all
+}
+
+// Stats returns the sums over the group's functions, and over those that were in
+// the group and have been dropped.
+func (g *Group) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sum := g.gone
+	for count, w := range g.members {
+		if c := w.Value(); c != nil {
+			sum = sum.add(c.stats())
+		} else {
+			sum = sum.add(count.read())
+		}
+	}
+	for _, inner := range g.inner {
+		sum = sum.add(inner.Stats())
+	}
+	return sum
+}

@@ -1,0 +1,188 @@
+package memo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+const (
+	// maxSharedKey is memcached's limit on a key, the tightest of all stores
+	// (protocol.txt, "Keys"). A shared key is printable ASCII without spaces.
+	maxSharedKey = 250
+
+	// maxHead bounds what stands before the arguments, so that they always
+	// have room for at least a hash.
+	maxHead = 160
+)
+
+// sharedKey composes a key as a shared store sees it:
+//
+//	prefix:name:version:epoch:args
+//
+// The first four are escaped where they contain a colon, a percent sign or
+// anything that does not print, so they can be told apart again whatever they
+// hold. The arguments are legible where they are short and printable;
+// otherwise they, and a head that is too long, are replaced by "#" and their
+// SHA-256, which no legible form contains.
+func sharedKey(prefix, name, version, epoch, args string) string {
+	head := make([]byte, 0, maxSharedKey)
+	for _, part := range [...]string{prefix, name, version, epoch} {
+		head = append(appendEscaped(head, part), ':')
+	}
+	if len(head) > maxHead {
+		head = append(appendHash(head[:0], string(head)), ':')
+	}
+	return string(head) + args
+}
+
+func appendEscaped(b []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == ':' || c == '%' || c == '#' {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func appendHash(b []byte, s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return hex.AppendEncode(append(b, '#'), sum[:])
+}
+
+// sharedArgs returns the last part of a shared key for the argument at p, whose
+// canonical form is canonical.
+func (pl *plan) sharedArgs(canonical string, p unsafe.Pointer) string {
+	if text, ok := appendText(nil, pl, p); ok {
+		return string(text)
+	}
+	return string(appendHash(nil, canonical))
+}
+
+// sharedText is sharedArgs for a key that a KeyFunc returned.
+func sharedText(key string) string {
+	if legible(key) {
+		return key
+	}
+	return string(appendHash(nil, key))
+}
+
+// maxText is the longest legible form of an argument.
+const maxText = maxSharedKey - maxHead
+
+// appendText appends a form of the argument at p that people can read, if it
+// has one. It is as injective as the canonical form: the type fixes how many
+// commas there are, and no string with a comma or an exclamation mark in it is
+// written this way.
+func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
+	ok := true
+	switch pl.op {
+	case opNothing:
+	case op8, op16, op32, op64, opInt, opUint:
+		b = appendInteger(b, pl, p)
+	case opFloat32:
+		b = appendFloatText(b, float64(*(*float32)(p)), 32)
+	case opFloat64:
+		b = appendFloatText(b, *(*float64)(p), 64)
+	case opString:
+		s := *(*string)(p)
+		ok = legible(s)
+		b = append(b, s[:min(len(s), maxText+1)]...)
+	case opStruct:
+		for i := range pl.fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			f := &pl.fields[i]
+			if b, ok = appendText(b, f.plan, unsafe.Add(p, f.offset)); !ok {
+				return b, false
+			}
+		}
+	case opPointer:
+		// A pointer to a pointer would need more than one word for nil, and a
+		// recursive type has no fixed number of commas.
+		target := *(*unsafe.Pointer)(p)
+		switch {
+		case !pl.elem.flat():
+			return b, false
+		case target == nil:
+			return append(b, "!nil"...), true
+		}
+		return appendText(b, pl.elem, target)
+	default:
+		return b, false
+	}
+	return b, ok && len(b) <= maxText
+}
+
+// flat reports whether every value of the plan's type has the same number of
+// parts.
+func (pl *plan) flat() bool {
+	if pl.op == opStruct {
+		for i := range pl.fields {
+			if !pl.fields[i].plan.flat() {
+				return false
+			}
+		}
+		return true
+	}
+	return pl.op <= opString
+}
+
+func appendInteger(b []byte, pl *plan, p unsafe.Pointer) []byte {
+	switch pl.typ.Kind().String()[0] {
+	case 'b':
+		return strconv.AppendBool(b, *(*bool)(p))
+	case 'i':
+		return strconv.AppendInt(b, signed(pl, p), 10)
+	}
+	return strconv.AppendUint(b, unsigned(pl, p), 10)
+}
+
+func signed(pl *plan, p unsafe.Pointer) int64 {
+	switch pl.op {
+	case op8:
+		return int64(*(*int8)(p))
+	case op16:
+		return int64(*(*int16)(p))
+	case op32:
+		return int64(*(*int32)(p))
+	case op64:
+		return *(*int64)(p)
+	}
+	return int64(*(*int)(p))
+}
+
+func unsigned(pl *plan, p unsafe.Pointer) uint64 {
+	switch pl.op {
+	case op8:
+		return uint64(*(*uint8)(p))
+	case op16:
+		return uint64(*(*uint16)(p))
+	case op32:
+		return uint64(*(*uint32)(p))
+	case op64:
+		return *(*uint64)(p)
+	}
+	return uint64(*(*uint)(p))
+}
+
+func appendFloatText(b []byte, f float64, bits int) []byte {
+	if f != f {
+		f = math.NaN()
+	}
+	return strconv.AppendFloat(b, f, 'g', -1, bits)
+}
+
+// legible reports whether s may stand in a shared key as it is.
+func legible(s string) bool {
+	return len(s) <= maxText && strings.IndexFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || r == ',' || r == '!' || r == '#'
+	}) < 0
+}

@@ -1,0 +1,231 @@
+package memo
+
+import (
+	"context"
+	"time"
+)
+
+// An outcome is what a call comes back with: an entry, or the reason why there
+// is none.
+type outcome struct {
+	entry    *entry
+	err      error
+	panicked *PanicError
+}
+
+// look finds what is held under key and tells what the call may do with it. If
+// it may return it, the call is counted as answered. key need not outlive the
+// call.
+func (c *core) look(ctx context.Context, p *policy, key string) (*entry, verdict) {
+	e, v := c.find(p, key, preciseNow())
+	switch v {
+	case fresh, early:
+		c.count.hits.inc()
+		p.observe(ctx, c, EventHit, key)
+		e.bequeath(ctx)
+	case revalidate, held:
+		c.answerStale(ctx, p, e)
+	}
+	return e, v
+}
+
+// answerStale counts a call as answered with an old result.
+func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
+	c.count.staleHits.Add(1)
+	p.observe(ctx, c, EventStaleHit, old.key)
+	old.bequeath(ctx)
+	return outcome{entry: old}
+}
+
+// load executes fn for key, or waits for the execution that is under way. old is
+// what may be returned if that fails, or nil.
+func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec execution) outcome {
+	for {
+		if err := ctx.Err(); err != nil {
+			return outcome{err: err}
+		}
+		b := boarding{core: c, policy: p, old: old, seq: sequence.Load()}
+		s := c.shard(key)
+		s.mu.Lock()
+		f := s.of[key]
+		if f == nil || c.overtaken(f.born, f.tags()) {
+			if _, v := c.find(p, key, now()); v.answers() { // stored since this call looked
+				s.mu.Unlock()
+				if e, v := c.look(ctx, p, key); v.answers() {
+					return outcome{entry: e}
+				}
+				continue
+			}
+			f, b.leader = c.launch(ctx, p, key, old, exec), true
+		}
+		f.waiters++
+		s.mu.Unlock()
+		if out, ok := b.wait(ctx, f); ok {
+			return out
+		}
+	}
+}
+
+// refresh executes fn for key now. An execution that is under way began too
+// early to count, and is waited for first: there is one at a time.
+func (c *core) refresh(ctx context.Context, p *policy, key string, exec execution) outcome {
+	s := c.shard(key)
+	s.mu.Lock()
+	earlier := s.of[key]
+	s.mu.Unlock()
+	if earlier != nil {
+		if err := earlier.outlast(ctx); err != nil {
+			return outcome{err: err}
+		}
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return outcome{err: err}
+		}
+		b := boarding{core: c, policy: p, seq: sequence.Load()}
+		s.mu.Lock()
+		f := s.of[key]
+		if f == nil || c.overtaken(f.born, f.tags()) {
+			f, b.leader = c.launch(ctx, p, key, c.held(key), exec), true
+		}
+		f.waiters++
+		s.mu.Unlock()
+		if out, ok := b.wait(ctx, f); ok {
+			return out
+		}
+	}
+}
+
+// outlast waits for the end of f without being one of those it goes on for.
+func (f *flight) outlast(ctx context.Context) error {
+	forget, err := await(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A boarding is one call's wait for a flight.
+type boarding struct {
+	core   *core
+	policy *policy
+	old    *entry // to return if the flight fails or takes too long; may be nil
+	leader bool   // the call started the flight
+	seq    uint64 // the sequence number before the call joined
+}
+
+// wait waits for f, of which the call is a waiter. It is not ok if f turns out to
+// have nothing for this call, which then starts over.
+func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
+	forget, err := await(ctx, f)
+	if err != nil {
+		f.leave(false)
+		return outcome{err: err}, true
+	}
+	defer forget()
+	if b.leader {
+		f.takeOff()
+	}
+	switch b.watch(ctx, f) {
+	case landed:
+		return b.arrive(ctx, f)
+	case tooSlow:
+		f.leave(true)
+		return b.core.answerStale(ctx, b.policy, b.old), true
+	}
+	f.leave(false)
+	b.count(ctx, f)
+	return outcome{err: ctx.Err()}, true
+}
+
+// The ways in which waiting ends.
+const (
+	landed  = iota
+	tooSlow // SoftTimeout has passed
+	hungUp  // the caller's context is done
+)
+
+func (b *boarding) watch(ctx context.Context, f *flight) int {
+	var soft <-chan time.Time
+	if b.old != nil && b.policy.softTimeout > 0 {
+		timer := time.NewTimer(b.policy.softTimeout)
+		defer timer.Stop()
+		soft = timer.C
+	}
+	select {
+	case <-f.done:
+		return landed
+	case <-soft:
+		return tooSlow
+	case <-ctx.Done():
+		return hungUp
+	}
+}
+
+// arrive returns what f, which has landed, has for the call.
+func (b *boarding) arrive(ctx context.Context, f *flight) (out outcome, ok bool) {
+	if !b.leader && (f.useless() || b.overtaken(f)) {
+		return outcome{}, false
+	}
+	e := f.result
+	switch {
+	case f.panicked != nil:
+		b.count(ctx, f)
+		return outcome{panicked: f.panicked}, true
+	case e.err != nil && b.fallsBack(e):
+		return b.core.answerStale(ctx, b.policy, b.old), true
+	}
+	b.count(ctx, f)
+	e.bequeath(ctx)
+	return outcome{entry: e}, true
+}
+
+// overtaken reports whether f's result may have been invalidated between the
+// start of its execution and the moment the call joined. Which tags a result
+// has is known only when fn has returned; only the last invalidation of each is
+// known, so one after the call joined counts too.
+func (b *boarding) overtaken(f *flight) bool {
+	return b.seq != f.born && b.core.overtaken(f.born, f.result.tags)
+}
+
+// fallsBack reports whether the call returns its old result in place of a failed
+// one.
+func (b *boarding) fallsBack(failed *entry) bool {
+	if b.old == nil || failed.value != nil && b.policy.keeps(failed.value, failed.err) {
+		return false
+	}
+	t := now()
+	return t < b.old.end && t < after(b.old.fresh, b.policy.stale())
+}
+
+func (b *boarding) count(ctx context.Context, f *flight) {
+	counter, kind := &b.core.count.joined, EventJoined
+	if b.leader {
+		counter, kind = &b.core.count.misses, EventMiss
+	}
+	counter.Add(1)
+	b.policy.observe(ctx, b.core, kind, f.key)
+}
+
+// refreshInBackground starts an execution that is to replace e, unless one is
+// under way. Nobody waits for it.
+func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exec execution) {
+	s := c.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of[e.key]; f != nil && !c.overtaken(f.born, f.tags()) {
+		return
+	}
+	if c.held(e.key) != e || e.backsOff(now()) {
+		return // replaced, gone, or backing off by now
+	}
+	f := c.launch(ctx, p, e.key, e, exec)
+	f.sticky = true
+	f.takeOff()
+}

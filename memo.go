@@ -1,0 +1,411 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Wrap returns fn, remembered: a function of the same type that runs fn once for
+// each argument and then returns the result for as long as it is fresh.
+// Concurrent calls with equal arguments share one execution. Wrap(fn, opts...)
+// is [New](fn, opts...).Call; New says more.
+func Wrap[A, R any](fn func(context.Context, A) (R, error), opts ...Option) func(context.Context, A) (R, error) {
+	return New(fn, opts...).Call
+}
+
+// Wrap0 is [Wrap] for a function without an argument, which has a single result.
+func Wrap0[R any](fn func(context.Context) (R, error), opts ...Option) func(context.Context) (R, error) {
+	notNil(fn == nil, "Wrap0")
+	f := build(funcName(fn), func(ctx context.Context, _ struct{}) (R, error) { return fn(ctx) }, opts)
+	return func(ctx context.Context) (R, error) { return f.Call(ctx, struct{}{}) }
+}
+
+// Wrap2 is [Wrap] for a function of two arguments, which together are the key.
+// [KeyFunc] cannot be given; New with a struct for the arguments takes one.
+func Wrap2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Option) func(context.Context, A, B) (R, error) {
+	notNil(fn == nil, "Wrap2")
+	f := build(funcName(fn), func(ctx context.Context, p pair[A, B]) (R, error) { return fn(ctx, p.first, p.second) }, opts)
+	return func(ctx context.Context, a A, b B) (R, error) { return f.Call(ctx, pair[A, B]{a, b}) }
+}
+
+// Wrap3 is [Wrap] for a function of three arguments, which together are the key.
+// [KeyFunc] cannot be given; New with a struct for the arguments takes one.
+func Wrap3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ...Option) func(context.Context, A, B, C) (R, error) {
+	notNil(fn == nil, "Wrap3")
+	f := build(funcName(fn), func(ctx context.Context, t triple[A, B, C]) (R, error) { return fn(ctx, t.first, t.second, t.third) }, opts)
+	return func(ctx context.Context, a A, b B, c C) (R, error) { return f.Call(ctx, triple[A, B, C]{a, b, c}) }
+}
+
+// Pure is [Wrap] for a function that needs no context and cannot fail. Its
+// results stay in this process: Pure panics when given [Store], and does not
+// use a default one.
+//
+// [LoadTimeout] does not apply, since fn has no context to be told by. An
+// argument that has no key (see [KeyError]) is not remembered: fn is run.
+func Pure[A, R any](fn func(A) R, opts ...Option) func(A) R {
+	notNil(fn == nil, "Pure")
+	if resolve(opts).store != nil {
+		panic("memo: Pure(" + funcName(fn) + ") was given a Store, but a pure function's results stay in the process; use Wrap, or leave Store out")
+	}
+	f := build(funcName(fn), func(_ context.Context, a A) (R, error) { return fn(a), nil }, append(slices.Clone(opts), Store(nil), LoadTimeout(0)))
+	return func(a A) R {
+		r, err := f.Call(context.Background(), a)
+		if err == nil {
+			return r
+		}
+		if unkeyed := new(*KeyError); errors.As(err, unkeyed) {
+			return fn(a)
+		}
+		panic(err) // ErrGoexit: fn has no errors of its own
+	}
+}
+
+type pair[A, B any] struct {
+	first  A
+	second B
+}
+
+type triple[A, B, C any] struct {
+	first  A
+	second B
+	third  C
+}
+
+// arguments marks the types that stand for several arguments.
+type arguments interface{ several() }
+
+func (pair[A, B]) several()      {}
+func (triple[A, B, C]) several() {}
+
+func notNil(isNil bool, name string) {
+	if isNil {
+		panic("memo: " + name + "(nil): there is no function to remember; give one")
+	}
+}
+
+// A Func is a memoized function together with its cache: for whoever wants not
+// only to call it but also to look inside, prime, refresh or invalidate.
+//
+// All methods are safe for concurrent use. A Func needs no Close: it owns no
+// goroutine, only executions that end by themselves.
+type Func[A, R any] struct {
+	core    *core
+	fn      func(context.Context, A) (R, error)
+	plan    *plan          // how an argument becomes a key
+	keyFunc func(A) string // in place of plan, if not nil
+	calls   Options        // what With was given
+	policy  atomic.Pointer[policy]
+}
+
+// New makes a memoized function of fn.
+//
+// Two calls are the same call when their arguments are deeply equal by value, or
+// as [KeyFunc] says. A result is fresh for [TTL]; what happens after that, and
+// how much is held, is said by the other options. Results are shared between
+// callers, who must treat them as read-only unless [Clone] is given.
+//
+// An execution of fn has a goroutine of its own. It runs under the values of the
+// context of the call that caused it, but not under its cancellation: every
+// caller waits under their own context and may leave alone, and the execution
+// is cancelled when the last one has left, or after [LoadTimeout]. Errors of fn
+// reach the callers as they are. A panic of fn reaches every caller as a panic
+// with a *[PanicError].
+//
+// New panics with a sentence that says what to change when fn is nil, when A
+// cannot be a key, when options were given for other types than A and R, or
+// when there is a shared store without a [Name] or with a codec that would lose
+// a part of R.
+func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func[A, R] {
+	notNil(fn == nil, "New")
+	return build(funcName(fn), fn, opts)
+}
+
+// build makes the Func of fn. name is the runtime's name of the user's function.
+func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
+	own := slices.Clone(opts)
+	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R](name)), fn: fn}
+	s := resolve(own)
+	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc != nil {
+		return f
+	}
+	var err error
+	if f.plan, err = planOf(reflect.TypeFor[A]()); err != nil {
+		panic(f.core.refusal(err))
+	}
+	return f
+}
+
+// Call returns fn's result for a: a remembered one if it is fresh, or one that
+// the stale windows allow; otherwise that of an execution, which it starts or
+// joins.
+//
+// If ctx ends first, Call returns ctx.Err(). A fresh result is returned whatever
+// the state of ctx. Besides fn's own errors it can return *[KeyError],
+// [ErrRecursive], [ErrGoexit] and, when fn outlasts its [LoadTimeout], an error
+// that matches [context.DeadlineExceeded].
+func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
+	if p := f.policy.Load(); p != nil && p.direct {
+		var buf keyBuffer
+		if key, buffer, err := f.key(&buf, &a); err == nil {
+			e := f.core.hit(key)
+			release(buffer)
+			if e != nil {
+				return *e.value.(*R), e.err
+			}
+		}
+	}
+	return f.call(ctx, a)
+}
+
+// call is Call where a look at the entry alone does not do.
+func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
+	p := f.settle()
+	if p.bypass {
+		return f.bypass(ctx, p, a)
+	}
+	var buf keyBuffer
+	key, buffer, err := f.key(&buf, &a)
+	if err != nil {
+		return zero[R](), err
+	}
+	defer release(buffer)
+	e, v := f.core.look(ctx, p, key)
+	switch v {
+	case fresh, held:
+		return f.unwrap(p, e)
+	case early, revalidate:
+		f.core.refreshInBackground(ctx, p, e, f.execution(a))
+		return f.unwrap(p, e)
+	case unusable:
+		e = nil
+	}
+	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), e, f.execution(a)))
+}
+
+// Refresh runs fn for a now, whatever is held, keeps the result and returns it.
+// If fn fails, Refresh returns its error and what is held stays.
+//
+// An execution that is already under way began too early to count. Refresh waits
+// for its end first, so that there is one at a time; concurrent Refreshes that
+// wait for the same one share the next.
+func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
+	p := f.settle()
+	if p.bypass {
+		return f.bypass(ctx, p, a)
+	}
+	key, err := f.ownKey(&a)
+	if err != nil {
+		return zero[R](), err
+	}
+	return f.finish(p, f.core.refresh(ctx, p, key, f.execution(a)))
+}
+
+// execution is not inlined, so that a is moved to the heap where fn is to be run
+// and not where a result is merely looked up.
+//
+//go:noinline
+func (f *Func[A, R]) execution(a A) execution {
+	return func(ctx context.Context) (any, error) {
+		r, err := f.fn(ctx, a)
+		return &r, err
+	}
+}
+
+// bypass runs fn in the caller's goroutine. What fn says about its result has no
+// result to apply to, but its tags are still those of what it returns.
+func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
+	return runAround(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
+}
+
+// finish returns what a call came back with.
+func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
+	switch {
+	case out.panicked != nil:
+		panic(out.panicked)
+	case out.err != nil:
+		return zero[R](), out.err
+	case out.entry.value == nil:
+		return zero[R](), out.entry.err
+	}
+	return f.unwrap(p, out.entry)
+}
+
+// unwrap returns the result that e holds.
+func (f *Func[A, R]) unwrap(p *policy, e *entry) (R, error) {
+	r := *e.value.(*R)
+	if p.clone != nil {
+		r = p.clone.(func(R) R)(r)
+	}
+	return r, e.err
+}
+
+func zero[R any]() (r R) { return r }
+
+// With returns a Func for the same cache under another policy: opts are laid over
+// what the function has, for the calls made through the returned Func only. To
+// make one is cheap enough to do for a single call:
+//
+//	f.With(memo.TTL(time.Second)).Call(ctx, a)
+//
+// With panics when an option was given for another type than R.
+func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
+	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc}
+	w.calls = slices.Clip(f.calls)
+	for _, o := range opts {
+		w.calls = append(w.calls, o)
+	}
+	if f.policy.Load() != nil {
+		w.settle()
+	} else {
+		f.core.check(w.calls)
+	}
+	return w
+}
+
+// settle returns the policy of the calls through f.
+func (f *Func[A, R]) settle() *policy {
+	if p := f.policy.Load(); p != nil {
+		return p
+	}
+	f.core.settle()
+	p := f.core.base
+	if len(f.calls) > 0 {
+		p = f.core.derive(f.calls)
+	}
+	f.policy.Store(p)
+	return p
+}
+
+// Peek returns what is held for a, without running fn, counting a hit or
+// refreshing anything. It returns [ErrMiss] when nothing is held, or nothing
+// that the freshness and the stale windows allow to be used. For a remembered
+// error it returns that error.
+func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
+	p := f.settle()
+	key, err := f.ownKey(&a)
+	if err != nil {
+		return Entry[R]{}, err
+	}
+	t := now()
+	e, v := f.core.find(p, key, t)
+	if p.bypass || v == unusable {
+		return Entry[R]{}, ErrMiss
+	}
+	r, err := f.unwrap(p, e)
+	return entryOf(e, r, t), err
+}
+
+// Set keeps r for a, as if fn had just returned it. An execution for a that is
+// under way is older than r: those who wait for it get its result, and nobody
+// else does.
+//
+// [CacheIf] is not asked. With a TTL of zero, r is not kept, but what was held
+// is dropped.
+func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
+	p := f.settle()
+	key, err := f.ownKey(&a)
+	if err != nil {
+		return err
+	}
+	if p.clone != nil {
+		r = p.clone.(func(R) R)(r)
+	}
+	f.core.put(p, key, &r)
+	return nil
+}
+
+// Invalidate drops what is held for args. After it has returned, no call that
+// begins later returns a result whose execution began before it. An execution
+// that is under way is not stopped: those who wait for it get its result, nobody
+// else does, and it is not kept.
+//
+// An argument that has no key yields a *[KeyError]; the others are invalidated
+// all the same.
+func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
+	f.settle()
+	var errs []error
+	for i := range args {
+		key, err := f.ownKey(&args[i])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.core.invalidate(ctx, key)
+	}
+	return errors.Join(errs...)
+}
+
+// Clear drops everything that is held, with the guarantee of [Func.Invalidate]
+// for every argument. It takes the same time however much is held.
+//
+// In a process without a shared store it returns nil.
+func (f *Func[A, R]) Clear(ctx context.Context) error {
+	f.settle()
+	f.core.clear(ctx)
+	return nil
+}
+
+// Key returns the key of a as a shared store sees it, for people who look into
+// one:
+//
+//	prefix:name:version:epoch:args
+//
+// It is at most 250 bytes of printable ASCII without spaces. The arguments are
+// legible where they are short and printable, and "#" with a SHA-256 in
+// hexadecimal where they are not. Without a shared store there is no epoch, and
+// "-" stands in its place.
+//
+// The error is a *[KeyError].
+func (f *Func[A, R]) Key(a A) (string, error) {
+	p := f.settle()
+	key, err := f.ownKey(&a)
+	if err != nil {
+		return "", err
+	}
+	args := sharedText(key)
+	if f.keyFunc == nil {
+		args = f.plan.sharedArgs(key, noescape(unsafe.Pointer(&a)))
+	}
+	return sharedKey(p.prefix, f.core.label, f.core.version(p), "-", args), nil
+}
+
+// Stats returns the function's counters.
+func (f *Func[A, R]) Stats() Stats {
+	f.settle()
+	return f.core.stats()
+}
+
+// key returns the canonical form of a. text may lie in a's own memory, in buf, or
+// in a larger buffer; it is valid until that is released.
+func (f *Func[A, R]) key(buf *keyBuffer, a *A) (text string, buffer []byte, err error) {
+	switch {
+	case f.keyFunc != nil:
+		return f.keyFunc(*a), nil, nil
+	case f.plan.block > 0:
+		return unsafe.String((*byte)(unsafe.Pointer(a)), f.plan.block), nil, nil
+	case f.plan.op == opString: // alone, a string needs no length
+		return *(*string)(unsafe.Pointer(a)), nil, nil
+	}
+	b, err := appendKey(buf.open(), f.plan, unsafe.Pointer(a), 0)
+	if err != nil {
+		release(b)
+		return "", nil, f.core.keyError(err)
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b)), b, nil
+}
+
+// ownKey returns the key of a in memory of its own.
+func (f *Func[A, R]) ownKey(a *A) (string, error) {
+	var buf keyBuffer
+	text, buffer, err := f.key(&buf, a)
+	if err != nil {
+		return "", err
+	}
+	defer release(buffer)
+	return strings.Clone(text), nil
+}

@@ -1,0 +1,136 @@
+package memo
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A frame is what fn's context carries: the place where the running execution
+// collects what fn says about its result, and what the results it is made from
+// bring with them.
+type frame struct {
+	flight *flight    // the execution, for finding cycles; nil for a bypass
+	space  *namespace // of the function, in which AddTags's tags have their meaning
+
+	mu     sync.Mutex // fn may use several goroutines
+	sealed bool       // guarded by mu; nothing is collected any more, or ever by a frame of Detached's
+	hint   hint       // guarded by mu until sealed, immutable from then on
+}
+
+// A hint is what an execution says about its result.
+type hint struct {
+	ttl     time.Duration // SetTTL's, if hasTTL
+	hasTTL  bool
+	noStore bool
+	tags    []scopedTag // AddTags's, and the inner results'; only ever appended to
+	fresh   int64       // until when the least fresh of the inner results is fresh
+}
+
+type frameKey struct{}
+
+// executing counts the executions under way in the process. While there are
+// none, no context has a frame that collects anything, and a hit need not look.
+var executing atomic.Int64
+
+// inheritors is set once any function was given InheritTTL: from then on the
+// freshness of every hit matters to whoever made it.
+var inheritors atomic.Bool
+
+// frameOf returns the frame of the innermost execution that ctx belongs to.
+func frameOf(ctx context.Context) *frame {
+	f, _ := ctx.Value(frameKey{}).(*frame)
+	return f
+}
+
+func newFrame(f *flight, space *namespace) *frame {
+	return &frame{flight: f, space: space, hint: hint{fresh: forever}}
+}
+
+// within returns ctx for fn to run under.
+func (f *frame) within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, frameKey{}, f)
+}
+
+// update runs change on what was collected, if the execution still goes on. f may
+// be nil.
+func (f *frame) update(change func(*hint)) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.sealed {
+		change(&f.hint)
+	}
+}
+
+// tagsSoFar returns the tags that were collected until now.
+func (f *frame) tagsSoFar() []scopedTag {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hint.tags
+}
+
+// seal ends the collection and returns what it came to.
+func (f *frame) seal() *hint {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sealed = true
+	return &f.hint
+}
+
+// inherit tells the execution around a call, if there is one, what the call's
+// result brings with it.
+func (f *frame) inherit(tags []scopedTag, fresh int64) {
+	f.update(func(h *hint) {
+		h.tags = append(h.tags, tags...)
+		h.fresh = min(h.fresh, fresh)
+	})
+}
+
+// SetTTL, called by fn with its own context, sets how long the result that it is
+// about to return is fresh, in place of [TTL]. Zero or less keeps nothing;
+// [Forever] never expires; the last call wins. [Jitter] and the stale windows
+// apply to it as to any TTL.
+//
+// Called with any other context, or when fn has returned, it does nothing: fn
+// works the same where it is called directly.
+func SetTTL(ctx context.Context, d time.Duration) {
+	frameOf(ctx).update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
+}
+
+// NoStore, called by fn with its own context, keeps the result that it is about
+// to return out of the cache. Those who wait for it get it all the same.
+//
+// Called with any other context, or when fn has returned, it does nothing.
+func NoStore(ctx context.Context) {
+	frameOf(ctx).update(func(h *hint) { h.noStore = true })
+}
+
+// AddTags, called by fn with its own context, adds tags to the result that it is
+// about to return, beside those of [Tags]. They mean what the tags of the
+// function's group mean.
+//
+// Called with any other context, or when fn has returned, it does nothing.
+func AddTags(ctx context.Context, t ...string) {
+	f := frameOf(ctx)
+	f.update(func(h *hint) {
+		for _, name := range t {
+			h.tags = append(h.tags, scopedTag{f.space, name})
+		}
+	})
+}
+
+// Detached returns a copy of ctx with which fn can call other memoized functions
+// without its result becoming dependent on theirs: neither their tags nor, with
+// [InheritTTL], their freshness is taken over. [SetTTL], [NoStore] and [AddTags]
+// do nothing with it.
+func Detached(ctx context.Context) context.Context {
+	f := frameOf(ctx)
+	if f == nil {
+		return ctx
+	}
+	return (&frame{flight: f.flight, sealed: true}).within(ctx)
+}

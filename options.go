@@ -1,0 +1,489 @@
+package memo
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// An Option sets one thing about a memoized function and leaves everything else
+// as it was. Options may be given, from the weakest to the strongest, to
+// [SetDefault], [NewGroup] and [New] with its relatives; those that are also a
+// [CallOption] may be given to [Func.With], which is stronger still. Within one
+// list the later option wins.
+//
+// Constructors of options panic when a number is out of its range, with a
+// sentence that gives the range.
+type Option interface {
+	apply(*settings)
+}
+
+// A CallOption is an Option that may differ from call to call: it may be given
+// to [Func.With] as well.
+type CallOption interface {
+	Option
+	perCall()
+}
+
+// Options is a list of options that is itself an option, so that a team can name
+// its policies:
+//
+//	var reports = memo.Options{memo.TTL(time.Hour), memo.StaleIfError(24 * time.Hour)}
+//
+// Its elements take effect where the list stands.
+type Options []Option
+
+func (o Options) apply(s *settings) {
+	for _, opt := range o {
+		if opt == nil {
+			panic("memo: a nil Option was given; remove it")
+		}
+		opt.apply(s)
+	}
+}
+
+// defaults are what SetDefault was given last.
+var defaults atomic.Pointer[Options]
+
+// SetDefault sets options for every function of the process. They are the
+// weakest: those of a group and of the function itself win. Each call replaces
+// the options of the one before; SetDefault without options restores memo's own
+// defaults.
+//
+// A function reads them at its first call, and keeps what it read. So functions
+// that are package-level variables see what main sets, and a SetDefault after a
+// function's first call does not change it.
+//
+// SetDefault may be called concurrently with anything. It panics when given
+// [Name] or [KeyFunc], which belong to one function.
+func SetDefault(opts ...Option) {
+	o := Options(slices.Clone(opts))
+	s := resolve(o)
+	s.refuseOwn("SetDefault")
+	defaults.Store(&o)
+}
+
+// settings are all options together.
+type settings struct {
+	ttl, staleWhileRevalidate, staleIfError time.Duration
+	softTimeout, loadTimeout                time.Duration
+	jitter, beta                            float64
+	errorTTL                                time.Duration
+	errorMatch                              func(error) bool
+	keep                                    any // func(R, error) bool
+	clone                                   any // func(R) R
+	keyFunc                                 any // func(A) string
+	codec                                   codec.Codec
+	store                                   store.Store
+	entries                                 int
+	bytes                                   int64
+	noLocal                                 bool
+	localTTL                                time.Duration // negative: not given
+	name, prefix, version                   string
+	tags                                    []string
+	inheritTTL, bypass                      bool
+	observer                                Observer
+	logger                                  *slog.Logger
+	group                                   *Group
+}
+
+// resolve lays the levels over memo's own defaults, the weakest first.
+func resolve(levels ...Options) settings {
+	s := settings{
+		ttl:         time.Minute,
+		loadTimeout: 30 * time.Second,
+		entries:     10_000,
+		codec:       codec.JSON,
+		localTTL:    -1,
+	}
+	for _, level := range levels {
+		level.apply(&s)
+	}
+	return s
+}
+
+// refuseOwn panics when a level above single functions was given what only one
+// function can have.
+func (s *settings) refuseOwn(level string) {
+	switch {
+	case s.name != "":
+		panic(fmt.Sprintf("memo: %s was given Name(%q), but a name belongs to one function; give it to New or Wrap", level, s.name))
+	case s.keyFunc != nil:
+		panic("memo: " + level + " was given a KeyFunc, but that belongs to one function; give it to New or Wrap")
+	}
+}
+
+type option func(*settings)
+
+func (o option) apply(s *settings) { o(s) }
+
+type callOption func(*settings)
+
+func (o callOption) apply(s *settings) { o(s) }
+func (callOption) perCall()            {}
+
+// notNegative panics unless d is zero or more.
+func notNegative(name string, d time.Duration) {
+	if d < 0 {
+		panic(fmt.Sprintf("memo: %s(%v): the duration must not be negative", name, d))
+	}
+}
+
+// TTL sets how long a result is fresh, counted from the moment fn returned. The
+// default is one minute.
+//
+//   - Zero keeps nothing: concurrent calls still share one execution.
+//   - [Forever] never expires; a negative d panics.
+//   - Stores with a coarser clock round up: memcached and DynamoDB to a second.
+//   - fn may set another one for a single result with [SetTTL].
+//   - In [Func.With] it is also the oldest result that these calls accept as
+//     fresh, whoever stored it.
+//
+// TTL may be given to [SetDefault], [NewGroup], [New] and [Func.With]; the last
+// one wins.
+func TTL(d time.Duration) CallOption {
+	notNegative("TTL", d)
+	return callOption(func(s *settings) { s.ttl = d })
+}
+
+// Jitter shortens each TTL by a random part of up to f, so that results which
+// were stored together do not expire together: with Jitter(0.1) a TTL of one
+// minute lasts between 54 and 60 seconds. f ranges from 0, the default, to 1;
+// anything else panics. [Forever] stays for ever.
+//
+// It may be given at every level.
+func Jitter(f float64) CallOption {
+	if !(f >= 0 && f <= 1) {
+		panic(fmt.Sprintf("memo: Jitter(%v): the fraction must be between 0 and 1", f))
+	}
+	return callOption(func(s *settings) { s.jitter = f })
+}
+
+// StaleWhileRevalidate lets a call return the old result at once for d after its
+// TTL, while one execution in the background replaces it (RFC 5861, section 3).
+// The default, zero, lets no call do so; a negative d panics.
+//
+//   - A refresh that fails leaves the old result in place. From the second
+//     failure in a row on, the next attempt waits: 250 ms, doubling to 30 s.
+//   - The refresh runs under the values of the context of the call that caused
+//     it, without its cancellation, bounded by [LoadTimeout].
+//   - Both stale windows begin when the TTL ends; the longer one is how long an
+//     old result is held.
+//
+// It may be given at every level; in [Func.With] it can shorten the window for
+// reading, but not revive what was not held that long.
+func StaleWhileRevalidate(d time.Duration) CallOption {
+	notNegative("StaleWhileRevalidate", d)
+	return callOption(func(s *settings) { s.staleWhileRevalidate = d })
+}
+
+// StaleIfError lets a call return the old result for d after its TTL when fn
+// returns an error (RFC 5861, section 4). The default, zero, passes every
+// error on; a negative d panics.
+//
+//   - Within [StaleWhileRevalidate]'s window no call waits for fn, so this
+//     matters after that.
+//   - From the second failure in a row on, calls return the old result without
+//     running fn for a while: 250 ms, doubling to 30 s.
+//   - A panic of fn is not an error: it reaches the caller.
+//
+// It may be given at every level; in [Func.With] it can shorten the window for
+// reading, but not revive what was not held that long.
+func StaleIfError(d time.Duration) CallOption {
+	notNegative("StaleIfError", d)
+	return callOption(func(s *settings) { s.staleIfError = d })
+}
+
+// EarlyRefresh refreshes a result in the background before it expires, with a
+// probability that grows as expiry comes near and that begins earlier for a fn
+// that takes longer (XFetch: Vattani, Chierichetti and Lowenstein, "Optimal
+// Probabilistic Cache Stampede Prevention", VLDB 2015). The paper's optimum is
+// a beta of 1; more refreshes earlier. Zero, the default, is off; a negative or
+// infinite beta panics.
+//
+// It may be given at every level.
+func EarlyRefresh(beta float64) CallOption {
+	if !(beta >= 0) || math.IsInf(beta, 1) {
+		panic(fmt.Sprintf("memo: EarlyRefresh(%v): beta must be zero (off) or a positive number; 1 is the usual choice", beta))
+	}
+	return callOption(func(s *settings) { s.beta = beta })
+}
+
+// SoftTimeout bounds how long a call with an old result in hand waits for fn:
+// after d it returns the old one, and fn goes on in the background and its
+// result is kept. Zero, the default, waits for as long as it takes; a negative
+// d panics.
+//
+// There is an old result only within a stale window, and within that of
+// [StaleWhileRevalidate] no call waits for fn at all: SoftTimeout goes together
+// with [StaleIfError].
+//
+// It may be given at every level.
+func SoftTimeout(d time.Duration) CallOption {
+	notNegative("SoftTimeout", d)
+	return callOption(func(s *settings) { s.softTimeout = d })
+}
+
+// LoadTimeout bounds one execution of fn: its context ends after d. The default
+// is 30 seconds; zero sets no bound, and a negative d panics.
+//
+// A fn that goes on regardless of its context is given up shortly after d: its
+// callers get an error that matches [context.DeadlineExceeded], its result is
+// kept nowhere, and the next call runs fn anew.
+//
+// It may be given at every level.
+func LoadTimeout(d time.Duration) CallOption {
+	notNegative("LoadTimeout", d)
+	return callOption(func(s *settings) { s.loadTimeout = d })
+}
+
+// CacheErrors remembers errors of fn for which match returns true for d, in this
+// process only, and returns them to calls with the same key without running
+// fn. By default none is remembered. A nil match stands for every error; a
+// zero d remembers nothing, and a negative one panics.
+//
+//   - Where [StaleIfError] still holds an old result, callers get that instead.
+//   - What fn returned because its callers had left, or because of
+//     [LoadTimeout], is not remembered.
+//   - match runs once an execution, and must not call the function itself.
+//
+// It may be given at every level.
+func CacheErrors(d time.Duration, match func(error) bool) CallOption {
+	notNegative("CacheErrors", d)
+	if match == nil {
+		match = func(error) bool { return true }
+	}
+	return callOption(func(s *settings) { s.errorTTL, s.errorMatch = d, match })
+}
+
+// CacheIf decides which results are kept: those for which keep returns true. The
+// default keeps what came without an error. A result that is not kept still
+// goes to everyone who waited for it.
+//
+// If keep accepts a result that came with an error, both are remembered, in
+// this process only, as any other result is. A nil keep restores the default.
+// R must be the function's result type: New and With panic otherwise.
+//
+// It may be given at every level.
+func CacheIf[R any](keep func(R, error) bool) CallOption {
+	if keep == nil {
+		return callOption(func(s *settings) { s.keep = nil })
+	}
+	return callOption(func(s *settings) { s.keep = keep })
+}
+
+// Codec sets how results are written to a shared store; the default is
+// [codec.JSON]. What is stored says with which codec it was written, so
+// readers need not agree. A nil c panics.
+//
+// It may be given at every level. Without a shared store it does nothing.
+func Codec(c codec.Codec) CallOption {
+	if c == nil {
+		panic("memo: Codec(nil): give one, such as codec.JSON")
+	}
+	return callOption(func(s *settings) { s.codec = c })
+}
+
+// Store sets the tier that a fleet shares. The default is none; a nil s, at a
+// stronger level, takes the function out again. A function with a shared store
+// needs a [Name], and a result type of which its codec loses nothing.
+//
+// In this version New checks all that, and [Func.Key] tells what a result would
+// be stored under, but calls do not read or write s yet: results stay in the
+// process. What is checked now is what sharing will rely on.
+//
+// It may be given to [SetDefault], [NewGroup] and [New].
+func Store(s store.Store) Option {
+	return option(func(o *settings) { o.store = s })
+}
+
+// Local bounds the function's in-process tier by the number of results. The
+// default is 10,000. n below one panics: NoLocal is how to hold none.
+//
+// Which results stay is decided by W-TinyLFU, by how often and how recently each
+// was asked for. The bound may be passed by a few for a moment.
+//
+// It may be given to [SetDefault], [NewGroup] and [New]; the later of Local,
+// [LocalBytes] and [NoLocal] wins.
+func Local(n int) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("memo: Local(%d): the number of entries must be at least 1; NoLocal() holds none", n))
+	}
+	return option(func(s *settings) { s.entries, s.bytes, s.noLocal = n, 0, false })
+}
+
+// LocalBytes bounds the function's in-process tier by size, in bytes. n below
+// one panics.
+//
+// A result weighs its key, its value and 256 bytes for being held. Values of
+// type []byte and string are weighed exactly. Others are weighed by an estimate:
+// the value's own memory and that of whatever its exported fields, elements and
+// pointers lead to, for up to 1,000 parts; the elements of a slice or map that
+// are left then count like those before them. Unexported fields count without
+// what they lead to, and what is reached twice counts twice.
+//
+// It may be given to [SetDefault], [NewGroup] and [New]; the later of [Local],
+// LocalBytes and [NoLocal] wins.
+func LocalBytes(n int64) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("memo: LocalBytes(%d): the size must be at least 1; NoLocal() holds nothing", n))
+	}
+	return option(func(s *settings) { s.bytes, s.noLocal = n, false })
+}
+
+// NoLocal holds no results in this process. Concurrent calls with one key still
+// share one execution.
+//
+// It may be given to [SetDefault], [NewGroup] and [New]; the later of [Local],
+// [LocalBytes] and NoLocal wins.
+func NoLocal() Option {
+	return option(func(s *settings) { s.noLocal = true })
+}
+
+// LocalTTL sets the longest that this process trusts its own copy of a result
+// that lives in a shared store, without asking the store again. The default is
+// 10 s with a store that notifies of changes and 1 s with one that cannot; zero
+// asks every time, and a negative d panics. Without a shared store it does
+// nothing.
+//
+// It may be given at every level.
+func LocalTTL(d time.Duration) CallOption {
+	notNegative("LocalTTL", d)
+	return callOption(func(s *settings) { s.localTTL = d })
+}
+
+// Name names the function, in shared keys, logs and events. It is needed with a
+// shared store, where it must stay the same when the code is moved or renamed.
+// By default it is the name that the runtime gives to fn, for display only. An
+// empty s panics.
+//
+// Two different functions under one name and prefix on one store value would
+// read each other's results: the second New panics.
+//
+// It may be given to [New].
+func Name(s string) Option {
+	if s == "" {
+		panic("memo: Name(\"\"): a name must not be empty")
+	}
+	return option(func(o *settings) { o.name = s })
+}
+
+// Prefix sets what every shared key begins with, so that several programs can
+// use one store. The default is "".
+//
+// It may be given to [SetDefault], [NewGroup] and [New].
+func Prefix(s string) Option {
+	return option(func(o *settings) { o.prefix = s })
+}
+
+// Version sets the part of every shared key that tells results of one shape from
+// those of another. The default is a fingerprint of the types A and R, so a
+// program whose types have changed never reads the results of an older one.
+// Whoever sets it has to change it where the meaning of results changes. An
+// empty s restores the default.
+//
+// It may be given to [SetDefault], [NewGroup] and [New].
+func Version(s string) Option {
+	return option(func(o *settings) { o.version = s })
+}
+
+// Tags gives every result of the function these tags, by which
+// [Group.InvalidateTags] of its group finds them. The default is none; fn adds
+// others to a single result with [AddTags].
+//
+// It may be given at every level; the last one wins, so tags of a group and of a
+// function do not add up.
+func Tags(t ...string) CallOption {
+	t = slices.Clone(t)
+	return callOption(func(s *settings) { s.tags = t })
+}
+
+// KeyFunc replaces the canonical key of an argument by the string that key
+// returns. Arguments with the same string share a result. It is called on every
+// call, possibly by several goroutines at once. A nil key restores the default.
+//
+// A must be the function's argument type: New panics otherwise. It may be given
+// to [New].
+func KeyFunc[A any](key func(A) string) Option {
+	if key == nil {
+		return option(func(s *settings) { s.keyFunc = nil })
+	}
+	return option(func(s *settings) { s.keyFunc = key })
+}
+
+// Clone gives every caller a copy of its own, made by clone. By default callers
+// share one result and must treat it as read-only. [Func.Set] keeps a copy of
+// what it was given. A nil clone restores the default.
+//
+// R must be the function's result type: New and With panic otherwise. It may be
+// given at every level.
+func Clone[R any](clone func(R) R) CallOption {
+	if clone == nil {
+		return callOption(func(s *settings) { s.clone = nil })
+	}
+	return callOption(func(s *settings) { s.clone = clone })
+}
+
+// InheritTTL lets a result live no longer than the memoized results it was made
+// from are fresh: those that fn got by calling other memoized functions with
+// its own context. Its stale windows end then too. By default only tags are
+// taken over. See [Detached] for opting out of both.
+//
+// It may be given at every level.
+func InheritTTL() CallOption {
+	return callOption(func(s *settings) {
+		inheritors.Store(true)
+		s.inheritTTL = true
+	})
+}
+
+// Bypass makes calls run fn and touch no cache: they neither look up nor join
+// nor keep. fn runs in the caller's goroutine under the caller's context.
+//
+// It may be given at every level; [Disabled] takes it back.
+func Bypass() CallOption { return Disabled(true) }
+
+// Disabled, if off is true, makes the function behave as if it were not memoized:
+// calls run fn, [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false
+// it takes a weaker level's Disabled or [Bypass] back. Invalidate and Clear
+// always work.
+//
+// It may be given at every level.
+func Disabled(off bool) CallOption {
+	return callOption(func(s *settings) { s.bypass = off })
+}
+
+// Observe hands every event of the function to o; see [Event]. The default is
+// none. A hit that is observed costs what o costs. A nil o takes a weaker
+// level's observer out.
+//
+// It may be given at every level.
+func Observe(o Observer) CallOption {
+	return callOption(func(s *settings) { s.observer = o })
+}
+
+// Logger sets where memo reports what no caller sees, such as a background
+// refresh that failed. The default is [slog.Default] at the time of the
+// report. A nil l restores it.
+//
+// It may be given to [SetDefault], [NewGroup] and [New].
+func Logger(l *slog.Logger) Option {
+	return option(func(s *settings) { s.logger = l })
+}
+
+// typed returns v, an option's function, as an F; nil if the option was not
+// given. It panics if the option was given for other types.
+func typed[F any](option, name string, v any) F {
+	f, ok := v.(F)
+	if v != nil && !ok {
+		panic(fmt.Sprintf("memo: %s: %s was given a %T; this function needs a %v", name, option, v, reflect.TypeFor[F]()))
+	}
+	return f
+}

@@ -1,0 +1,383 @@
+package memo
+
+import (
+	"context"
+	"encoding"
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A plan says how values of one type become canonical bytes. It is compiled
+// once per type and never changes afterwards.
+type plan struct {
+	op     operation
+	typ    reflect.Type
+	elem   *plan       // of a pointer, slice, array or map
+	key    *plan       // of a map
+	fields []planField // of a struct
+	length int         // of an array
+	stride uintptr     // from one element to the next
+
+	// block is how many bytes of memory are their own canonical form, if all of
+	// the type's are; otherwise 0.
+	block int
+}
+
+type planField struct {
+	name   string
+	offset uintptr
+	plan   *plan
+}
+
+type operation uint8
+
+const (
+	opNothing operation = iota // the type has one value
+	op8
+	op16
+	op32
+	op64
+	opInt  // 64 bits in the key on every platform
+	opUint // likewise
+	opFloat32
+	opFloat64
+	opString
+	opTime
+	opStruct
+	opArray
+	opNilable // a pointer that has the method of its elem's operation itself
+	opPointer
+	opSlice
+	opMap
+	opInterface
+	opKeyer
+	opText
+)
+
+var (
+	keyerType   = reflect.TypeFor[Keyer]()
+	textType    = reflect.TypeFor[encoding.TextMarshaler]()
+	contextType = reflect.TypeFor[context.Context]()
+	lockerType  = reflect.TypeFor[sync.Locker]()
+	timeType    = reflect.TypeFor[time.Time]()
+)
+
+// plans holds what planOf found: *plan or error by reflect.Type.
+var plans sync.Map
+
+// planOf returns the plan of t, or an error that leads to the part of t that
+// cannot be a key.
+func planOf(t reflect.Type) (*plan, error) {
+	if found, ok := plans.Load(t); ok {
+		pl, _ := found.(*plan)
+		err, _ := found.(error)
+		return pl, err
+	}
+	c := compiler{seen: map[reflect.Type]*plan{}}
+	pl, err := c.compile(t)
+	if err != nil {
+		plans.Store(t, err)
+		return nil, err
+	}
+	plans.Store(t, pl)
+	return pl, nil
+}
+
+// A compiler makes the plans of one type and of all that it contains.
+type compiler struct {
+	seen map[reflect.Type]*plan // filled while compiling, so that recursive types end
+}
+
+// errNotKey is why a type cannot be a key.
+type errNotKey struct{ typ reflect.Type }
+
+func (e *errNotKey) Error() string {
+	return fmt.Sprintf("(%v) cannot be part of a key", e.typ)
+}
+
+func (c *compiler) compile(t reflect.Type) (*plan, error) {
+	if pl, ok := c.seen[t]; ok {
+		return pl, nil
+	}
+	pl := &plan{typ: t}
+	c.seen[t] = pl
+	if err := c.fill(pl, t); err != nil {
+		return nil, err
+	}
+	pl.block = pl.plain()
+	return pl, nil
+}
+
+// plain returns the size of the type's values if these are integers and nothing
+// else, without gaps, and stand in memory as they do in a key.
+func (pl *plan) plain() int {
+	if !asInKeys {
+		return 0
+	}
+	size := 0
+	switch pl.op {
+	case op8, op16, op32, op64, opInt, opUint:
+		return int(pl.typ.Size())
+	case opArray:
+		size = pl.elem.block * pl.length
+	case opStruct:
+		for _, f := range pl.fields {
+			if f.plan.block == 0 || int(f.offset) != size {
+				return 0
+			}
+			size += f.plan.block
+		}
+	}
+	if size != int(pl.typ.Size()) {
+		return 0
+	}
+	return size
+}
+
+// asInKeys says that this machine writes integers as keys do: the lowest byte
+// first, and int in eight bytes.
+var asInKeys = strconv.IntSize == 64 && binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// fill decides in this order: what the type says of itself, what can never be
+// part of a key, and last how the type is made.
+func (c *compiler) fill(pl *plan, t reflect.Type) error {
+	switch {
+	case t == timeType:
+		pl.op = opTime
+		return nil
+	case isPointer(t) && honours(t.Elem(), keyerType):
+		fillNilable(pl, opKeyer)
+		return nil
+	case t.Kind() != reflect.Interface && honours(t, keyerType):
+		pl.op = opKeyer
+		return nil
+	case refused(t):
+		return &errNotKey{t}
+	case isPointer(t) && t.Elem() != timeType && honours(t.Elem(), textType):
+		fillNilable(pl, opText)
+		return nil
+	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && honours(t, textType):
+		pl.op = opText
+		return nil
+	}
+	return c.fillKind(pl, t)
+}
+
+// fillNilable makes pl, whose type is a pointer that has the method itself, mark
+// nil and otherwise call the method on the very pointer.
+func fillNilable(pl *plan, op operation) {
+	pl.op, pl.elem = opNilable, &plan{op: op, typ: pl.typ}
+}
+
+func (c *compiler) fillKind(pl *plan, t reflect.Type) (err error) {
+	switch t.Kind() {
+	case reflect.Bool, reflect.Int8, reflect.Uint8:
+		pl.op = op8
+	case reflect.Int16, reflect.Uint16:
+		pl.op = op16
+	case reflect.Int32, reflect.Uint32:
+		pl.op = op32
+	case reflect.Int64, reflect.Uint64:
+		pl.op = op64
+	case reflect.Int:
+		pl.op = opInt
+	case reflect.Uint, reflect.Uintptr:
+		pl.op = opUint
+	case reflect.Float32:
+		pl.op = opFloat32
+	case reflect.Float64:
+		pl.op = opFloat64
+	case reflect.Complex64:
+		fillComplex(pl, opFloat32, 4)
+	case reflect.Complex128:
+		fillComplex(pl, opFloat64, 8)
+	case reflect.String:
+		pl.op = opString
+	case reflect.Interface:
+		pl.op = opInterface
+	case reflect.Struct:
+		return c.fillStruct(pl, t)
+	case reflect.Array:
+		return c.fillArray(pl, t)
+	case reflect.Pointer:
+		pl.op = opPointer
+		pl.elem, err = c.compile(t.Elem())
+		return err
+	case reflect.Slice:
+		return c.fillSlice(pl, t)
+	case reflect.Map:
+		return c.fillMap(pl, t)
+	default:
+		return &errNotKey{t}
+	}
+	return nil
+}
+
+func fillComplex(pl *plan, op operation, size uintptr) {
+	part := &plan{op: op}
+	pl.op, pl.fields = opStruct, []planField{{plan: part}, {offset: size, plan: part}}
+}
+
+func (c *compiler) fillStruct(pl *plan, t reflect.Type) error {
+	pl.op = opStruct
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Tag.Get("memo") == "-" {
+			continue
+		}
+		inner, err := c.compile(f.Type)
+		if err != nil {
+			return pathError(f.Name, err)
+		}
+		if inner.op != opNothing {
+			pl.fields = append(pl.fields, planField{f.Name, f.Offset, inner})
+		}
+	}
+	if len(pl.fields) == 0 {
+		pl.op = opNothing
+	}
+	return nil
+}
+
+func (c *compiler) fillArray(pl *plan, t reflect.Type) (err error) {
+	pl.op, pl.length, pl.stride = opArray, t.Len(), t.Elem().Size()
+	if pl.length == 0 { // [0]func() is how a struct says that == is not for it
+		pl.op = opNothing
+		return nil
+	}
+	if pl.elem, err = c.compile(t.Elem()); err != nil {
+		return pathError("[]", err)
+	}
+	if pl.elem.op == opNothing {
+		pl.op = opNothing
+	}
+	return nil
+}
+
+func (c *compiler) fillSlice(pl *plan, t reflect.Type) (err error) {
+	pl.op, pl.stride = opSlice, t.Elem().Size()
+	if pl.elem, err = c.compile(t.Elem()); err != nil {
+		return pathError("[]", err)
+	}
+	return nil
+}
+
+func (c *compiler) fillMap(pl *plan, t reflect.Type) (err error) {
+	pl.op = opMap
+	if pl.key, err = c.compile(t.Key()); err != nil {
+		return pathError("[key]", err)
+	}
+	if pl.elem, err = c.compile(t.Elem()); err != nil {
+		return pathError("[]", err)
+	}
+	return nil
+}
+
+// isPointer reports whether t is *T and no more: a type that is defined as a
+// pointer has none of the methods of what it points to.
+func isPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && t.Name() == "" }
+
+// refused reports whether no value of t can be a key by its contents.
+func refused(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		return true
+	case reflect.Interface:
+		return t.Implements(contextType)
+	}
+	if t.Implements(contextType) || honours(t, lockerType) {
+		return true
+	}
+	switch t.PkgPath() {
+	case "sync", "sync/atomic", "internal/sync":
+		return true
+	case "net/http":
+		return t.Name() == "Request" // by name: the core does not link net/http
+	}
+	return false
+}
+
+// honours reports whether values of t have the one method of want by their own
+// declaration. A struct that embeds a time.Time has its MarshalText too, but
+// that method knows nothing of the other fields, which would vanish from the
+// key; such a struct goes by its fields.
+func honours(t, want reflect.Type) bool {
+	if !reflect.PointerTo(t).Implements(want) {
+		return false
+	}
+	name := want.Method(0).Name
+	m, ok := t.MethodByName(name)
+	if !ok {
+		m, _ = reflect.PointerTo(t).MethodByName(name)
+	}
+	return t.Kind() != reflect.Struct || !promoted(m)
+}
+
+// promoted reports whether the compiler wrote m to reach an embedded field's
+// method.
+func promoted(m reflect.Method) bool {
+	pc := m.Func.Pointer()
+	file, _ := runtime.FuncForPC(pc).FileLine(pc)
+	return file == "<autogenerated>"
+}
+
+// typeNames gives every type that was met inside an interface a name of its
+// own. Guarded by its mutex.
+var typeNames = struct {
+	sync.Mutex
+	of    map[reflect.Type]string
+	taken map[string]int
+}{of: map[reflect.Type]string{}, taken: map[string]int{}}
+
+// typeName returns a name that no other type in this process has and that other
+// processes give to the same type too. Two types of one name in one package,
+// as functions can declare them, are told apart by the order in which they
+// were first seen.
+func typeName(t reflect.Type) string {
+	typeNames.Lock()
+	defer typeNames.Unlock()
+	if name, ok := typeNames.of[t]; ok {
+		return name
+	}
+	name := spellType(t)
+	typeNames.taken[name]++
+	if n := typeNames.taken[name]; n > 1 {
+		name += "·" + strconv.Itoa(n)
+	}
+	typeNames.of[t] = name
+	return name
+}
+
+// spellType writes t with full package paths.
+func spellType(t reflect.Type) string {
+	if t.Name() != "" {
+		if t.PkgPath() == "" {
+			return t.Name()
+		}
+		return t.PkgPath() + "." + t.Name()
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return "*" + spellType(t.Elem())
+	case reflect.Slice:
+		return "[]" + spellType(t.Elem())
+	case reflect.Array:
+		return "[" + strconv.Itoa(t.Len()) + "]" + spellType(t.Elem())
+	case reflect.Map:
+		return "map[" + spellType(t.Key()) + "]" + spellType(t.Elem())
+	case reflect.Struct:
+		var b strings.Builder
+		for i := range t.NumField() {
+			f := t.Field(i)
+			fmt.Fprintf(&b, "%s.%s %s %q;", f.PkgPath, f.Name, spellType(f.Type), f.Tag)
+		}
+		return "struct{" + b.String() + "}"
+	}
+	return t.String()
+}

@@ -1,0 +1,138 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-0226adef/memo/codec"
+)
+
+// A signature is what a core knows of its function's types.
+type signature struct {
+	fn          string // the runtime's name of the function
+	arg, result reflect.Type
+	size        func(value any) int64                  // of a *R
+	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
+	check       func(name string, s *settings)         // panics if an option is for other types
+}
+
+func signatureOf[A, R any](fn string) signature {
+	return signature{
+		fn:     fn,
+		arg:    reflect.TypeFor[A](),
+		result: reflect.TypeFor[R](),
+		size:   sizeOf[R](),
+		keep:   keepOf[R],
+		check: func(name string, s *settings) {
+			typed[func(A) string]("KeyFunc", name, s.keyFunc)
+			typed[func(R) R]("Clone", name, s.clone)
+			typed[func(R, error) bool]("CacheIf", name, s.keep)
+		},
+	}
+}
+
+func keepOf[R any](option any) func(any, error) bool {
+	if option == nil {
+		return func(_ any, err error) bool { return err == nil }
+	}
+	keep := option.(func(R, error) bool)
+	return func(v any, err error) bool { return keep(*v.(*R), err) }
+}
+
+// check panics if the function cannot be made under s.
+func (c *core) checkSettings(s *settings) {
+	c.types.check(c.label, s)
+	if s.store == nil {
+		return
+	}
+	if s.name == "" {
+		panic(fmt.Sprintf("memo: %s has a shared store but no Name; give it one that stays the same when the code is renamed, such as Name(\"users.byID\")", c.label))
+	}
+	if err := codec.Check(s.codec, c.types.result); err != nil {
+		panic(fmt.Sprintf("memo: %s: result %v", c.label, err))
+	}
+}
+
+// check panics if calls cannot be laid over what is known of the function now.
+func (c *core) check(calls Options) {
+	s := c.settings(nil)
+	calls.apply(&s)
+	c.checkSettings(&s)
+}
+
+// version returns the part of shared keys that tells shapes apart.
+func (c *core) version(p *policy) string {
+	if p.version != "" {
+		return p.version
+	}
+	return fingerprint(c.types.arg, c.types.result)
+}
+
+// keyError reports that an argument has no key.
+func (c *core) keyError(err error) error {
+	e := &KeyError{Func: c.label, Err: err}
+	var at *pathed
+	if errors.As(err, &at) {
+		ordinal, rest := c.splitPath(at.path)
+		e.Path, e.Err = joinPath(ordinal, rest), at.err
+	}
+	return e
+}
+
+// refusal is the message for an argument type that cannot be a key.
+func (c *core) refusal(err error) string {
+	what, where := err.Error(), "argument"
+	var at *pathed
+	if errors.As(err, &at) {
+		ordinal, rest := c.splitPath(at.path)
+		what = at.err.Error()
+		if ordinal != "" {
+			where += " " + ordinal
+		}
+		if rest != "" {
+			where += " field " + rest
+		}
+	}
+	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or give KeyFunc", c.label, where, what)
+}
+
+// splitPath splits the position that Wrap2 and Wrap3 gave an argument, if they
+// did, off the path into it.
+func (c *core) splitPath(path string) (ordinal, rest string) {
+	if !c.types.arg.Implements(reflect.TypeFor[arguments]()) {
+		return "", path
+	}
+	for i := range c.types.arg.NumField() {
+		name := c.types.arg.Field(i).Name
+		if rest, ok := strings.CutPrefix(path, name); ok {
+			return strconv.Itoa(i + 1), strings.TrimPrefix(rest, ".")
+		}
+	}
+	return "", path
+}
+
+// runAround runs fn for a call that bypasses the cache. It counts as an
+// execution; what fn says about its result goes nowhere, but its tags are handed
+// on to the execution around the call, as those of any result are.
+func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
+	around := frameOf(ctx)
+	inner := newFrame(nil, c.space)
+	if around != nil {
+		inner.flight = around.flight
+	}
+	executing.Add(1)
+	began := time.Now()
+	err = ErrGoexit // unless fn returns
+	defer func() {
+		executing.Add(-1)
+		h := inner.seal()
+		around.inherit(p.allTags(c.space, h.tags), h.fresh)
+		c.countExecution(ctx, p, "", time.Since(began), err)
+	}()
+	return fn(inner.within(ctx))
+}

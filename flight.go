@@ -56,16 +56,14 @@ type flight struct {
 	key    string
 	policy *policy
 	shard  *flights
-	frame  *frame
+	frame  frame
 	born   uint64 // the sequence number noted before fn began
 	began  int64
 	old    *entry // what the result is to replace, if there is something
+	exec   execution
+	ctx    context.Context // what exec runs under; its root is frame
 	cancel context.CancelFunc
-	limit  *time.Timer // gives fn up; nil without a LoadTimeout
-
-	// takeOff starts the execution. The leader calls it, once, when it has noted
-	// that it waits for the flight, so that fn meets that note.
-	takeOff func()
+	limit  *time.Timer // gives exec up; nil without a LoadTimeout
 
 	// Guarded by shard.mu.
 	waiters  int
@@ -130,34 +128,35 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	s := c.shard(key)
 	s.detach(key)
 	f := &flight{
-		key: key, policy: p, shard: s, old: old,
+		key: key, policy: p, shard: s, old: old, exec: exec,
 		born: sequence.Load(), began: now(), done: make(chan struct{}),
 	}
-	f.frame = newFrame(f, c.space)
+	f.frame.values, f.frame.flight, f.frame.space = ctx, f, c.space
+	f.frame.hint.fresh = forever
 	if s.of == nil {
 		s.of = make(map[string]*flight)
 	}
 	s.of[key] = f
 
-	ctx = f.frame.within(context.WithoutCancel(ctx))
-	if p.loadTimeout > 0 {
-		ctx, f.cancel = context.WithTimeout(ctx, p.loadTimeout)
-		f.limit = time.AfterFunc(after64(p.loadTimeout, grace(p.loadTimeout)), func() { c.end(ctx, f, landing{err: errGivenUp}) })
+	if limit := p.loadTimeout; limit > 0 {
+		f.ctx, f.cancel = context.WithTimeout(&f.frame, limit)
+		f.limit = time.AfterFunc(time.Duration(after(int64(limit), grace(limit))), func() { c.end(f, landing{err: errGivenUp}) })
 	} else {
-		ctx, f.cancel = context.WithCancel(ctx)
-	}
-	f.takeOff = func() {
-		executing.Add(1)
-		go c.fly(ctx, f, exec)
+		f.ctx, f.cancel = context.WithCancel(&f.frame)
 	}
 	return f
+}
+
+// takeOff starts the execution of a flight. The leader does so, once, when it has
+// noted that it waits for the flight, so that fn meets that note.
+func (c *core) takeOff(f *flight) {
+	executing.Add(1)
+	go c.fly(f)
 }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
 // context.
 func grace(limit time.Duration) time.Duration { return min(limit/10, 100*time.Millisecond) }
-
-func after64(a, b time.Duration) time.Duration { return time.Duration(after(int64(a), b)) }
 
 // A landing is what fn came back with.
 type landing struct {
@@ -170,7 +169,7 @@ type landing struct {
 
 // fly runs fn, and the user's functions that judge its result, and ends the
 // flight however they end.
-func (c *core) fly(ctx context.Context, f *flight, exec execution) {
+func (c *core) fly(f *flight) {
 	l := landing{err: ErrGoexit} // unless exec returns or panics
 	defer func() {
 		if v := recover(); v != nil {
@@ -179,33 +178,19 @@ func (c *core) fly(ctx context.Context, f *flight, exec execution) {
 		}
 		executing.Add(-1)
 		f.cancel()
-		c.end(ctx, f, l)
+		c.end(f, l)
 	}()
-	value, err := exec(ctx)
+	value, err := f.exec(f.ctx)
 	keep := f.policy.keeps(value, err)
-	l = landing{value: value, err: err, keep: keep, remember: !keep && ctx.Err() == nil && f.policy.remembers(err)}
+	l = landing{value: value, err: err, keep: keep, remember: !keep && f.ctx.Err() == nil && f.policy.remembers(err)}
 }
 
-// end ends f: it decides whether what fn came back with is held, publishes it,
-// and lets the waiters go. Only the first call does anything; a second one is
-// that of a fn which came back after it was given up.
-func (c *core) end(ctx context.Context, f *flight, l landing) {
-	p, h, read := f.policy, f.frame.seal(), time.Now()
-	t := at(read)
-	e := &entry{
-		key: f.key, value: l.value, err: l.err, read: read, born: f.born,
-		tags: p.allTags(f.frame.space, h.tags),
-	}
-	var life lifetime // whose window is empty
-	switch {
-	case h.noStore:
-	case l.keep:
-		life = p.lifetime(h)
-	case l.remember:
-		life = lifetime{ttl: p.errorTTL, inherit: forever}
-	}
-	e.window = life.open(t, t-f.began, draw())
-
+// end ends f: it publishes what fn came back with, and lets the waiters go. Only
+// the first call does anything; a second one is that of a fn which came back
+// after it was given up.
+func (c *core) end(f *flight, l landing) {
+	e := c.entryFor(f, l)
+	failed := l.err != nil && !l.keep
 	f.shard.mu.Lock()
 	if f.ended {
 		f.shard.mu.Unlock()
@@ -214,13 +199,12 @@ func (c *core) end(ctx context.Context, f *flight, l landing) {
 	f.ended, f.result, f.panicked = true, e, l.panicked
 	if !f.detached {
 		delete(f.shard.of, f.key)
-		if l.keep || !f.oldServes(t) {
+		if l.keep || !f.oldServes(e.created) {
 			c.hold(e)
 		}
 	}
-	failed := l.err != nil && !l.keep
 	if failed && f.old != nil && !f.canceled {
-		f.old.refreshFailed(t)
+		f.old.refreshFailed(e.created)
 	}
 	unattended := f.waiters == 0 && f.sticky
 	f.shard.mu.Unlock()
@@ -228,11 +212,30 @@ func (c *core) end(ctx context.Context, f *flight, l landing) {
 	if f.limit != nil {
 		f.limit.Stop()
 	}
-	c.countExecution(ctx, p, f.key, time.Duration(t-f.began), l.err)
+	c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
 	if unattended && failed {
-		c.reportBackground(p, l)
+		c.reportBackground(f.policy, l)
 	}
 	close(f.done)
+}
+
+// entryFor makes an entry of what fn came back with just now. Its window is empty
+// if it is not to be held.
+func (c *core) entryFor(f *flight, l landing) *entry {
+	p, h, read := f.policy, f.frame.seal(), time.Now()
+	var life lifetime
+	switch {
+	case h.noStore:
+	case l.keep:
+		life = p.lifetime(h)
+	case l.remember:
+		life = lifetime{ttl: p.errorTTL, inherit: forever}
+	}
+	return &entry{
+		key: f.key, value: l.value, err: l.err,
+		window: life.open(at(read), at(read)-f.began, draw()),
+		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags),
+	}
 }
 
 // remembers reports whether err is one of those that CacheErrors is for.

@@ -130,7 +130,7 @@ func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
 	}
 	defer forget()
 	if b.leader {
-		f.takeOff()
+		b.core.takeOff(f)
 	}
 	switch b.watch(ctx, f) {
 	case landed:
@@ -227,5 +227,5 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	}
 	f := c.launch(ctx, p, e.key, e, exec)
 	f.sticky = true
-	f.takeOff()
+	c.takeOff(f)
 }

@@ -7,12 +7,15 @@ import (
 	"time"
 )
 
-// A frame is what fn's context carries: the place where the running execution
-// collects what fn says about its result, and what the results it is made from
-// bring with them.
+// A frame is where a running execution collects what fn says about its result,
+// and what the results it is made from bring with them. fn's context carries
+// it; for an execution with callers who may leave, it is the root of that
+// context: it has the values of the context that it was made from, but not
+// its end.
 type frame struct {
-	flight *flight    // the execution, for finding cycles; nil for a bypass
-	space  *namespace // of the function, in which AddTags's tags have their meaning
+	values context.Context // what the values come from
+	flight *flight         // the execution, for finding cycles; nil for a bypass
+	space  *namespace      // of the function, in which AddTags's tags have their meaning
 
 	mu     sync.Mutex // fn may use several goroutines
 	sealed bool       // guarded by mu; nothing is collected any more, or ever by a frame of Detached's
@@ -44,13 +47,15 @@ func frameOf(ctx context.Context) *frame {
 	return f
 }
 
-func newFrame(f *flight, space *namespace) *frame {
-	return &frame{flight: f, space: space, hint: hint{fresh: forever}}
-}
+func (f *frame) Deadline() (deadline time.Time, ok bool) { return }
+func (f *frame) Done() <-chan struct{}                   { return nil }
+func (f *frame) Err() error                              { return nil }
 
-// within returns ctx for fn to run under.
-func (f *frame) within(ctx context.Context) context.Context {
-	return context.WithValue(ctx, frameKey{}, f)
+func (f *frame) Value(key any) any {
+	if key == (frameKey{}) {
+		return f
+	}
+	return f.values.Value(key)
 }
 
 // update runs change on what was collected, if the execution still goes on. f may
@@ -132,5 +137,5 @@ func Detached(ctx context.Context) context.Context {
 	if f == nil {
 		return ctx
 	}
-	return (&frame{flight: f.flight, sealed: true}).within(ctx)
+	return context.WithValue(ctx, frameKey{}, &frame{flight: f.flight, sealed: true})
 }

@@ -121,7 +121,7 @@ func (c *core) splitPath(path string) (ordinal, rest string) {
 // on to the execution around the call, as those of any result are.
 func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
 	around := frameOf(ctx)
-	inner := newFrame(nil, c.space)
+	inner := &frame{space: c.space, hint: hint{fresh: forever}}
 	if around != nil {
 		inner.flight = around.flight
 	}
@@ -134,5 +134,5 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 		around.inherit(p.allTags(c.space, h.tags), h.fresh)
 		c.countExecution(ctx, p, "", time.Since(began), err)
 	}()
-	return fn(inner.within(ctx))
+	return fn(context.WithValue(ctx, frameKey{}, inner))
 }

@@ -199,7 +199,10 @@ func (c *core) end(f *flight, l landing) {
 	f.ended, f.result, f.panicked = true, e, l.panicked
 	if !f.detached {
 		delete(f.shard.of, f.key)
-		if l.keep || !f.oldServes(e.created) {
+		switch {
+		case l.err == nil && e.empty():
+			c.drop(f.key) // older than what is not to be held
+		case l.keep || !f.oldServes(e.created):
 			c.hold(e)
 		}
 	}
@@ -234,7 +237,7 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 	return &entry{
 		key: f.key, value: l.value, err: l.err,
 		window: life.open(at(read), at(read)-f.began, draw()),
-		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags),
+		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
 	}
 }
 

@@ -401,6 +401,28 @@ func TestRefreshRunsFnAndKeepsItsResult(t *testing.T) {
 	}
 }
 
+// Otherwise a Call after the Refresh would return what is older than the
+// Refresh's result.
+func TestResultThatIsNotKeptDropsTheOlderOne(t *testing.T) {
+	for name, opt := range map[string]memo.Option{
+		"NoStore": memo.Options{},
+		"CacheIf": memo.CacheIf(func(n int, err error) bool { return n != 2 }),
+	} {
+		runs := 0
+		f := memo.New(func(ctx context.Context, _ string) (int, error) {
+			if runs++; runs == 2 && name == "NoStore" {
+				memo.NoStore(ctx)
+			}
+			return runs, nil
+		}, opt)
+		wantCall(t, f, 1)
+		if got, err := f.Refresh(t.Context(), "k"); got != 2 || err != nil {
+			t.Errorf("%s: Refresh = %d, %v; want 2, nil", name, got, err)
+		}
+		wantCall(t, f, 3)
+	}
+}
+
 func TestRefreshThatFailsLeavesWhatIsHeld(t *testing.T) {
 	broken := errors.New("broken")
 	var fail atomic.Bool

@@ -49,7 +49,7 @@ func TestResultIsFreshForItsTTLAndNotLonger(t *testing.T) {
 		wantCall(t, f, 1)
 		time.Sleep(time.Minute - 1)
 		wantCall(t, f, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantCall(t, f, 2)
 	})
 }
@@ -130,7 +130,7 @@ func TestStaleWindowEnds(t *testing.T) {
 		time.Sleep(2*time.Minute - 1)
 		wantCall(t, f, 1)
 		synctest.Wait()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, err := f.Call(t.Context(), "k"); err != errBroken {
 			t.Errorf("past the window Call returned %v, want fn's error", err)
 		}
@@ -140,7 +140,7 @@ func TestStaleWindowEnds(t *testing.T) {
 		c.fail.Store(true)
 		time.Sleep(time.Hour + time.Minute - 1)
 		wantCall(t, f, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, err := f.Call(t.Context(), "k"); err != errBroken {
 			t.Errorf("past the window Call returned %v, want fn's error", err)
 		}

@@ -187,8 +187,8 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), e, f.execution(a)))
 }
 
-// Refresh runs fn for a now, whatever is held, keeps the result and returns it.
-// If fn fails, Refresh returns its error and what is held stays.
+// Refresh runs fn for a now, whatever is held, keeps the result as Call does and
+// returns it. If fn fails, Refresh returns its error and what is held stays.
 //
 // An execution that is already under way began too early to count. Refresh waits
 // for its end first, so that there is one at a time; concurrent Refreshes that
@@ -238,7 +238,7 @@ func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
 // unwrap returns the result that e holds.
 func (f *Func[A, R]) unwrap(p *policy, e *entry) (R, error) {
 	r := *e.value.(*R)
-	if p.clone != nil {
+	if p.clone != nil && e.err == nil {
 		r = p.clone.(func(R) R)(r)
 	}
 	return r, e.err

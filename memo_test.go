@@ -130,8 +130,8 @@ func TestWithIsTheSameCacheUnderAnotherPolicy(t *testing.T) {
 		wantCall(t, brief, 3) // 2 is too old for these calls
 		wantCall(t, f, 3)
 		wantCall(t, f.With(memo.TTL(0)), 4)
-		wantCall(t, f, 3)
-		wantCall(t, brief.With(memo.TTL(time.Hour)), 3)
+		wantCall(t, f, 5) // 3 is older than what was not kept
+		wantCall(t, brief.With(memo.TTL(time.Hour)), 5)
 
 		c.fail.Store(true)
 		remembering := f.With(memo.CacheErrors(time.Hour, nil), memo.Tags("x")).With(memo.StaleIfError(0))
@@ -141,8 +141,8 @@ func TestWithIsTheSameCacheUnderAnotherPolicy(t *testing.T) {
 				t.Errorf("Call returned %v, want %v", err, errBroken)
 			}
 		}
-		if got := f.Stats(); got != brief.Stats() || got.Executions != 5 {
-			t.Errorf("Stats = %+v; want one set of counters, 5 executions", got)
+		if got := f.Stats(); got != brief.Stats() || got.Executions != 6 {
+			t.Errorf("Stats = %+v; want one set of counters, 6 executions", got)
 		}
 	})
 }
@@ -194,6 +194,17 @@ func TestCloneGivesEveryCallerACopy(t *testing.T) {
 	e.Value[0] = 99
 	if got, _ := f.Call(t.Context(), "k"); got[0] != 7 {
 		t.Errorf("Call = %v: Peek handed out what is held", got)
+	}
+}
+
+// Clone was once called with the nil result beside an error.
+func TestCloneIsNotCalledForAResultThatCameWithAnError(t *testing.T) {
+	f := memo.New(func(context.Context, string) (*int, error) { return nil, errBroken },
+		memo.Clone(func(p *int) *int { c := *p; return &c }), memo.CacheErrors(time.Hour, nil))
+	for range 2 {
+		if got, err := f.Call(t.Context(), "k"); got != nil || err != errBroken {
+			t.Errorf("Call = %v, %v; want nil, %v", got, err, errBroken)
+		}
 	}
 }
 
@@ -330,7 +341,7 @@ func TestObserverIsToldWhatHappens(t *testing.T) {
 func TestProgrammerErrorsPanicWithWhatToChange(t *testing.T) {
 	type secret struct {
 		Name  string
-		token string
+		token string //lint:ignore U1000 codecs read it by reflection
 	}
 	fn := func(context.Context, string) (string, error) { return "", nil }
 	other := func(context.Context, string) (string, error) { return "", nil }

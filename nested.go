@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +28,43 @@ type hint struct {
 	ttl     time.Duration // SetTTL's, if hasTTL
 	hasTTL  bool
 	noStore bool
-	tags    []scopedTag // AddTags's, and the inner results'; only ever appended to
-	fresh   int64       // until when the least fresh of the inner results is fresh
+	tags    tagSet // AddTags's, and the inner results'
+	fresh   int64  // until when the least fresh of the inner results is fresh
+}
+
+// A tagSet holds tags in the order in which they were first added.
+type tagSet struct {
+	list  []scopedTag            // only ever appended to
+	index map[scopedTag]struct{} // what list holds, once that is long
+}
+
+// fewTags is how many tags are faster to go through than to index.
+const fewTags = 16
+
+func (s *tagSet) add(tags ...scopedTag) {
+	for _, t := range tags {
+		if s.has(t) {
+			continue
+		}
+		s.list = append(s.list, t)
+		switch {
+		case s.index != nil:
+			s.index[t] = struct{}{}
+		case len(s.list) > fewTags:
+			s.index = make(map[scopedTag]struct{}, 2*len(s.list))
+			for _, t := range s.list {
+				s.index[t] = struct{}{}
+			}
+		}
+	}
+}
+
+func (s *tagSet) has(t scopedTag) bool {
+	if s.index == nil {
+		return slices.Contains(s.list, t)
+	}
+	_, ok := s.index[t]
+	return ok
 }
 
 type frameKey struct{}
@@ -75,7 +111,7 @@ func (f *frame) update(change func(*hint)) {
 func (f *frame) tagsSoFar() []scopedTag {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.hint.tags
+	return f.hint.tags.list
 }
 
 // seal ends the collection and returns what it came to.
@@ -90,7 +126,7 @@ func (f *frame) seal() *hint {
 // result brings with it.
 func (f *frame) inherit(tags []scopedTag, fresh int64) {
 	f.update(func(h *hint) {
-		h.tags = append(h.tags, tags...)
+		h.tags.add(tags...)
 		h.fresh = min(h.fresh, fresh)
 	})
 }
@@ -107,7 +143,8 @@ func SetTTL(ctx context.Context, d time.Duration) {
 }
 
 // NoStore, called by fn with its own context, keeps the result that it is about
-// to return out of the cache. Those who wait for it get it all the same.
+// to return out of the cache. Those who wait for it get it all the same, and
+// what was held before is dropped, being older.
 //
 // Called with any other context, or when fn has returned, it does nothing.
 func NoStore(ctx context.Context) {
@@ -123,7 +160,7 @@ func AddTags(ctx context.Context, t ...string) {
 	f := frameOf(ctx)
 	f.update(func(h *hint) {
 		for _, name := range t {
-			h.tags = append(h.tags, scopedTag{f.space, name})
+			h.tags.add(scopedTag{f.space, name})
 		}
 	})
 }

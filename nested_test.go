@@ -2,6 +2,7 @@ package memo_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -144,7 +145,7 @@ func TestInheritTTL(t *testing.T) {
 				h.value = 1
 				time.Sleep(c.want - 1)
 				wantCall(t, h.outer, 0)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				if e, err := h.outer.Peek(t.Context(), "k"); err != memo.ErrMiss {
 					t.Errorf("Peek = %+v, %v; want ErrMiss", e, err)
 				}
@@ -203,5 +204,30 @@ func TestFnMayUseSeveralGoroutines(t *testing.T) {
 	wantCall(t, outer, 1)
 	if e, _ := outer.Peek(t.Context(), "k"); len(e.Tags) != 2 {
 		t.Errorf("Tags = %v, want t and u", e.Tags)
+	}
+}
+
+// An execution that asks for the same results over and over is not to collect
+// their tags over and over.
+func TestTagsAreCollectedOnce(t *testing.T) {
+	inner := memo.New(func(ctx context.Context, n int) (int, error) {
+		memo.AddTags(ctx, fmt.Sprint("n", n), "all")
+		return n, nil
+	})
+	outer := memo.New(func(ctx context.Context, _ string) (int, error) {
+		for i := range 1000 {
+			if _, err := inner.Call(ctx, i%100); err != nil {
+				return 0, err
+			}
+		}
+		return 1, nil
+	})
+	wantCall(t, outer, 1)
+	e, err := outer.Peek(t.Context(), "k")
+	if err != nil || len(e.Tags) != 101 {
+		t.Errorf("Peek = %d tags, %v; want 101", len(e.Tags), err)
+	}
+	if n := memo.TagsHeld(outer, "k"); n != 101 {
+		t.Errorf("%d tags are held, want 101", n)
 	}
 }

@@ -139,7 +139,8 @@ func notNegative(name string, d time.Duration) {
 // TTL sets how long a result is fresh, counted from the moment fn returned. The
 // default is one minute.
 //
-//   - Zero keeps nothing: concurrent calls still share one execution.
+//   - Zero keeps nothing, not even what was held before: it is older. Concurrent
+//     calls still share one execution.
 //   - [Forever] never expires; a negative d panics.
 //   - Stores with a coarser clock round up: memcached and DynamoDB to a second.
 //   - fn may set another one for a single result with [SetTTL].
@@ -265,7 +266,8 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 
 // CacheIf decides which results are kept: those for which keep returns true. The
 // default keeps what came without an error. A result that is not kept still
-// goes to everyone who waited for it.
+// goes to everyone who waited for it; if it came without an error, what was held
+// before is dropped, being older.
 //
 // If keep accepts a result that came with an error, both are remembered, in
 // this process only, as any other result is. A nil keep restores the default.

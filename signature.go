@@ -131,7 +131,7 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 	defer func() {
 		executing.Add(-1)
 		h := inner.seal()
-		around.inherit(p.allTags(c.space, h.tags), h.fresh)
+		around.inherit(p.allTags(c.space, h.tags.list), h.fresh)
 		c.countExecution(ctx, p, "", time.Since(began), err)
 	}()
 	return fn(context.WithValue(ctx, frameKey{}, inner))

@@ -8,9 +8,12 @@ import (
 
 // Stats are a function's counters since [New], or the sums of a group's.
 //
-// Every call that looks at the cache counts as exactly one of Hits,
-// SharedHits, StaleHits, Misses and Joined. The counters are read one after
-// the other, so under load they may disagree by the calls of that moment.
+// Every call that is answered from the cache or by an execution that it waits
+// for, or whose wait its context ends, counts as exactly one of Hits, SharedHits,
+// StaleHits, Misses and Joined. One that comes to nothing before, with a
+// *[KeyError], [ErrRecursive] or a context that is done already, counts as none.
+// The counters are read one after the other, so under load they may disagree by
+// the calls of that moment.
 type Stats struct {
 	Hits       uint64 // answered with a fresh result, or a remembered error, from this process
 	SharedHits uint64 // answered with a fresh result from the shared store

@@ -1,0 +1,81 @@
+# make test is the one command that says whether everything holds. It prints each
+# step before it takes it, and stops at the first that fails.
+
+GO          ?= go
+FUZZTIME    ?= 5s
+STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help test format build vet static race allocs tour fuzz benchmodule bench quickstart tools
+
+help:
+	@echo 'make test        everything below but bench; FUZZTIME=1m fuzzes longer than 5s'
+	@echo 'make quickstart  the example to begin with'
+	@echo 'make fuzz        every fuzz target for FUZZTIME'
+	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
+	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
+
+test: format build vet static race allocs tour fuzz benchmodule
+	@echo
+	@echo 'all green'
+
+# step prints what comes next.
+step = @printf '\n== %s\n' "$(1)"
+
+format:
+	$(call step,gofmt: every file is formatted)
+	@files=$$(gofmt -l .) || exit 1; \
+	if [ -n "$$files" ]; then echo "these are not formatted; run gofmt -w on them:"; echo "$$files"; exit 1; fi
+
+build:
+	$(call step,go build: every package compiles)
+	@$(GO) build ./...
+
+vet:
+	$(call step,go vet)
+	@$(GO) vet ./...
+
+static:
+	$(call step,staticcheck)
+	@$(STATICCHECK) ./...
+
+race:
+	$(call step,go test -race: every test and example)
+	@$(GO) test -race ./...
+
+# The race detector allocates, so tests that count allocations skip under it.
+allocs:
+	$(call step,go test without the race detector: allocations are counted)
+	@$(GO) test ./...
+
+tour:
+	$(call step,examples: the quickstart runs on the docs folder)
+	@$(GO) run ./examples/quickstart docs > /dev/null
+
+fuzz:
+	$(call step,fuzz: every target for $(FUZZTIME))
+	@set -e; for package in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# The benchmarks are a module of their own, so that what they compare with is no
+# dependency of memo.
+benchmodule:
+	$(call step,bench: the module builds and its tests pass)
+	@cd bench && $(GO) build ./... && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -short ./...
+
+bench:
+	@cd bench && $(GO) run ./cmd/ratios
+
+quickstart:
+	@$(GO) run ./examples/quickstart
+
+tools:
+	$(GO) mod download
+	cd bench && $(GO) mod download
+	$(STATICCHECK) -version

@@ -45,21 +45,16 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 			return outcome{err: err}
 		}
 		b := boarding{core: c, policy: p, old: old, seq: sequence.Load()}
-		s := c.shard(key)
-		s.mu.Lock()
-		f := s.of[key]
-		if f == nil || c.overtaken(f.born, f.tags()) {
-			if _, v := c.find(p, key, now()); v.answers() { // stored since this call looked
-				s.mu.Unlock()
-				if e, v := c.look(ctx, p, key); v.answers() {
-					return outcome{entry: e}
-				}
-				continue
+		f := b.board(ctx, key, old, exec, func() bool {
+			_, v := c.find(p, key, now())
+			return v.answers()
+		})
+		if f == nil { // an answer was stored since the call looked
+			if e, v := c.look(ctx, p, key); v.answers() {
+				return outcome{entry: e}
 			}
-			f, b.leader = c.launch(ctx, p, key, old, exec), true
+			continue
 		}
-		f.waiters++
-		s.mu.Unlock()
 		if out, ok := b.wait(ctx, f); ok {
 			return out
 		}
@@ -83,13 +78,7 @@ func (c *core) refresh(ctx context.Context, p *policy, key string, exec executio
 			return outcome{err: err}
 		}
 		b := boarding{core: c, policy: p, seq: sequence.Load()}
-		s.mu.Lock()
-		f := s.of[key]
-		if f == nil || c.overtaken(f.born, f.tags()) {
-			f, b.leader = c.launch(ctx, p, key, c.held(key), exec), true
-		}
-		f.waiters++
-		s.mu.Unlock()
+		f := b.board(ctx, key, c.held(key), exec, func() bool { return false })
 		if out, ok := b.wait(ctx, f); ok {
 			return out
 		}
@@ -118,6 +107,26 @@ type boarding struct {
 	old    *entry // to return if the flight fails or takes too long; may be nil
 	leader bool   // the call started the flight
 	seq    uint64 // the sequence number before the call joined
+}
+
+// board makes the call a waiter of the flight for key, and the leader of a new one
+// if there is none that it may join. old is what that is to replace. If there is
+// none and answered, asked when no result can be published meanwhile, finds that
+// the call has its answer, board returns nil.
+func (b *boarding) board(ctx context.Context, key string, old *entry, exec execution, answered func() bool) *flight {
+	c := b.core
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.of[key]
+	if f == nil || c.overtaken(f.born, f.tags()) {
+		if answered() {
+			return nil
+		}
+		f, b.leader = c.launch(ctx, b.policy, key, old, exec), true
+	}
+	f.waiters++
+	return f
 }
 
 // wait waits for f, of which the call is a waiter. It is not ok if f turns out to

@@ -1,0 +1,187 @@
+package memo_test
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/doc/comment"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// importPath is where the package under test is found.
+const importPath = "github.com/seed-0226adef/memo"
+
+// packageDoc reads the documentation of the package in this folder, its examples
+// included.
+func packageDoc(t *testing.T) *doc.Package {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range names {
+		f, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	p, err := doc.NewFromFiles(fset, files, importPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDocShowsOnlyWhatCompiles(t *testing.T) {
+	compiled, err := os.ReadFile("example_tour_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := packageDoc(t)
+	shown := 0
+	for _, block := range p.Parser().Parse(p.Doc).Content {
+		code, ok := block.(*comment.Code)
+		if !ok {
+			continue
+		}
+		shown++
+		// A blank line separates what may come from different places.
+		for part := range strings.SplitSeq(code.Text, "\n\n") {
+			if !strings.Contains(squeeze(string(compiled)), squeeze(part)) {
+				t.Errorf("doc.go shows this, which example_tour_test.go does not have:\n%s", part)
+			}
+		}
+	}
+	if shown < 10 {
+		t.Errorf("found %d snippets in the package documentation; want the tour's", shown)
+	}
+}
+
+func TestReadmeProgramDoesWhatItsCommentsSay(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```go\n")
+	program, _, _ := strings.Cut(rest, "```")
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := exec.Command("go", "run", file).CombinedOutput()
+	if want := "loading tea\nloading cup\nloading cup\n3998 <nil>\n"; string(got) != want || err != nil {
+		t.Errorf("the program prints\n%s(%v), want\n%s", got, err, want)
+	}
+	if formatted, err := format.Source([]byte(program)); string(formatted) != program {
+		t.Errorf("the program is not formatted as gofmt would (%v):\n%s", err, formatted)
+	}
+}
+
+func TestGuaranteesNameTestsThatExist(t *testing.T) {
+	page, err := os.ReadFile("docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, name := range tests {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(b)
+	}
+	named := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) < 30 {
+		t.Errorf("the page names %d tests; want one for each promise", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(code.String(), "\nfunc "+name[1]+"(") {
+			t.Errorf("docs/guarantees.md names %s, which does not exist", name[1])
+		}
+	}
+}
+
+// squeeze makes texts that differ in white space alone the same.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// unlinked finds what was meant to be a link to a declaration. Where there is no
+// such declaration, the brackets stay in the text.
+var unlinked = regexp.MustCompile(`\[\*?([a-z]+\.)?[A-Z]\w*(\.\w+)?\]`)
+
+func TestDocLinksLeadToDeclarations(t *testing.T) {
+	p := packageDoc(t)
+	for _, text := range docTexts(p) {
+		for _, link := range unlinked.FindAllString(withoutLinks(p, text), -1) {
+			begin, _, _ := strings.Cut(text, "\n")
+			t.Errorf("%s leads nowhere, in the comment that begins %q", link, begin)
+		}
+	}
+}
+
+// withoutLinks returns the plain words of a doc comment: no links, no code.
+func withoutLinks(p *doc.Package, text string) string {
+	var b strings.Builder
+	paragraph := func(words []comment.Text) {
+		for _, w := range words {
+			if plain, ok := w.(comment.Plain); ok {
+				b.WriteString(string(plain))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	var blocks func([]comment.Block)
+	blocks = func(content []comment.Block) {
+		for _, block := range content {
+			switch block := block.(type) {
+			case *comment.Paragraph:
+				paragraph(block.Text)
+			case *comment.List:
+				for _, item := range block.Items {
+					blocks(item.Content)
+				}
+			}
+		}
+	}
+	blocks(p.Parser().Parse(text).Content)
+	return b.String()
+}
+
+// docTexts returns all doc comments of exported declarations.
+func docTexts(p *doc.Package) []string {
+	texts := []string{p.Doc}
+	values := func(vs []*doc.Value) {
+		for _, v := range vs {
+			texts = append(texts, v.Doc)
+		}
+	}
+	funcs := func(fs []*doc.Func) {
+		for _, f := range fs {
+			texts = append(texts, f.Doc)
+		}
+	}
+	values(p.Consts)
+	values(p.Vars)
+	funcs(p.Funcs)
+	for _, typ := range p.Types {
+		texts = append(texts, typ.Doc)
+		values(typ.Consts)
+		values(typ.Vars)
+		funcs(typ.Funcs)
+		funcs(typ.Methods)
+	}
+	return texts
+}

@@ -1,0 +1,47 @@
+package memo_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// A store that a fleet shares has its client from elsewhere; memstore serves
+// tests.
+func ExampleStore() {
+	shared := memstore.New(nil)
+	users := memo.New(loadUser, memo.Store(shared), memo.Prefix("shop"), memo.Name("users.byID"))
+
+	key, err := users.Key(42)
+	parts := strings.Split(key, ":") // prefix, name, version, epoch and argument
+	fmt.Println(parts[0], parts[1], parts[4], err)
+	// Output: shop users.byID 42 <nil>
+}
+
+// What is stored says how it was written, so a program can change its codec
+// while others still have the old one.
+func ExampleCodec() {
+	shared := memstore.New(nil)
+	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Codec(codec.MsgPack))
+
+	fmt.Println(users.Call(context.Background(), 42))
+	// Output:
+	// loading user 42
+	// {42 Ann} <nil>
+}
+
+// Rights that were taken away must not linger in a process: calls ask the store
+// each time.
+func ExampleLocalTTL() {
+	shared := memstore.New(nil)
+	rights := memo.New(func(_ context.Context, user int) ([]string, error) {
+		return []string{"read"}, nil
+	}, memo.Store(shared), memo.Name("rights"), memo.LocalTTL(0))
+
+	fmt.Println(rights.Call(context.Background(), 42))
+	// Output: [read] <nil>
+}

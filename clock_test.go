@@ -104,10 +104,10 @@ func TestBubbleThatSleepsToTheFutureStartsNoGoroutine(t *testing.T) {
 // (While calls outside keep the coarse clock running, a bubble takes their fresh
 // results for fresh: nothing as cheap as a hit can tell that it is in a bubble.)
 func TestResultFromOutsideOfABubbleIsNotUsedInside(t *testing.T) {
-	awaitIdle()
 	runs := 0
 	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil })
 	f.Call(t.Context(), 1)
+	awaitIdle()
 	synctest.Test(t, func(t *testing.T) {
 		if got, _ := f.Call(t.Context(), 1); got != 2 {
 			t.Errorf("inside Call = %d, want 2: the result's time of storing has not come yet", got)

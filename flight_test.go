@@ -170,12 +170,90 @@ func TestResultOfAnExecutionThatIgnoredItsCancellationIsUsed(t *testing.T) {
 		f := memo.New(func(context.Context, int) (string, error) {
 			time.Sleep(time.Second)
 			return "anyway", nil
-		})
+		}, memo.TTL(0)) // it comes from the execution itself
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		f.Call(ctx, 1)
 		if got, err := f.Call(t.Context(), 1); got != "anyway" || err != nil || f.Stats().Executions != 1 {
 			t.Errorf("Call = %q, %v after %d executions; want the first one's result", got, err, f.Stats().Executions)
+		}
+	})
+}
+
+// patientFn returns n after a second, unless its context ends before.
+func patientFn(ctx context.Context, runs *atomic.Int32) (int32, error) {
+	n := runs.Add(1)
+	select {
+	case <-time.After(time.Second):
+		return n, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func TestLeavingABackgroundRefreshDoesNotCancelIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		f := memo.New(func(ctx context.Context, _ string) (int32, error) { return patientFn(ctx, &runs) },
+			memo.StaleWhileRevalidate(time.Hour))
+		wantCall(t, f, 1)
+		time.Sleep(time.Minute)
+		wantCall(t, f, 1) // and refreshes
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := f.With(memo.StaleWhileRevalidate(0)).Call(ctx, "k"); err != context.DeadlineExceeded {
+			t.Errorf("Call = %v, want its deadline's error: it waits for the refresh", err)
+		}
+		time.Sleep(2 * time.Second)
+		wantCall(t, f, 2)
+	})
+}
+
+func TestLeavingBySoftTimeoutDoesNotCancelTheExecution(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		f := memo.New(func(ctx context.Context, _ string) (int32, error) { return patientFn(ctx, &runs) },
+			memo.StaleIfError(time.Hour), memo.SoftTimeout(time.Millisecond))
+		wantCall(t, f, 1)
+		time.Sleep(2 * time.Minute)
+		wantCall(t, f, 1)
+		time.Sleep(2 * time.Second)
+		wantCall(t, f, 2)
+	})
+}
+
+// Callers who lose patience say nothing about fn.
+func TestCancellationIsNotAFailureOfFn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		f := memo.New(func(ctx context.Context, _ string) (int32, error) { return patientFn(ctx, &runs) },
+			memo.StaleIfError(time.Hour))
+		wantCall(t, f, 1)
+		time.Sleep(2 * time.Minute)
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			f.Call(ctx, "k")
+			cancel()
+			synctest.Wait()
+		}
+		wantCall(t, f, 7) // with a pause for failures it would be the old one
+	})
+}
+
+// The end of a detached execution once took its successor out of the map.
+func TestEndOfAnOvertakenExecutionLeavesItsSuccessorAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		g := memo.NewGroup("g")
+		f := memo.New(func(ctx context.Context, _ string) (int32, error) { return patientFn(ctx, &runs) }, g, memo.Tags("t"))
+		go f.Call(t.Context(), "k")
+		time.Sleep(time.Second / 2)
+		g.InvalidateTags(t.Context(), "t")
+		go f.Call(t.Context(), "k")
+		time.Sleep(time.Second * 3 / 4) // the first has ended, the second has not
+		wantCall(t, f, 2)
+		if got := runs.Load(); got != 2 {
+			t.Errorf("%d executions, want 2", got)
 		}
 	})
 }

@@ -2,11 +2,14 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
@@ -159,5 +162,167 @@ func TestAKeyFuncOfAnotherTypeIsRefused(t *testing.T) {
 	want := "memo: users.search: KeyFunc was given a func(string) string; this function needs a func(int) string"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+type chain struct{ Next *chain }
+
+func chainOf(n int) (c *chain) {
+	for range n {
+		c = &chain{c}
+	}
+	return c
+}
+
+type nest struct{ Held any }
+
+func nestOf(n int) (v nest) {
+	for range n {
+		v = nest{v}
+	}
+	return v
+}
+
+type twins struct{ L, R *twins }
+
+var errText = errors.New("no text today")
+
+type textless struct{}
+
+func (textless) MarshalText() ([]byte, error) { return nil, errText }
+
+// refusedCall calls a memoized function with an argument that has no key.
+func refusedCall[A any](t *testing.T, a A) *KeyError {
+	t.Helper()
+	fn := func(context.Context, A) (int, error) {
+		t.Error("fn ran")
+		return 0, nil
+	}
+	f := New(fn, Name("f"))
+	_, err := f.Call(t.Context(), a)
+	var unkeyed *KeyError
+	if !errors.As(err, &unkeyed) {
+		t.Fatalf("Call: %v, want a *KeyError", err)
+	}
+	for name, call := range map[string]func() error{
+		"Call again": func() error { _, err := f.Call(t.Context(), a); return err },
+		"Refresh":    func() error { _, err := f.Refresh(t.Context(), a); return err },
+		"Peek":       func() error { _, err := f.Peek(t.Context(), a); return err },
+		"Set":        func() error { return f.Set(t.Context(), a, 1) },
+		"Invalidate": func() error { return f.Invalidate(t.Context(), a) },
+		"Key":        func() error { _, err := f.Key(a); return err },
+	} {
+		if got := call(); got == nil || got.Error() != err.Error() {
+			t.Errorf("%s: %v, want %v", name, got, err)
+		}
+	}
+	return unkeyed
+}
+
+func TestAnArgumentWithoutAKeyIsAnErrorOfTheCall(t *testing.T) {
+	tests := []struct {
+		name string
+		err  *KeyError
+		want string
+	}{
+		{"a func in an interface", refusedCall(t, any(func() {})), "memo: f: argument: (func()) cannot be part of a key"},
+		{"a chan below one", refusedCall(t, struct{ Filter nest }{nest{make(chan int)}}), "memo: f: argument Filter.Held: (chan int) cannot be part of a key"},
+		{"a func field of what it holds", refusedCall(t, nest{struct{ Hook func() }{}}), "memo: f: argument Held.Hook: (func()) cannot be part of a key"},
+		{"an element", refusedCall(t, []any{1, func() {}}), "memo: f: argument [1]: (func()) cannot be part of a key"},
+		{"a map's value", refusedCall(t, map[string]nest{"k": {func() {}}}), "memo: f: argument [k].Held: (func()) cannot be part of a key"},
+		{"a MarshalText that fails", refusedCall(t, struct{ At textless }{}), "memo: f: argument At: MarshalText failed: no text today"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, tt.err.Error()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAKeyErrorLeadsToItsCause(t *testing.T) {
+	err := refusedCall(t, struct{ In []textless }{make([]textless, 1)})
+	if err.Func != "f" || err.Path != "In[0]" || !errors.Is(err, errText) {
+		t.Errorf("got %+v", err)
+	}
+}
+
+func TestAnEndlessArgumentIsAnErrorOfTheCall(t *testing.T) {
+	ring := new(chain)
+	ring.Next = ring
+	slice := make([]any, 1)
+	slice[0] = slice
+	table := map[string]any{}
+	table["self"] = table
+	var pointer any
+	pointer = &pointer
+	for name, err := range map[string]*KeyError{
+		"a cycle of pointers":        refusedCall(t, ring),
+		"a slice in itself":          refusedCall(t, slice),
+		"a map in itself":            refusedCall(t, table),
+		"an interface's own address": refusedCall(t, pointer),
+		"101 pointers":               refusedCall(t, chainOf(101)),
+		"101 interfaces":             refusedCall(t, nestOf(101)),
+	} {
+		if !errors.Is(err, errDepth) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAHundredPointersHaveAKey(t *testing.T) {
+	if keyFor(t, chainOf(100)) == keyFor(t, chainOf(99)) {
+		t.Error("99 and 100 pointers share a key")
+	}
+}
+
+func TestAnArgumentThatUnfoldsWithoutEndIsAnErrorSoon(t *testing.T) {
+	shared, table := new(twins), map[int]any{}
+	for range 90 {
+		shared = &twins{shared, shared}
+		table = map[int]any{0: table, 1: table}
+	}
+	wantTooLarge(t, shared)
+	if !raceEnabled { // it takes a minute then
+		wantTooLarge(t, table)
+	}
+}
+
+func wantTooLarge[A any](t *testing.T, a A) {
+	t.Helper()
+	f := New(func(context.Context, A) (int, error) { t.Error("fn ran"); return 0, nil })
+	began := time.Now()
+	if _, err := f.Call(t.Context(), a); !errors.Is(err, errSize) {
+		t.Errorf("%T: %v, want %v", a, err, errSize)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("%T: took %v", a, took)
+	}
+}
+
+func TestAKeyErrorCountsArguments(t *testing.T) {
+	ring := &looped{}
+	ring.first = ring
+	unkeyed := Wrap2(func(context.Context, int, any) (int, error) { t.Error("fn ran"); return 0, nil }, Name("f"))
+	endless := Wrap3(func(context.Context, int, int, *looped) (int, error) { t.Error("fn ran"); return 0, nil }, Name("g"))
+
+	_, err := unkeyed(t.Context(), 1, nest{func() {}})
+	if got, want := fmt.Sprint(err), "memo: f: argument 2.Held: (func()) cannot be part of a key"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	_, err = endless(t.Context(), 1, 2, ring)
+	if got, want := fmt.Sprint(err), "memo: g: argument 3.first.first."; !strings.HasPrefix(got, want) {
+		t.Errorf("got  %s\nwant %s...", got, want)
+	}
+}
+
+// looped has a field that is named like the first argument of Wrap3.
+type looped struct{ first *looped }
+
+func TestAPureFunctionRunsForAnArgumentWithoutAKey(t *testing.T) {
+	f := Pure(func(v any) string { return fmt.Sprintf("%T", v) })
+	if got, want := f(func() {}), "func()"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package memo
 //lint:file-ignore U1000 The fields are filled and read by reflection.
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"reflect"
@@ -213,8 +214,27 @@ func (m maker) held(depth int, inKey bool) reflect.Type {
 
 var (
 	aMoment = time.Now() // with a monotonic reading
-	zones   = []*time.Location{time.UTC, time.Local, time.FixedZone("A", 3600), time.FixedZone("B", 3600), time.FixedZone("A", 7200)}
+	zones   = []*time.Location{
+		time.UTC, time.Local, time.FixedZone("A", 3600), time.FixedZone("B", 3600), time.FixedZone("A", 7200),
+		location("A", "B", 3600), location("B", "A", 3600),
+	}
 )
+
+// location returns a place where zone is the only zone there ever was. A
+// FixedZone is named after its zone.
+func location(name, zone string, offset uint32) *time.Location {
+	data := append([]byte("TZif"), make([]byte, 16+4*4)...) // RFC 8536, section 3.1: no leap seconds, no transitions
+	data = binary.BigEndian.AppendUint32(data, 1)           // one type of local time
+	data = binary.BigEndian.AppendUint32(data, uint32(len(zone)+1))
+	data = binary.BigEndian.AppendUint32(data, offset)
+	data = append(data, 0, 0) // no daylight saving; the name begins at 0
+	data = append(append(data, zone...), 0)
+	l, err := time.LoadLocationFromTZData(name, data)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
 
 func (m maker) time(inKey bool) time.Time {
 	switch m.below(4) {

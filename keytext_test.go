@@ -108,7 +108,7 @@ func TestLongAndBinaryArgumentsAreHashed(t *testing.T) {
 		"a letter beyond ASCII": argsOf(t, "é"),
 		"broken UTF-8":          argsOf(t, "\xff"),
 		"91 letters":            argsOf(t, strings.Repeat("x", 91)),
-		"two strings too long":  argsOf(t, [2]struct{ A, B string }{{strings.Repeat("x", 50), strings.Repeat("x", 50)}}),
+		"two strings too long":  argsOf(t, struct{ A, B string }{strings.Repeat("x", 50), strings.Repeat("x", 50)}),
 		"bytes":                 argsOf(t, []byte("abc")),
 		"a slice":               argsOf(t, []int{1}),
 		"a map":                 argsOf(t, map[int]int{}),
@@ -181,7 +181,11 @@ func TestPartsOfASharedKeyCannotRunIntoEachOther(t *testing.T) {
 			sharedKeyOf(t, memoized[*string](), nil),
 			sharedKeyOf(t, memoized[*string](), new("!nil")),
 		}, {
-			"a head that looks hashed",
+			"a prefix that looks like a hashed head",
+			sharedKeyOf(t, memoized[string](Prefix(strings.Repeat("x", 200))), "f:v:-:1"),
+			sharedKeyOf(t, memoized[string](Prefix(sharedText(strings.Repeat("x", 200)+":f:v:-:"))), "1"),
+		}, {
+			"two heads too long",
 			sharedKeyOf(t, memoized[string](Prefix(strings.Repeat("x", 200))), "1"),
 			sharedKeyOf(t, memoized[string](Prefix(strings.Repeat("x", 200)), Name("g")), "1"),
 		},

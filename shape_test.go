@@ -94,6 +94,13 @@ func TestTheVersionChangesWithTheShapeOfAType(t *testing.T) {
 			}
 			return reflect.TypeFor[user]()
 		}(),
+		"a map with other keys": func() reflect.Type {
+			type user struct {
+				ID   int
+				Name map[int]int
+			}
+			return reflect.TypeFor[user]()
+		}(),
 		"a map the other way round": func() reflect.Type {
 			type user struct {
 				ID   int

@@ -375,7 +375,7 @@ func spellType(t reflect.Type) string {
 		var b strings.Builder
 		for i := range t.NumField() {
 			f := t.Field(i)
-			fmt.Fprintf(&b, "%s.%s %s %q;", f.PkgPath, f.Name, spellType(f.Type), f.Tag)
+			fmt.Fprintf(&b, "%s.%s %t %s %q;", f.PkgPath, f.Name, f.Anonymous, spellType(f.Type), f.Tag)
 		}
 		return "struct{" + b.String() + "}"
 	}

@@ -160,21 +160,21 @@ func (c *core) hit(key string) *entry {
 // find returns the result held under key, if any, and what a call under p may do
 // with it at t.
 func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
-	held := c.tier.Load()
-	if held == nil {
+	local := c.tier.Load()
+	if local == nil {
 		return nil, unusable
 	}
-	e := held.get(key)
+	e := local.get(key)
 	if e == nil {
 		return nil, unusable
 	}
 	if !c.valid(e) {
-		held.remove(e)
+		local.remove(e)
 		return nil, unusable
 	}
 	v := e.judge(t, p, draw)
-	if e.backsOff(t) {
-		v = v.patient()
+	if v == fallback && e.backsOff(t) {
+		v = held
 	}
 	return e, v
 }

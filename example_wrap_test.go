@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"runtime"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -205,4 +206,17 @@ func ExampleErrRecursive() {
 	// Output:
 	// true
 	// memo: fn waits for its own result
+}
+
+// A test's FailNow is a Goexit too. It ends the goroutine of the execution, and
+// not that of the caller.
+func ExampleErrGoexit() {
+	load := memo.Wrap(func(context.Context, int) (string, error) {
+		runtime.Goexit()
+		return "never", nil
+	})
+
+	_, err := load(context.Background(), 1)
+	fmt.Println(errors.Is(err, memo.ErrGoexit))
+	// Output: true
 }

@@ -85,17 +85,6 @@ const (
 // answers reports whether a call with this verdict returns what it found.
 func (v verdict) answers() bool { return v != unusable && v != fallback }
 
-// patient returns the verdict for the time in which refreshes back off.
-func (v verdict) patient() verdict {
-	switch v {
-	case early:
-		return fresh
-	case revalidate, fallback:
-		return held
-	}
-	return v
-}
-
 // otherClock is how far in the future a result must have been stored to have been
 // stored under another clock than it is judged by: outside of the synctest
 // bubble that asks.

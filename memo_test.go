@@ -342,6 +342,54 @@ func TestObserverIsToldWhatHappens(t *testing.T) {
 	})
 }
 
+func TestEveryHitIsObserved(t *testing.T) {
+	var r recorder
+	f := memo.New(func(context.Context, string) (int, error) { return 1, nil }, memo.Observe(&r), memo.TTL(time.Hour))
+	for range 10_000 { // the coarse clock runs
+		f.Call(t.Context(), "k")
+	}
+	if hits := f.Stats().Hits; hits != 9_999 || len(r.events) != 10_001 {
+		t.Errorf("%d hits and %d events, want 9999 and, with an execution and a miss, 10001", hits, len(r.events))
+	}
+}
+
+// A key that is too long for the stack is built in a buffer that the next call
+// takes over.
+func TestLongKeysAreNotMixedUp(t *testing.T) {
+	type query struct{ Text, Language string }
+	f := memo.New(func(_ context.Context, q query) (string, error) { return q.Text, nil }, memo.TTL(time.Hour))
+	for range 100 {
+		for n := range 20 {
+			text := strings.Repeat(fmt.Sprint(n%10), 100+n/10)
+			if got, err := f.Call(t.Context(), query{text, "en"}); got != text || err != nil {
+				t.Fatalf("Call(%s) = %s, %v", text, got, err)
+			}
+		}
+	}
+	if s := f.Stats(); s.Executions != 20 || s.Entries != 20 {
+		t.Errorf("Stats = %+v, want 20 executions and entries", s)
+	}
+}
+
+func TestCallWithADoneContext(t *testing.T) {
+	f := memo.New(func(_ context.Context, k string) (string, error) { return k, nil })
+	f.Call(t.Context(), "held")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := f.Call(ctx, "held"); got != "held" || err != nil {
+		t.Errorf("Call = %q, %v; what is fresh is returned whatever the context", got, err)
+	}
+	if _, err := f.Call(ctx, "not held"); err != context.Canceled {
+		t.Errorf("Call = %v, want context.Canceled", err)
+	}
+	if _, err := f.Refresh(ctx, "held"); err != context.Canceled {
+		t.Errorf("Refresh = %v, want context.Canceled", err)
+	}
+	if got := f.Stats().Executions; got != 1 {
+		t.Errorf("%d executions, want 1: nobody would wait for another", got)
+	}
+}
+
 func TestProgrammerErrorsPanicWithWhatToChange(t *testing.T) {
 	type secret struct {
 		Name  string

@@ -14,8 +14,10 @@ import (
 // results are being looked up thousands of times a second, a goroutine
 // publishes the time every clockTick, and a hit loads one word. A result whose
 // freshness ends within clockSlack of that word is judged by a precise read,
-// so the coarse time is never what decides; it would have to be late by
-// clockSlack to let a result live too long.
+// so the coarse time must be late by clockSlack to let a result live too long.
+// Where the goroutine is held up, or the whole process was, one in hitsPerLook
+// hits sees it and brings the time up to date: it is then late for no more than
+// that many hits of each stripe of the counter of hits.
 //
 // Inside a testing/synctest bubble time is faked. Results that are stored there
 // are never judged by the coarse time; see [window.hot].
@@ -26,6 +28,8 @@ const (
 	// clockDemand is how close two precise reads must be for the goroutine to
 	// be worth its start.
 	clockDemand = time.Millisecond
+
+	hitsPerLook = 64
 )
 
 // epoch is the zero of the package's times.
@@ -41,12 +45,10 @@ func at(reading time.Time) int64 { return int64(reading.Sub(epoch)) }
 // with the year 2000.
 func faked(t int64) bool { return t < 0 }
 
-// bubbled reports whether the caller is inside a synctest bubble, even if that has
-// slept until the present day. Only there has the time no monotonic reading.
-func bubbled() bool {
-	t := time.Now()
-	return t == t.Round(0)
-}
+// bubbled reports whether reading, a result of time.Now, was made inside a synctest
+// bubble, even in one that has slept until the present day. Only there has it
+// no monotonic part, which is what Round takes off.
+func bubbled(reading time.Time) bool { return reading == reading.Round(0) }
 
 // wall returns the time of day at t, an instant read in the same bubble or
 // outside of all as reading was.
@@ -73,6 +75,14 @@ func coarseNow() int64 {
 	return t
 }
 
+// catchUp brings the published time up to date if it is late.
+func catchUp() {
+	t, published := now(), coarse.Load()
+	if published != stopped && t > published+int64(2*clockTick) {
+		coarse.CompareAndSwap(published, t&^1)
+	}
+}
+
 // lastPrecise is when a look-up last had to read the clock itself.
 var lastPrecise atomic.Int64
 
@@ -81,7 +91,7 @@ var lastPrecise atomic.Int64
 func preciseNow() int64 {
 	t := now()
 	if coarse.Load() == stopped && !faked(t) {
-		if t-lastPrecise.Swap(t) < int64(clockDemand) && !bubbled() {
+		if t-lastPrecise.Swap(t) < int64(clockDemand) && !bubbled(time.Now()) {
 			startCoarse(t)
 		}
 	}

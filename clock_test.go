@@ -56,6 +56,25 @@ func awaitIdle() {
 	}
 }
 
+// The goroutine can be held up by a busy machine, or with the whole process by
+// SIGSTOP: results once lived for seconds past their TTL then.
+func TestHitsFindOutThatTheCoarseTimeIsLate(t *testing.T) {
+	awaitIdle()
+	if !coarse.CompareAndSwap(stopped, (now()-int64(time.Hour))&^1) {
+		t.Skip("another test's clock was faster")
+	}
+	defer coarse.Store(stopped) // as its goroutine would, if there were one
+	runs := 0
+	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil }, TTL(1))
+	const most = 2 + hitsPerLook*stripes
+	for range most {
+		f.Call(t.Context(), 1)
+	}
+	if runs < 2 {
+		t.Errorf("%d calls were answered with a result that had expired", most-1)
+	}
+}
+
 func TestOccasionalCallsDoNotStartTheCoarseClock(t *testing.T) {
 	awaitIdle()
 	f := Wrap(func(context.Context, int) (int, error) { return 1, nil })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -19,10 +20,10 @@ type core struct {
 	types signature
 	named bool // register has been through; set by New or under settled
 
-	settled sync.Once // sets the fields down to count, at the function's first use
-	base    *policy
-	space   *namespace // the group's, or one of the function's own
-	count   *counters  // held apart: a group keeps them when the function is gone
+	settling sync.Mutex // held while setting the fields down to count, at the function's first use
+	base     *policy    // not nil from then on
+	space    *namespace // the group's, or one of the function's own
+	count    *counters  // held apart: a group keeps them when the function is gone
 
 	cleared atomic.Uint64        // the sequence number of the function's last Clear
 	tier    atomic.Pointer[tier] // nil with NoLocal
@@ -85,24 +86,27 @@ func (c *core) settings(defaults Options) settings {
 
 // settle reads the defaults and builds what depends on them, once.
 func (c *core) settle() {
-	c.settled.Do(func() {
-		var d Options
-		if set := defaults.Load(); set != nil {
-			d = *set
-		}
-		s := c.settings(d)
-		c.checkSettings(&s)
-		c.register(&s)
-		c.base = c.policy(s)
-		c.count, c.space = new(counters), new(namespace)
-		if s.group != nil {
-			c.space = s.group.space
-			s.group.enroll(c)
-		}
-		if !s.noLocal {
-			c.tier.Store(c.newTier())
-		}
-	})
+	c.settling.Lock()
+	defer c.settling.Unlock()
+	if c.base != nil {
+		return
+	}
+	var d Options
+	if set := defaults.Load(); set != nil {
+		d = *set
+	}
+	s := c.settings(d)
+	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
+	c.register(&s)
+	c.base = c.policy(s)
+	c.count, c.space = new(counters), new(namespace)
+	if s.group != nil {
+		c.space = s.group.space
+		s.group.enroll(c)
+	}
+	if !s.noLocal {
+		c.tier.Store(c.newTier())
+	}
 }
 
 func (c *core) newTier() *tier { return newTier(c.base.entries, c.base.bytes, c.count) }
@@ -153,7 +157,9 @@ func (c *core) hit(key string) *entry {
 	if e.hotUntil.Load() <= clock || e.validAt.Load() != sequence.Load() || e.heritable() {
 		return nil
 	}
-	c.count.hits.inc()
+	if c.count.hits.inc()%hitsPerLook == 0 {
+		catchUp()
+	}
 	return e
 }
 
@@ -211,18 +217,22 @@ func (c *core) overtaken(born uint64, tags []scopedTag) bool {
 		(c.cleared.Load() > born || c.space.cleared.Load() > born || anyInvalidated(tags, born))
 }
 
-// hold puts e into the tier, unless it is useless already. The caller holds the
-// mu of its key's shard, as everyone does who changes what the tier holds
-// under a key; evictions may come in between.
-func (c *core) hold(e *entry) {
+// hold puts e into the tier, unless it is useless already, and reports whether it
+// did. The caller holds the mu of its key's shard, as everyone does who changes
+// what the tier holds under a key; evictions may come in between.
+func (c *core) hold(e *entry) bool {
 	t := c.tier.Load()
 	if t == nil || e.empty() || c.overtaken(e.born, e.tags) {
-		return
+		return false
 	}
 	e.size = entryOverhead + int64(len(e.key)) + c.types.size(e.value)
-	e.hotUntil.Store(e.hot(c.base.beta))
+	e.hotUntil.Store(math.MinInt64)
+	if !bubbled(e.read) {
+		e.hotUntil.Store(e.hot(c.base.beta))
+	}
 	e.validAt.Store(e.born)
 	t.set(e)
+	return true
 }
 
 // put holds value under key as if fn had just returned it. An execution that is
@@ -231,16 +241,15 @@ func (c *core) put(p *policy, key string, value any) {
 	if p.bypass {
 		return
 	}
-	e := &entry{key: key, value: value, read: time.Now(), born: sequence.Load(), tags: p.allTags(c.space, nil)}
+	e := &entry{key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(), tags: p.allTags(c.space, nil)}
 	e.window = p.lifetime(&hint{fresh: forever}).open(at(e.read), 0, draw())
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.detach(key)
-	if e.empty() {
+	if !c.hold(e) {
 		c.drop(key)
 	}
-	c.hold(e)
 }
 
 // drop drops what is held under key. The caller holds the mu of its shard.
@@ -277,8 +286,12 @@ func (c *core) sweep() {
 }
 
 func (c *core) stats() Stats {
+	t := c.tier.Load()
+	if t != nil {
+		t.cache.CleanUp() // so that Evictions and Entries agree
+	}
 	s := c.count.read()
-	if t := c.tier.Load(); t != nil {
+	if t != nil {
 		t.describe(&s)
 	}
 	return s

@@ -35,6 +35,7 @@ type entry struct {
 	key    string
 	value  any // *R, so that a nil interface is a value too
 	err    error
+	kept   bool      // value is a result: it came without an error, or CacheIf accepted it with one
 	window           // when it may be used
 	read   time.Time // the time of day when fn returned
 	born   uint64    // the sequence number that its execution noted before it began

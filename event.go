@@ -12,7 +12,9 @@ import (
 // Observe runs in the goroutine of the call that it tells of, or of the
 // execution, and holds that up for as long as it takes; no lock is held.
 // It is called by many goroutines at once. It may call memoized functions, but
-// those that it observes only at the price of being told of that too.
+// not with the key of an execution that it is being told of: that waits for it.
+// A panic of Observe reaches the caller it tells of; of an execution, it is
+// logged.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
@@ -29,7 +31,9 @@ type Event struct {
 	Key string
 	// Duration is how long fn took, for an EventExecution.
 	Duration time.Duration
-	// Err is what an execution failed with: fn's error, or a *[PanicError].
+	// Err is what an execution failed with: fn's error, or a *[PanicError]. For
+	// a call that bypassed the cache a panic is only said to be one, since it
+	// goes on in the caller.
 	Err error
 }
 

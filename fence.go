@@ -68,14 +68,15 @@ func (n *namespace) invalidate(tags []string) {
 func (n *namespace) noteTags(tags []string, seq uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.tags)+len(tags) > maxTags {
-		n.tags, n.floor = nil, seq
-	}
 	if n.tags == nil {
 		n.tags = make(map[string]uint64)
 	}
-	for _, t := range tags {
-		n.tags[t] = seq
+	if len(n.tags)+len(tags) > maxTags {
+		n.tags, n.floor = nil, seq // which stands for these tags, too
+	} else {
+		for _, t := range tags {
+			n.tags[t] = seq
+		}
 	}
 	for _, c := range n.children {
 		c.noteTags(tags, seq)

@@ -12,14 +12,16 @@ import (
 var (
 	// ErrRecursive is returned to fn when it calls, with its context, the very
 	// execution that it is part of, be it directly or by way of other memoized
-	// functions. Waiting would never end.
+	// functions. Waiting would never end. Whatever uses fn's context counts as
+	// fn, a goroutine that fn does not wait for too.
 	ErrRecursive = errors.New("memo: fn waits for its own result")
 
 	// ErrGoexit is returned to those who wait for an execution in which fn
 	// called [runtime.Goexit], as a test's FailNow does.
 	ErrGoexit = errors.New("memo: fn called runtime.Goexit")
 
-	errGivenUp = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
+	errNoReturn = errors.New("memo: fn panicked or called runtime.Goexit")
+	errGivenUp  = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
 )
 
 // A PanicError is what a panic of fn becomes: everyone who waits for the
@@ -102,7 +104,7 @@ func (f *flight) leave(goOn bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	f.waiters--
-	f.sticky = f.sticky || goOn
+	f.sticky = f.sticky || goOn && !f.canceled
 	if f.waiters == 0 && !f.sticky && !f.ended {
 		f.canceled = true
 		f.cancel()
@@ -181,8 +183,12 @@ func (c *core) fly(f *flight) {
 		c.end(f, l)
 	}()
 	value, err := f.exec(f.ctx)
-	keep := f.policy.keeps(value, err)
-	l = landing{value: value, err: err, keep: keep, remember: !keep && f.ctx.Err() == nil && f.policy.remembers(err)}
+	judged := landing{value: value, err: err}
+	if err == nil || f.ctx.Err() == nil { // otherwise the error says nothing of the argument
+		judged.keep = f.policy.keeps(value, err)
+		judged.remember = !judged.keep && f.policy.remembers(err)
+	}
+	l = judged
 }
 
 // end ends f: it publishes what fn came back with, and lets the waiters go. Only
@@ -200,9 +206,11 @@ func (c *core) end(f *flight, l landing) {
 	if !f.detached {
 		delete(f.shard.of, f.key)
 		switch {
-		case l.err == nil && e.empty():
-			c.drop(f.key) // older than what is not to be held
-		case l.keep || !f.oldServes(e.created):
+		case e.kept:
+			if !c.hold(e) {
+				c.drop(f.key) // it is older than what is not to be held
+			}
+		case !f.oldServes(e.created):
 			c.hold(e)
 		}
 	}
@@ -215,11 +223,20 @@ func (c *core) end(f *flight, l landing) {
 	if f.limit != nil {
 		f.limit.Stop()
 	}
+	defer close(f.done)
+	defer c.survive(f.policy)
 	c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
 	if unattended && failed {
 		c.reportBackground(f.policy, l)
 	}
-	close(f.done)
+}
+
+// survive, deferred, keeps a panic of an observer or a logger from ending the
+// process: nobody who could recover it stands above an execution.
+func (c *core) survive(p *policy) {
+	if v := recover(); v != nil {
+		p.log().Error("memo: an observer or logger panicked", "func", c.label, "panic", v, "stack", string(debug.Stack()))
+	}
 }
 
 // entryFor makes an entry of what fn came back with just now. Its window is empty
@@ -235,7 +252,7 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 		life = lifetime{ttl: p.errorTTL, inherit: forever}
 	}
 	return &entry{
-		key: f.key, value: l.value, err: l.err,
+		key: f.key, value: l.value, err: l.err, kept: l.keep || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
 	}

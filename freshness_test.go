@@ -293,6 +293,53 @@ func TestSoftTimeoutDoesNotReviveWhatIsPastItsWindow(t *testing.T) {
 	}, memo.SoftTimeout(2*time.Second), memo.StaleIfError(time.Minute))
 }
 
+func TestSoftTimeoutDoesNotOutlastTheWindow(t *testing.T) {
+	timed(t, func(t *testing.T, c *counter, f *memo.Func[string, int32]) {
+		wantCall(t, f, 1)
+		time.Sleep(2*time.Minute - time.Second)
+		c.delay.Store(int64(20 * time.Second))
+		wantCall(t, f, 2) // a second after the call the old result's window ends
+	}, memo.SoftTimeout(5*time.Second), memo.StaleIfError(time.Minute))
+}
+
+func TestOldResultOfAStricterCallerIsJudgedByItsOwnWindows(t *testing.T) {
+	timed(t, func(t *testing.T, c *counter, f *memo.Func[string, int32]) {
+		wantCall(t, f, 1)
+		time.Sleep(14 * time.Second)
+		c.fail.Store(true)
+		c.delay.Store(int64(5 * time.Second))
+		strict := f.With(memo.TTL(5 * time.Second))
+		if got, err := strict.Call(t.Context(), "k"); err != errBroken {
+			t.Errorf("Call = %d, %v; the old result is 19s old, 5s and 10s are allowed", got, err)
+		}
+	}, memo.StaleIfError(10*time.Second))
+}
+
+func TestRememberedErrorOfAStricterCallerDoesNotReplaceAFreshResult(t *testing.T) {
+	timed(t, func(t *testing.T, c *counter, f *memo.Func[string, int32]) {
+		wantCall(t, f, 1)
+		time.Sleep(10 * time.Second)
+		c.fail.Store(true)
+		if _, err := f.With(memo.TTL(time.Second)).Call(t.Context(), "k"); err != errBroken {
+			t.Errorf("Call = %v, want %v", err, errBroken)
+		}
+		wantCall(t, f, 1)
+	}, memo.CacheErrors(time.Minute, nil))
+}
+
+func TestCacheIfIsNotAskedAboutACancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		f := memo.New(func(ctx context.Context, _ string) (int32, error) { return patientFn(ctx, &runs) },
+			memo.CacheIf(func(int32, error) bool { return true }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		f.Call(ctx, "k")
+		synctest.Wait()
+		wantCall(t, f, 2)
+	})
+}
+
 func TestPanicOfAPolicyFunctionReachesTheCallers(t *testing.T) {
 	for name, opt := range map[string]memo.Option{
 		"CacheIf":     memo.CacheIf(func(int, error) bool { panic("kaboom") }),

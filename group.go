@@ -113,6 +113,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	g.space.clear()
 	for _, c := range g.functions() {
 		c.sweep()
+		c.base.observe(ctx, c, EventClear, "")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -145,14 +146,9 @@ func appendKey(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 		return appendMap(b, pl, p, depth+1)
 	case opInterface:
 		return appendInterface(b, pl, p, depth)
-	case opKeyer:
-		return appendString(b, pl.value(p).Interface().(Keyer).MemoKey()), nil
-	case opText:
-		text, err := pl.value(p).Interface().(encoding.TextMarshaler).MarshalText()
-		if err != nil {
-			return b, fmt.Errorf("MarshalText failed: %w", err)
-		}
-		return appendString(b, unsafe.String(unsafe.SliceData(text), len(text))), nil
+	case opKeyer, opText:
+		s, err := pl.own(p)
+		return appendString(b, s), err
 	}
 	panic("memo: unknown key operation") // unreachable: compile makes no other
 }
@@ -253,13 +249,25 @@ func appendInterface(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, e
 	value := reflect.New(held.Type())
 	value.Elem().Set(held)
 	switch held.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map: // count themselves
-	default:
+	case reflect.Struct, reflect.Array: // which may hold interfaces; the rest counts itself, or ends here
 		depth++
 	}
 	b = append(room(b, 1), 1)
 	b = appendString(b, typeName(held.Type()))
 	return appendKey(b, inner, value.UnsafePointer(), depth)
+}
+
+// own returns what the value at p says of itself.
+func (pl *plan) own(p unsafe.Pointer) (string, error) {
+	v := pl.value(p).Interface()
+	if pl.op == opKeyer {
+		return v.(Keyer).MemoKey(), nil
+	}
+	text, err := v.(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return "", fmt.Errorf("MarshalText failed: %w", err)
+	}
+	return string(text), nil
 }
 
 // value returns the value at p for code of the user's to be called on. A
@@ -292,7 +300,7 @@ func pathError(step string, err error) error {
 	}
 	rest := below.path
 	if len(rest) > 100 { // a cycle's path says nothing new
-		rest = rest[:100] + "…"
+		rest = strings.ToValidUTF8(rest[:100], "") + "…"
 	}
 	return &pathed{joinPath(step, rest), below.err}
 }

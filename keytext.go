@@ -94,6 +94,15 @@ func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
 		s := *(*string)(p)
 		ok = legible(s)
 		b = append(b, s[:min(len(s), maxText+1)]...)
+	case opKeyer, opText:
+		s, err := pl.own(p)
+		ok = err == nil && legible(s)
+		b = append(b, s[:min(len(s), maxText+1)]...)
+	case opNilable:
+		if *(*unsafe.Pointer)(p) == nil {
+			return append(b, "!nil"...), true
+		}
+		return appendText(b, pl.elem, p)
 	case opStruct:
 		for i := range pl.fields {
 			if i > 0 {
@@ -132,7 +141,7 @@ func (pl *plan) flat() bool {
 		}
 		return true
 	}
-	return pl.op <= opString
+	return pl.op <= opString || pl.op == opKeyer || pl.op == opText
 }
 
 func appendInteger(b []byte, pl *plan, p unsafe.Pointer) []byte {

@@ -40,12 +40,13 @@ func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
 // load executes fn for key, or waits for the execution that is under way. old is
 // what may be returned if that fails, or nil.
 func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec execution) outcome {
+	around := frameOf(ctx)
 	for {
 		if err := ctx.Err(); err != nil {
 			return outcome{err: err}
 		}
-		b := boarding{core: c, policy: p, old: old, seq: sequence.Load()}
-		f := b.board(ctx, key, old, exec, func() bool {
+		b := boarding{core: c, policy: p, around: around, old: old, seq: sequence.Load()}
+		f := b.board(ctx, key, c.held(key), exec, func() bool {
 			_, v := c.find(p, key, now())
 			return v.answers()
 		})
@@ -64,12 +65,12 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 // refresh executes fn for key now. An execution that is under way began too
 // early to count, and is waited for first: there is one at a time.
 func (c *core) refresh(ctx context.Context, p *policy, key string, exec execution) outcome {
-	s := c.shard(key)
+	around, s := frameOf(ctx), c.shard(key)
 	s.mu.Lock()
 	earlier := s.of[key]
 	s.mu.Unlock()
 	if earlier != nil {
-		if err := earlier.outlast(ctx); err != nil {
+		if err := earlier.outlast(ctx, around); err != nil {
 			return outcome{err: err}
 		}
 	}
@@ -77,7 +78,7 @@ func (c *core) refresh(ctx context.Context, p *policy, key string, exec executio
 		if err := ctx.Err(); err != nil {
 			return outcome{err: err}
 		}
-		b := boarding{core: c, policy: p, seq: sequence.Load()}
+		b := boarding{core: c, policy: p, around: around, seq: sequence.Load()}
 		f := b.board(ctx, key, c.held(key), exec, func() bool { return false })
 		if out, ok := b.wait(ctx, f); ok {
 			return out
@@ -86,8 +87,8 @@ func (c *core) refresh(ctx context.Context, p *policy, key string, exec executio
 }
 
 // outlast waits for the end of f without being one of those it goes on for.
-func (f *flight) outlast(ctx context.Context) error {
-	forget, err := await(ctx, f)
+func (f *flight) outlast(ctx context.Context, around *frame) error {
+	forget, err := await(around, f)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,7 @@ func (f *flight) outlast(ctx context.Context) error {
 type boarding struct {
 	core   *core
 	policy *policy
+	around *frame // of the execution that the call is made by, or nil
 	old    *entry // to return if the flight fails or takes too long; may be nil
 	leader bool   // the call started the flight
 	seq    uint64 // the sequence number before the call joined
@@ -132,7 +134,7 @@ func (b *boarding) board(ctx context.Context, key string, old *entry, exec execu
 // wait waits for f, of which the call is a waiter. It is not ok if f turns out to
 // have nothing for this call, which then starts over.
 func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
-	forget, err := await(ctx, f)
+	forget, err := await(b.around, f)
 	if err != nil {
 		f.leave(false)
 		return outcome{err: err}, true
@@ -171,10 +173,23 @@ func (b *boarding) watch(ctx context.Context, f *flight) int {
 	case <-f.done:
 		return landed
 	case <-soft:
-		return tooSlow
+		if b.usable() {
+			return tooSlow
+		}
 	case <-ctx.Done():
 		return hungUp
 	}
+	select { // the window of the old result has ended meanwhile
+	case <-f.done:
+		return landed
+	case <-ctx.Done():
+		return hungUp
+	}
+}
+
+// usable reports whether the windows still allow the old result to be returned.
+func (b *boarding) usable() bool {
+	return b.old.judge(now(), b.policy, draw) != unusable
 }
 
 // arrive returns what f, which has landed, has for the call.
@@ -186,8 +201,9 @@ func (b *boarding) arrive(ctx context.Context, f *flight) (out outcome, ok bool)
 	switch {
 	case f.panicked != nil:
 		b.count(ctx, f)
+		e.bequeath(ctx) // fn may recover from it, and make its result of that
 		return outcome{panicked: f.panicked}, true
-	case e.err != nil && b.fallsBack(e):
+	case !e.kept && b.old != nil && b.usable():
 		return b.core.answerStale(ctx, b.policy, b.old), true
 	}
 	b.count(ctx, f)
@@ -201,16 +217,6 @@ func (b *boarding) arrive(ctx context.Context, f *flight) (out outcome, ok bool)
 // known, so one after the call joined counts too.
 func (b *boarding) overtaken(f *flight) bool {
 	return b.seq != f.born && b.core.overtaken(f.born, f.result.tags)
-}
-
-// fallsBack reports whether the call returns its old result in place of a failed
-// one.
-func (b *boarding) fallsBack(failed *entry) bool {
-	if b.old == nil || failed.value != nil && b.policy.keeps(failed.value, failed.err) {
-		return false
-	}
-	t := now()
-	return t < b.old.end && t < after(b.old.fresh, b.policy.stale())
 }
 
 func (b *boarding) count(ctx context.Context, f *flight) {

@@ -111,7 +111,7 @@ func (t *tier) set(e *entry) {
 	n := t.held.Add(1)
 	t.cache.Set(e.key, e)
 	if f := t.front.Load(); int(n) > len(*f)/2 && len(*f) < maxFront {
-		t.front.CompareAndSwap(f, newFront(4*len(*f)))
+		t.front.CompareAndSwap(f, newFront(min(4*len(*f), maxFront)))
 	}
 }
 
@@ -143,7 +143,6 @@ func (t *tier) deleted(d otter.DeletionEvent[string, *entry]) {
 
 // describe fills in what the tier holds now.
 func (t *tier) describe(s *Stats) {
-	t.cache.CleanUp()
 	s.Entries = uint64(t.cache.EstimatedSize())
 	s.Bytes = uint64(max(t.bytes.Load(), 0))
 }

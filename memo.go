@@ -45,8 +45,10 @@ func Wrap3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ..
 // results stay in this process: Pure panics when given [Store], and does not
 // use a default one.
 //
-// [LoadTimeout] does not apply, since fn has no context to be told by. An
-// argument that has no key (see [KeyError]) is not remembered: fn is run.
+// [LoadTimeout] does not apply, since fn has no context to be told by. Nor is a
+// fn found out that calls its memoized self with its own argument: it waits for
+// ever, where without memo it would run for ever. An argument that has no key
+// (see [KeyError]) is not remembered: fn is run.
 func Pure[A, R any](fn func(A) R, opts ...Option) func(A) R {
 	notNil(fn == nil, "Pure")
 	if resolve(opts).store != nil {
@@ -238,7 +240,7 @@ func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
 // unwrap returns the result that e holds.
 func (f *Func[A, R]) unwrap(p *policy, e *entry) (R, error) {
 	r := *e.value.(*R)
-	if p.clone != nil && e.err == nil {
+	if p.clone != nil && e.kept {
 		r = p.clone.(func(R) R)(r)
 	}
 	return r, e.err
@@ -296,6 +298,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.bypass || v == unusable {
 		return Entry[R]{}, ErrMiss
 	}
+	e.bequeath(ctx)
 	r, err := f.unwrap(p, e)
 	return entryOf(e, r, t), err
 }

@@ -1,11 +1,13 @@
 package memo_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -206,6 +208,18 @@ func TestCloneIsNotCalledForAResultThatCameWithAnError(t *testing.T) {
 		if got, err := f.Call(t.Context(), "k"); got != nil || err != errBroken {
 			t.Errorf("Call = %v, %v; want nil, %v", got, err, errBroken)
 		}
+	}
+}
+
+func TestCloneIsCalledForAResultThatCacheIfAcceptedWithAnError(t *testing.T) {
+	f := memo.New(func(context.Context, string) ([]int, error) { return []int{1}, errBroken },
+		memo.CacheIf(func([]int, error) bool { return true }), memo.Clone(slices.Clone[[]int]))
+	for range 3 {
+		got, err := f.Call(t.Context(), "k")
+		if got[0] != 1 || err != errBroken {
+			t.Errorf("Call = %v, %v; want 1, %v", got, err, errBroken)
+		}
+		got[0] = 2
 	}
 }
 
@@ -477,6 +491,55 @@ func TestDefaultStoreNeedsANameAtTheFirstCall(t *testing.T) {
 	pure := memo.Pure(func(n int) int { return n })
 	if got := panicOf(func() { pure(1) }); got != "" {
 		t.Errorf("a pure function with a default store panicked: %s", got)
+	}
+}
+
+// The second call once met a nil pointer.
+func TestFunctionThatItsDefaultsMakeImpossibleSaysSoAtEveryCall(t *testing.T) {
+	t.Cleanup(func() { memo.SetDefault() })
+	f := memo.New(func(context.Context, string) (string, error) { return "", nil }, memo.Name("f"))
+	memo.SetDefault(memo.Clone(func(n int) int { return n }))
+	for range 2 {
+		if got := panicOf(func() { f.Call(t.Context(), "k") }); !strings.Contains(got, "memo: f: Clone was given") {
+			t.Errorf("panic %q, want one that names the option", got)
+		}
+	}
+}
+
+type brokenContext struct{ context.Context }
+
+func (brokenContext) Value(any) any { panic("kaboom") }
+
+// The key was once dead from then on.
+func TestContextThatPanicsHarmsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := memo.New(func(context.Context, string) (int, error) { return 1, nil }, memo.LoadTimeout(0))
+		if got := panicOf(func() { f.Call(brokenContext{t.Context()}, "k") }); got != "kaboom" {
+			t.Errorf("panic %q, want the context's own", got)
+		}
+		wantCall(t, f, 1)
+	})
+}
+
+// observe is an Observer that is a function.
+type observe func(memo.Event)
+
+func (o observe) Observe(_ context.Context, e memo.Event) { o(e) }
+
+func TestObserverThatFailsHarmsNobody(t *testing.T) {
+	for name, fail := range map[string]func(){"panic": func() { panic("kaboom") }, "Goexit": runtime.Goexit} {
+		var logged bytes.Buffer
+		f := memo.New(func(context.Context, string) (int, error) { return 1, nil },
+			memo.Logger(slog.New(slog.NewTextHandler(&logged, nil))),
+			memo.Observe(observe(func(e memo.Event) {
+				if e.Kind == memo.EventExecution {
+					fail()
+				}
+			})))
+		wantCall(t, f, 1)
+		if name == "panic" && !strings.Contains(logged.String(), "kaboom") {
+			t.Errorf("the panic was not logged: %s", logged.String())
+		}
 	}
 }
 

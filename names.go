@@ -33,7 +33,6 @@ func (c *core) register(s *settings) {
 	if c.named || s.store == nil || !reflect.TypeOf(s.store).Comparable() {
 		return
 	}
-	c.named = true
 	at := storeName{s.store, s.prefix, s.name}
 	registered.Lock()
 	defer registered.Unlock()
@@ -47,6 +46,7 @@ func (c *core) register(s *settings) {
 			s.name, r.fn, c.types.fn))
 	}
 	r.cores++
+	c.named = true
 	runtime.AddCleanup(c, unregister, at)
 }
 

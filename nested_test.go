@@ -124,6 +124,41 @@ func TestInvalidatingTheInnerTagDuringTheOuterExecutionOvertakesIt(t *testing.T)
 	})
 }
 
+// Whoever recovers from the inner panic, or looks without calling, makes a result
+// of what the inner function did all the same.
+func TestTagsComeFromPanicsAndFromPeekToo(t *testing.T) {
+	g := memo.NewGroup("g")
+	broken := true
+	inner := memo.New(func(ctx context.Context, _ string) (string, error) {
+		memo.AddTags(ctx, "t")
+		if broken {
+			panic("broken")
+		}
+		return "fine", nil
+	}, g)
+	recovering := memo.New(func(ctx context.Context, k string) (s string, err error) {
+		defer func() {
+			if recover() != nil {
+				s = "unavailable"
+			}
+		}()
+		return inner.Call(ctx, k)
+	})
+	peeking := memo.New(func(ctx context.Context, k string) (string, error) {
+		e, err := inner.Peek(ctx, k)
+		return e.Value, err
+	})
+	wantCall(t, recovering, "unavailable")
+	broken = false
+	wantCall(t, inner, "fine")
+	wantCall(t, peeking, "fine")
+	g.InvalidateTags(t.Context(), "t")
+	wantCall(t, recovering, "fine")
+	if e, err := peeking.Peek(t.Context(), "k"); err != memo.ErrMiss {
+		t.Errorf("Peek = %+v, %v; want ErrMiss", e, err)
+	}
+}
+
 func TestInheritTTL(t *testing.T) {
 	const inner, outer = 10 * time.Second, time.Hour
 	for _, c := range []struct {

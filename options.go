@@ -57,9 +57,9 @@ var defaults atomic.Pointer[Options]
 // the options of the one before; SetDefault without options restores memo's own
 // defaults.
 //
-// A function reads them at its first call, and keeps what it read. So functions
-// that are package-level variables see what main sets, and a SetDefault after a
-// function's first call does not change it.
+// A function reads them when it is first called, or first used in another way,
+// and keeps what it read. So functions that are package-level variables see what
+// main sets, and a SetDefault after that does not change them.
 //
 // SetDefault may be called concurrently with anything. It panics when given
 // [Name] or [KeyFunc], which belong to one function.
@@ -218,8 +218,8 @@ func EarlyRefresh(beta float64) CallOption {
 }
 
 // SoftTimeout bounds how long a call with an old result in hand waits for fn:
-// after d it returns the old one, and fn goes on in the background and its
-// result is kept. Zero, the default, waits for as long as it takes; a negative
+// after d it returns the old one, if its window has not ended meanwhile, and fn
+// goes on in the background and its result is kept. Zero, the default, waits for as long as it takes; a negative
 // d panics.
 //
 // There is an old result only within a stale window, and within that of
@@ -251,8 +251,8 @@ func LoadTimeout(d time.Duration) CallOption {
 // zero d remembers nothing, and a negative one panics.
 //
 //   - Where [StaleIfError] still holds an old result, callers get that instead.
-//   - What fn returned because its callers had left, or because of
-//     [LoadTimeout], is not remembered.
+//   - What fn returned when its callers had left, or after [LoadTimeout], is not
+//     remembered.
 //   - match runs once an execution, and must not call the function itself.
 //
 // It may be given at every level.
@@ -270,7 +270,9 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 // before is dropped, being older.
 //
 // If keep accepts a result that came with an error, both are remembered, in
-// this process only, as any other result is. A nil keep restores the default.
+// this process only, as any other result is. It is not asked about an error
+// that came when the execution's context had ended: that says nothing about
+// the argument. A nil keep restores the default.
 // R must be the function's result type: New and With panic otherwise.
 //
 // It may be given at every level.
@@ -423,6 +425,7 @@ func KeyFunc[A any](key func(A) string) Option {
 // Clone gives every caller a copy of its own, made by clone. By default callers
 // share one result and must treat it as read-only. [Func.Set] keeps a copy of
 // what it was given. A nil clone restores the default.
+// What came with an error is not copied, unless [CacheIf] accepted it.
 //
 // R must be the function's result type: New and With panic otherwise. It may be
 // given at every level.
@@ -466,7 +469,8 @@ func Disabled(off bool) CallOption {
 // none. A hit that is observed costs what o costs. A nil o takes a weaker
 // level's observer out.
 //
-// It may be given at every level.
+// It may be given at every level. Invalidations and Clear are told to the
+// function's own observer, not to one of [Func.With].
 func Observe(o Observer) CallOption {
 	return callOption(func(s *settings) { s.observer = o })
 }

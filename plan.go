@@ -311,12 +311,24 @@ func honours(t, want reflect.Type) bool {
 	if !reflect.PointerTo(t).Implements(want) {
 		return false
 	}
-	name := want.Method(0).Name
-	m, ok := t.MethodByName(name)
+	m, ok := methodOf(t, want)
 	if !ok {
-		m, _ = reflect.PointerTo(t).MethodByName(name)
+		m, _ = methodOf(reflect.PointerTo(t), want)
 	}
 	return t.Kind() != reflect.Struct || !promoted(m)
+}
+
+// methodOf returns the method of t that makes it a want, if it has that. The names
+// are constants, or the linker would have to keep every exported method of the
+// program.
+func methodOf(t, want reflect.Type) (reflect.Method, bool) {
+	switch want {
+	case keyerType:
+		return t.MethodByName("MemoKey")
+	case textType:
+		return t.MethodByName("MarshalText")
+	}
+	return t.MethodByName("Lock")
 }
 
 // promoted reports whether the compiler wrote m to reach an embedded field's

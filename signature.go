@@ -127,7 +127,7 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 	}
 	executing.Add(1)
 	began := time.Now()
-	err = ErrGoexit // unless fn returns
+	err = errNoReturn // unless fn returns
 	defer func() {
 		executing.Add(-1)
 		h := inner.seal()

@@ -87,10 +87,11 @@ type striped [stripes]struct {
 
 const stripes = 16
 
-func (s *striped) inc() {
+// inc returns how often its stripe was incremented.
+func (s *striped) inc() uint64 {
 	var here byte
 	stack := uint64(uintptr(unsafe.Pointer(&here))) >> 10
-	s[stack*golden>>60].n.Add(1)
+	return s[stack*golden>>60].n.Add(1)
 }
 
 // golden spreads numbers that are close to one another (Knuth, The Art of

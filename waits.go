@@ -1,9 +1,6 @@
 package memo
 
-import (
-	"context"
-	"sync"
-)
+import "sync"
 
 // waits says which executions wait for which others, through calls that fn makes
 // with its context. A cycle in it would never end.
@@ -12,11 +9,10 @@ var waits = struct {
 	on map[*flight]map[*flight]int // guarded by the mutex; how many goroutines of the first wait for the second
 }{on: map[*flight]map[*flight]int{}}
 
-// await notes that the execution which ctx belongs to, if any, waits for f until
+// await notes that the execution of the frame around, if any, waits for f until
 // forget is called. It returns ErrRecursive if f already waits, over however
 // many others, for that execution.
-func await(ctx context.Context, f *flight) (forget func(), err error) {
-	around := frameOf(ctx)
+func await(around *frame, f *flight) (forget func(), err error) {
 	if around == nil || around.flight == nil {
 		return func() {}, nil
 	}

@@ -32,15 +32,7 @@ type Entry[R any] struct {
 // An entry is one result of a function in this process. It is immutable but for
 // its atomic fields.
 type entry struct {
-	key    string
-	value  any // *R, so that a nil interface is a value too
-	err    error
-	kept   bool      // value is a result: it came without an error, or CacheIf accepted it with one
-	window           // when it may be used
-	read   time.Time // the time of day when fn returned
-	born   uint64    // the sequence number that its execution noted before it began
-	tags   []scopedTag
-	size   int64 // in bytes, for LocalBytes and Stats
+	// What a hit reads comes first, to be close together.
 
 	// hotUntil is until when the coarse time suffices to call the entry fresh;
 	// math.MinInt64 once the entry has left the tier.
@@ -51,8 +43,20 @@ type entry struct {
 	// touched is the coarse time at which the entry was last reported to the
 	// eviction policy.
 	touched atomic.Int64
+
+	key    string
+	value  any // *R, so that a nil interface is a value too
+	err    error
+	kept   bool // value is a result: it came without an error, or CacheIf accepted it with one
+	tags   []scopedTag
+	born   uint64    // the sequence number that its execution noted before it began
+	window           // when it may be used
+	read   time.Time // the time of day when fn returned
+	size   int64     // in bytes, for LocalBytes and Stats
+
 	// failures counts attempts in a row to refresh the entry that failed, and
-	// retryAt is when the next one may begin.
+	// retryAt is when the next one may begin. They are written under the mu of
+	// the key's shard.
 	failures atomic.Uint32
 	retryAt  atomic.Int64
 }

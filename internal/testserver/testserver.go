@@ -1,0 +1,127 @@
+// Package testserver starts real cache servers for tests: private ones, on unix
+// sockets or free ports, that end with the test that started them.
+package testserver
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// need skips the test if program is missing, and fails it in CI, where nothing may
+// be skipped in silence. install says how to get it.
+func need(t testing.TB, program, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	switch {
+	case err == nil:
+		return path
+	case os.Getenv("CI") != "":
+		t.Fatalf("%s is missing, and CI skips nothing; %s", program, install)
+	}
+	t.Skipf("%s is missing; %s", program, install)
+	return ""
+}
+
+// A process is a server that was started by a test.
+type process struct {
+	cmd    *exec.Cmd
+	output lockedBuffer
+	exited chan struct{} // closed when it has ended
+	once   sync.Once
+}
+
+// run starts cmd and waits until ready returns nil. The process is killed at the
+// end of the test, and dies with the test binary where the system can do that.
+func run(t testing.TB, cmd *exec.Cmd, ready func() error) *process {
+	t.Helper()
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	cmd.Stderr = &p.output
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.output
+	}
+	dieWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", cmd.Path, err)
+	}
+	go func() { // ends with the process, which kill waits for
+		_ = cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(p.kill)
+	if err := p.await(ready); err != nil {
+		t.Fatalf("%s does not answer: %v\n%s", cmd.Path, err, p.output.String())
+	}
+	return p
+}
+
+// await polls ready for at most ten seconds.
+func (p *process) await(ready func() error) (err error) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if err = ready(); err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return errors.New("it has exited")
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+// kill ends the process and waits until it has ended.
+func (p *process) kill() {
+	p.once.Do(func() { _ = p.cmd.Process.Signal(syscall.SIGKILL) })
+	<-p.exited
+}
+
+// freePort returns a TCP port of the loopback interface that was free just now.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// dir returns a new folder whose path is short enough for a unix socket in it
+// (108 bytes), which t.TempDir's is not.
+func dir(t testing.TB) string {
+	t.Helper()
+	d, err := os.MkdirTemp("", "ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(d) })
+	return d
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// A lockedBuffer collects what a server prints.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

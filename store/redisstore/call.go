@@ -1,0 +1,92 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// do returns what call returns, or the context's error as soon as ctx ends. call
+// then goes on until the client's timeouts end it, so it must not touch what
+// belongs to the caller.
+func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, failed(ctx, op, err)
+	}
+	if ctx.Done() == nil {
+		value, err := call()
+		return value, failed(ctx, op, err)
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1) // has room for an outcome that nobody waits for
+	go func() {
+		value, err := call()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, failed(ctx, op, o.err)
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-done: // an outcome is worth more than the news that it is late
+		return o.value, failed(ctx, op, o.err)
+	default:
+		return zero, failed(ctx, op, ctx.Err())
+	}
+}
+
+// doErr is do for a call without a value.
+func doErr(ctx context.Context, op string, call func() error) error {
+	_, err := do(ctx, op, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+// keep returns a value that a call may read when the method has returned.
+func keep(ctx context.Context, value []byte) []byte {
+	if ctx.Done() == nil {
+		return value
+	}
+	return bytes.Clone(value)
+}
+
+// failed says whose error err is. Answers stay what they are. An error of the
+// connection that comes with the end of the context is the context's: go-redis
+// reports a deadline as an i/o timeout, a moment before the context does.
+func failed(ctx context.Context, op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
+		return err
+	}
+	ended := ctx.Err()
+	if deadline, ok := ctx.Deadline(); ok && ended == nil && !time.Now().Before(deadline) {
+		ended = context.DeadlineExceeded
+	}
+	if ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("memo: redisstore: %s: %v: %w", op, err, ended)
+	}
+	return fmt.Errorf("memo: redisstore: %s: %w", op, err)
+}
+
+// onceCmd is a command that the client does not send again when the connection
+// fails. (Redirections in a cluster are followed: they mean that nothing was done.)
+type onceCmd struct{ *redis.Cmd }
+
+func (onceCmd) NoRetry() bool { return true }
+
+func (s *Store) once(ctx context.Context, cmd *redis.Cmd) *redis.Cmd {
+	_ = s.single.Process(ctx, onceCmd{cmd}) // cmd has the error
+	return cmd
+}

@@ -1,0 +1,348 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-0226adef/memo/internal/testserver"
+	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/redisstore"
+)
+
+// calls are all methods, each as one call.
+func calls(s *redisstore.Store) map[string]func(context.Context) error {
+	value := []byte("0123456789abcdef and more")
+	return map[string]func(context.Context) error{
+		"Get":         func(ctx context.Context) error { _, err := s.Get(ctx, "k"); return err },
+		"GetMulti":    func(ctx context.Context) error { _, err := s.GetMulti(ctx, []string{"k", "l"}); return err },
+		"Set":         func(ctx context.Context) error { return s.Set(ctx, "k", value, time.Hour) },
+		"Add":         func(ctx context.Context) error { return s.Add(ctx, "k", value, time.Hour) },
+		"Swap":        func(ctx context.Context) error { return s.Swap(ctx, "k", store.Token(value), value, 0) },
+		"Delete":      func(ctx context.Context) error { return s.Delete(ctx, "k") },
+		"Delete many": func(ctx context.Context) error { return s.Delete(ctx, "k", "l") },
+		"Ping":        s.Ping,
+	}
+}
+
+// blackHoled returns a client whose server does not answer any more. Its own
+// timeouts are far away from what the tests wait for.
+func blackHoled(t *testing.T) *redis.Client {
+	t.Helper()
+	p := testserver.NewProxy(t, "tcp", testserver.RedisTCP(t).Addr)
+	c := clientOf(t, &redis.Options{Addr: p.Addr, ReadTimeout: time.Minute})
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.BlackHole(true)
+	t.Cleanup(p.Down) // ends the calls that were left alone
+	return c
+}
+
+func TestContextEndsACallThatTheServerDoesNotAnswer(t *testing.T) {
+	for name, newStore := range map[string]func(t *testing.T) *redisstore.Store{
+		"client": func(t *testing.T) *redisstore.Store { return redisstore.New(blackHoled(t), nil) },
+		"autopipeline": func(t *testing.T) *redisstore.Store {
+			c := blackHoled(t)
+			return redisstore.New(c, &redisstore.Options{AutoPipeline: autoPipeline(t, c)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for method, call := range calls(newStore(t)) {
+				t.Run(method, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					defer cancel()
+					wantSoon(t, call, ctx, context.DeadlineExceeded)
+
+					ctx, cancel = context.WithCancel(t.Context())
+					timer := time.AfterFunc(20*time.Millisecond, cancel)
+					defer timer.Stop()
+					wantSoon(t, call, ctx, context.Canceled)
+				})
+			}
+		})
+	}
+}
+
+func wantSoon(t *testing.T, call func(context.Context) error, ctx context.Context, want error) {
+	t.Helper()
+	start := time.Now()
+	err := call(ctx)
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("returned after %v", took)
+	}
+	if !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "memo: redisstore: ") {
+		t.Errorf("error = %v, want one wrapping %v", err, want)
+	}
+}
+
+// With ContextTimeoutEnabled the client gives up at the deadline, perhaps before the
+// context does, and says "i/o timeout".
+func TestDeadlineThatTheClientNoticesFirstIsTheContexts(t *testing.T) {
+	p := testserver.NewProxy(t, "tcp", testserver.RedisTCP(t).Addr)
+	c := clientOf(t, &redis.Options{Addr: p.Addr, ContextTimeoutEnabled: true, MaxRetries: -1})
+	s := redisstore.New(c, nil)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.BlackHole(true)
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if _, err := s.Get(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Get = %v, want an error wrapping DeadlineExceeded", err)
+		}
+		cancel()
+	}
+}
+
+// The race detector sees whether the call that was left alone still reads value.
+func TestValueIsTheCallersAgainWhenTheContextHasEnded(t *testing.T) {
+	hold := make(chan struct{})
+	c := clientOf(t, options(testserver.Redis(t)))
+	c.AddHook(holding{hold})
+	s := redisstore.New(c, nil)
+	value := bytes.Repeat([]byte("v"), 100)
+	keys := []string{"a", "b"}
+	for _, write := range []func(context.Context) error{
+		func(ctx context.Context) error { return s.Set(ctx, "set", value, 0) },
+		func(ctx context.Context) error { return s.Add(ctx, "add", value, 0) },
+		func(ctx context.Context) error { return s.Swap(ctx, "swap", store.Token(value), value, 0) },
+		func(ctx context.Context) error { return s.Delete(ctx, keys...) },
+		func(ctx context.Context) error { _, err := s.GetMulti(ctx, keys); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if err := write(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error = %v, want one wrapping DeadlineExceeded", err)
+		}
+		cancel()
+	}
+	clear(value)
+	clear(keys)
+	close(hold)
+	await(t, "the Set that was left alone takes place", func() bool {
+		got, err := s.Get(context.Background(), "set")
+		return err == nil && slices.Equal(got, bytes.Repeat([]byte("v"), 100))
+	})
+}
+
+// holding is a hook that lets no command pass until the channel is closed, and the
+// context of none end it.
+type holding struct{ until chan struct{} }
+
+func (h holding) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h holding) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		<-h.until
+		return next(context.WithoutCancel(ctx), cmd)
+	}
+}
+func (h holding) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A client that sent Add and Swap again would find its own write and report that
+// somebody else was first.
+func TestAddAndSwapAreSentOnceAndTheOthersAgain(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		want   int64
+	}{
+		{"Get", 3}, {"Set", 3}, {"Delete", 3}, {"Add", 1}, {"Swap", 1},
+	} {
+		t.Run(test.method, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go hangUp(listener)
+			attempts := &counting{}
+			c := clientOf(t, &redis.Options{
+				Addr: listener.Addr().String(), MaxRetries: 2, MinRetryBackoff: -1,
+				Dialer: attempts.dial,
+				// nothing but the command, so that each connection is one attempt
+				Protocol: 2, DisableIdentity: true,
+			})
+			if err := calls(redisstore.New(c, nil))[test.method](context.Background()); err == nil || errors.Is(err, store.ErrExists) {
+				t.Errorf("%s = %v, want an error of the connection", test.method, err)
+			}
+			if attempts.dials != test.want {
+				t.Errorf("%s was tried %d times, want %d", test.method, attempts.dials, test.want)
+			}
+		})
+	}
+}
+
+// hangUp takes a command and answers none but the client's greeting.
+func hangUp(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			b := make([]byte, 4096)
+			for {
+				n, err := conn.Read(b)
+				if err != nil {
+					return
+				}
+				greeting := bytes.ToLower(b[:n])
+				if !bytes.Contains(greeting, []byte("hello")) {
+					return
+				}
+				fmt.Fprintf(conn, "-ERR unknown command\r\n")
+			}
+		}()
+	}
+}
+
+type counting struct{ dials int64 }
+
+func (c *counting) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.dials++
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
+func TestErrorsOfTheServerComeBackAsErrors(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		prepare    []string
+		args       []string
+		do         map[string]bool // methods that the server answers with the error
+	}{
+		{
+			name: "a key of another type", want: "WRONGTYPE", prepare: []string{"RPUSH", "k", "element"},
+			do: map[string]bool{"Get": true, "Swap": true},
+		},
+		{
+			name: "a server that is full", want: "OOM", args: []string{"--maxmemory", "1"},
+			do: map[string]bool{"Set": true, "Add": true},
+		},
+		{
+			name: "a replica", want: "READONLY", prepare: []string{"REPLICAOF", "127.0.0.1", "1"},
+			do: map[string]bool{"Set": true, "Add": true, "Delete": true},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := testserver.Redis(t, test.args...)
+			if test.prepare != nil {
+				if _, err := server.Do(test.prepare...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := options(server)
+			o.MinRetryBackoff = -1
+			for method, call := range calls(redisstore.New(clientOf(t, o), nil)) {
+				if !test.do[method] {
+					continue
+				}
+				err := call(t.Context())
+				var answer redis.Error
+				if !errors.As(err, &answer) || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s = %v, want an error that says %s", method, err, test.want)
+				}
+				if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
+					t.Errorf("%s = %v, which is an answer", method, err)
+				}
+			}
+		})
+	}
+}
+
+func TestServerThatIsGoneIsAnErrorOfEveryMethod(t *testing.T) {
+	server := testserver.Redis(t)
+	o := options(server)
+	o.MaxRetries = -1
+	o.DialerRetries = 1
+	s := redisstore.New(clientOf(t, o), nil)
+	server.Kill()
+	for method, call := range calls(s) {
+		if err := call(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "memo: redisstore: ") {
+			t.Errorf("%s = %v, want an error that begins with memo: redisstore:", method, err)
+		}
+	}
+}
+
+// The values of the servers that answer are there to use.
+func TestGetMultiReturnsWhatTheOtherServersHave(t *testing.T) {
+	nodes := testserver.RedisCluster(t)
+	c := cluster(t, nodes)
+	s := redisstore.New(c, nil)
+	var keys []string
+	for i := range 60 {
+		keys = append(keys, fmt.Sprint("k", i))
+		if err := s.Set(t.Context(), keys[i], []byte("v"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping = %v, want nil", err)
+	}
+	nodes[2].Kill()
+	found, err := s.GetMulti(t.Context(), keys)
+	if err == nil {
+		t.Error("GetMulti with a server down = nil, want an error")
+	}
+	if len(found) < 20 || len(found) >= len(keys) {
+		t.Errorf("GetMulti found %d of %d values, want those of two servers out of three", len(found), len(keys))
+	}
+	if err := s.Delete(t.Context(), keys...); err == nil {
+		t.Error("Delete with a server down = nil, want an error")
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("Ping with a server down = nil, want an error")
+	}
+	found, _ = s.GetMulti(t.Context(), keys)
+	if len(found) > 0 {
+		t.Errorf("after a Delete that failed for one server %d values are left on the others", len(found))
+	}
+}
+
+func TestPingOfARingWithoutShardsFails(t *testing.T) {
+	c := redis.NewRing(&redis.RingOptions{})
+	defer c.Close()
+	if err := redisstore.New(c, nil).Ping(t.Context()); err == nil {
+		t.Error("Ping = nil, want an error")
+	}
+}
+
+// The server forgets scripts when it is restarted.
+func TestSwapWorksWhenTheServerDoesNotKnowTheScript(t *testing.T) {
+	server := testserver.Redis(t)
+	s := redisstore.New(client(t, server), nil)
+	for range 2 {
+		token := store.NewToken()
+		if err := s.Set(t.Context(), "k", token[:], 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Swap(t.Context(), "k", token, []byte("another value, long enough"), 0); err != nil {
+			t.Errorf("Swap = %v, want nil", err)
+		}
+		if _, err := server.Do("SCRIPT", "FLUSH"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAContextThatCannotEndCostsNoGoroutine(t *testing.T) {
+	s := redisstore.New(client(t, testserver.Redis(t)), nil)
+	if err := s.Set(context.Background(), "k", []byte("v"), 0); err != nil {
+		t.Fatal(err)
+	}
+	get := func(ctx context.Context) float64 {
+		return testing.AllocsPerRun(100, func() { _, _ = s.Get(ctx, "k") })
+	}
+	if plain, watched := get(context.Background()), get(t.Context()); plain >= watched {
+		t.Errorf("Get allocates %v times without a context to watch, and %v times with one", plain, watched)
+	}
+}

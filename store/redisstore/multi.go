@@ -1,0 +1,141 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// atOnce is how many keys one command or one pipeline names. A server does nothing
+// else while it works on a command, and a thousand keys take well under a
+// millisecond.
+const atOnce = 1000
+
+// GetMulti implements [store.MultiGetter]. One server is sent MGETs, any others
+// pipelines of GETs; a thousand keys make one round trip.
+//
+// A value that is no string (WRONGTYPE) is an error of a pipeline and absent for
+// MGET.
+func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
+	asked := make([]string, 0, len(keys)) // ours: the call may outlive the method
+	seen := make(map[string]bool, len(keys))
+	var refused error
+	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			refused = err
+		} else if !seen[key] {
+			seen[key] = true
+			asked = append(asked, key)
+		}
+	}
+	get := s.pipelineGet
+	if s.oneNode {
+		get = s.mget
+	}
+	found, err := do(ctx, "get many", func() (map[string][]byte, error) {
+		found := make(map[string][]byte, len(asked))
+		var first error
+		for some := range slices.Chunk(asked, atOnce) {
+			if err := get(ctx, some, found); err != nil && first == nil {
+				first = err
+			}
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return found, first
+	})
+	if found == nil {
+		found = map[string][]byte{}
+	}
+	if err == nil {
+		err = refused
+	}
+	return found, err
+}
+
+func (s *Store) mget(ctx context.Context, keys []string, found map[string][]byte) error {
+	values, err := s.client.MGet(ctx, keys...).Result()
+	for i, value := range values {
+		if value, ok := value.(string); ok {
+			found[keys[i]] = []byte(value)
+		}
+	}
+	return err
+}
+
+func (s *Store) pipelineGet(ctx context.Context, keys []string, found map[string][]byte) error {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(keys))
+	for i, key := range keys {
+		cmds[i] = pipe.Get(ctx, key)
+	}
+	_, _ = pipe.Exec(ctx) // the commands have the errors, and the values of servers that answered
+	var first error
+	for i, cmd := range cmds {
+		switch value, err := cmd.Bytes(); {
+		case err == nil:
+			found[keys[i]] = value
+		case !errors.Is(err, redis.Nil) && first == nil:
+			first = err
+		}
+	}
+	return first
+}
+
+// Delete implements [store.Store]. One server is sent DELs of a thousand keys, any
+// others pipelines of DELs of one.
+func (s *Store) Delete(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			return err
+		}
+	}
+	if len(keys) > 1 && ctx.Done() != nil {
+		keys = slices.Clone(keys)
+	}
+	del := s.pipelineDelete
+	if s.oneNode {
+		del = func(ctx context.Context, keys []string) error { return s.client.Del(ctx, keys...).Err() }
+	}
+	if len(keys) == 1 {
+		key := keys[0]
+		del = func(ctx context.Context, _ []string) error { return s.single.Del(ctx, key).Err() }
+	}
+	return doErr(ctx, "delete", func() error {
+		var first error // what can be deleted is, also when one server is down
+		for some := range slices.Chunk(keys, atOnce) {
+			if err := del(ctx, some); err != nil && first == nil {
+				first = err
+			}
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return first
+	})
+}
+
+func (s *Store) pipelineDelete(ctx context.Context, keys []string) error {
+	pipe := s.client.Pipeline()
+	for _, key := range keys {
+		pipe.Del(ctx, key)
+	}
+	cmds, err := pipe.Exec(ctx)
+	for _, cmd := range cmds {
+		if err == nil {
+			err = cmd.Err()
+		}
+	}
+	return err
+}
+
+var (
+	_ store.MultiGetter = (*Store)(nil)
+	_ store.Pinger      = (*Store)(nil)
+	_ store.Notifier    = (*Store)(nil)
+)

@@ -1,0 +1,280 @@
+// Package redisstore is a store in Redis, Valkey, or what speaks their protocol.
+//
+// [New] takes the official client, whatever it is connected to: one server, a
+// master found through Sentinel, a cluster, a ring. The store uses the client
+// and owns nothing: the client is configured, shared and closed by whoever
+// made it, after the last use of the store.
+//
+// # What is sent
+//
+// Get is GET, Set is SET with PX, Add is SET NX, Delete is DEL, all under the
+// key as it is given. Swap is a script of three lines, run by its hash (EVALSHA)
+// and sent whole where the server does not know it yet. GetMulti is MGET on one
+// server, elsewhere GETs in one pipeline. Nothing else is written, and nothing
+// that looks through the keyspace. Redis 3.0 is enough for all of these;
+// notifications need 6.0.
+//
+// # Contexts
+//
+// The client underneath ends a call when its own timeouts say so and not when
+// the context does. The store therefore waits for a call beside the context,
+// and returns when the first of them ends. The call that was left alone goes
+// on in its goroutine until the client's ReadTimeout (5 seconds unless
+// configured) and holds a connection of the pool that long, so a ReadTimeout
+// near the longest wait that is of use is worth setting. A write that was left
+// alone may take place after the method has returned.
+//
+// A context that can never end costs no goroutine.
+//
+// # Retries
+//
+// The client sends a command again after most failures of a connection, MaxRetries
+// times (3 unless configured). That does no harm to Get, Set and Delete. Add and
+// Swap would take their own success, whose reply was lost, for somebody
+// else's, so the store has them sent once: a lost reply comes back as an error,
+// which leaves open whether the write took place, as the contract says.
+//
+// # What Redis does not promise
+//
+// Replication is asynchronous. When a master is lost, writes that were
+// confirmed may be lost with it: a value reappears that was deleted in the last
+// moment, a lease is given twice. A ring has no replication at all: while
+// it counts a shard as down it asks others for its keys, and when the shard is
+// back so are its old values. Where that matters, let values expire.
+//
+// A server that is full and evicts nothing (maxmemory-policy noeviction) answers
+// writes with an error that begins with OOM; give a cache a policy that evicts.
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// MaxValue is the length in bytes of the longest value that Redis takes: 512 MB,
+// the default of proto-max-bulk-len in its redis.conf. It also bounds keys.
+const MaxValue = 512 << 20
+
+// Options configure a [Store].
+type Options struct {
+	// AutoPipeline, if not nil, is what Get, Set, Add, Swap and Delete of one key
+	// are sent through, so that concurrent calls share round trips. It must
+	// come from the client given to [New]: client.AutoPipeline(). Everything else
+	// uses the client itself.
+	//
+	// It multiplies the throughput of many goroutines and costs one that is alone.
+	// A batch holds up whatever is queued behind it, so a server that hangs is
+	// felt by more calls than without.
+	AutoPipeline *redis.AutoPipeliner
+
+	// MaxValue is the length in bytes of the longest value that is sent; a longer
+	// one is refused with an error wrapping [store.ErrRefused]. Set it to the
+	// server's proto-max-bulk-len where that is not the default: a server
+	// answers a longer value by closing the connection.
+	// Zero means [MaxValue]; a negative number panics in New.
+	MaxValue int
+}
+
+// Store is a [store.Store] in Redis. It also implements [store.MultiGetter],
+// [store.Pinger] and [store.Notifier].
+//
+// Create one with [New]. All methods are safe for concurrent use.
+//
+// Keys are any bytes but none at all: the empty key, which the clients of clusters
+// and rings send to a random server, is refused with an error wrapping
+// [store.ErrRefused]. Expiry is exact to the millisecond, rounded up.
+//
+// Errors of the server and of the connection come wrapped; errors.As finds a
+// [redis.Error]. Reading a key that holds no string is such an error (WRONGTYPE).
+type Store struct {
+	client   redis.UniversalClient
+	single   redis.UniversalClient // takes commands for one key: client or its AutoPipeliner
+	oneNode  bool                  // commands may name several keys
+	maxValue int
+}
+
+// New returns a store that uses client. A nil o means the zero Options.
+//
+// An AutoPipeliner, sync or async, may be given as the client. It hides which
+// client it belongs to, so such a store cannot notify; [Options.AutoPipeline] is
+// the way to have both.
+//
+// New panics if client is nil, if a limit is negative, and if reads would not be
+// answered by where writes go, on which leases rest: a [redis.ClusterClient] with
+// ReadOnly, RouteByLatency or RouteRandomly, a client with a client-side cache.
+func New(client redis.UniversalClient, o *Options) *Store {
+	if isNil(client) {
+		panic("memo: redisstore: the client is nil; give New a client, for instance from redis.NewClient")
+	}
+	if o == nil {
+		o = &Options{}
+	}
+	if o.MaxValue < 0 {
+		panic(fmt.Sprintf("memo: redisstore: Options.MaxValue is %d; give a positive number, or 0 for %d", o.MaxValue, MaxValue))
+	}
+	s := &Store{client: client, single: client, maxValue: MaxValue}
+	switch c := client.(type) {
+	case *redis.Client:
+		if o := c.Options(); o.ClientSideCache != nil || o.ClientSideCacheConfig != nil {
+			panic("memo: redisstore: the client has a client-side cache, which returns values that have been replaced; give New a client without ClientSideCache and ClientSideCacheConfig")
+		}
+		s.oneNode = true
+	case *redis.ClusterClient:
+		if c.Options().ReadOnly {
+			panic("memo: redisstore: the client reads from replicas, which lag behind; give New a ClusterClient without ReadOnly, RouteByLatency and RouteRandomly")
+		}
+	}
+	if o.AutoPipeline != nil {
+		s.single = o.AutoPipeline
+	}
+	if o.MaxValue > 0 {
+		s.maxValue = o.MaxValue
+	}
+	return s
+}
+
+func isNil(client redis.UniversalClient) bool {
+	if client == nil {
+		return true
+	}
+	v := reflect.ValueOf(client)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return do(ctx, "get", func() ([]byte, error) {
+		// The client made the bytes for this reply and nobody else has them.
+		value, err := s.single.Get(ctx, key).Bytes()
+		if errors.Is(err, redis.Nil) {
+			return nil, store.ErrNotFound
+		}
+		return value, err
+	})
+}
+
+// Set implements [store.Store].
+func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := s.check(key, value, ttl); err != nil {
+		return err
+	}
+	value = keep(ctx, value)
+	return doErr(ctx, "set", func() error {
+		cmd := redis.NewStatusCmd(ctx, setArgs(key, value, ttl)...)
+		_ = s.single.Process(ctx, cmd) // cmd has the error
+		return cmd.Err()
+	})
+}
+
+// Add implements [store.Store].
+func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := s.check(key, value, ttl); err != nil {
+		return err
+	}
+	value = keep(ctx, value)
+	return doErr(ctx, "add", func() error {
+		err := s.once(ctx, redis.NewCmd(ctx, append(setArgs(key, value, ttl), "nx")...)).Err()
+		if errors.Is(err, redis.Nil) {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// setArgs is the command SET. The time is in milliseconds, rounded up: they fit
+// since a Duration has at most 292 years of them and Redis counts to 2^63.
+func setArgs(key string, value []byte, ttl time.Duration) []any {
+	if ttl == 0 {
+		return append(make([]any, 0, 4), "set", key, value)
+	}
+	return append(make([]any, 0, 6), "set", key, value, "px", milliseconds(ttl))
+}
+
+func milliseconds(ttl time.Duration) int64 {
+	ms := ttl.Milliseconds()
+	if ttl%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
+// swap compares the first 16 bytes, store.TokenSize of them, and writes. A key
+// that is absent or short has no such bytes.
+const swap = `if redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`
+
+var swapHash = redis.NewScript(swap).Hash()
+
+// Swap implements [store.Store].
+func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
+	if err := s.check(key, value, ttl); err != nil {
+		return err
+	}
+	value = keep(ctx, value)
+	return doErr(ctx, "swap", func() error {
+		run := func(command, script string) *redis.Cmd {
+			cmd := redis.NewCmd(ctx, command, script, 1, key, old[:], value, milliseconds(ttl))
+			cmd.SetFirstKeyPos(3)
+			return s.once(ctx, cmd)
+		}
+		cmd := run("evalsha", swapHash)
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") { // the server was restarted, or is new
+			cmd = run("eval", swap)
+		}
+		swapped, err := cmd.Int()
+		if err == nil && swapped == 0 {
+			return store.ErrConflict
+		}
+		return err
+	})
+}
+
+// Ping implements [store.Pinger]. In a cluster it asks every master; in a ring
+// the shards that the ring has not given up, of which there must be one.
+func (s *Store) Ping(ctx context.Context) error {
+	ping := func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() }
+	return doErr(ctx, "ping", func() error {
+		switch c := s.client.(type) {
+		case *redis.ClusterClient:
+			return c.ForEachMaster(ctx, ping)
+		case *redis.Ring:
+			if c.Len() == 0 {
+				return errors.New("no shard of the ring is up")
+			}
+			return c.ForEachShard(ctx, ping)
+		}
+		return s.client.Ping(ctx).Err()
+	})
+}
+
+func (s *Store) check(key string, value []byte, ttl time.Duration) error {
+	if ttl < 0 {
+		return fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
+	}
+	if len(value) > s.maxValue {
+		return fmt.Errorf("%w: the value is %d bytes, and the server takes %d (redisstore.Options.MaxValue)",
+			store.ErrRefused, len(value), s.maxValue)
+	}
+	return checkKey(key)
+}
+
+func checkKey(key string) error {
+	if key == "" {
+		return fmt.Errorf("%w: the key is empty, and a cluster has no server for it", store.ErrRefused)
+	}
+	if len(key) > MaxValue {
+		return fmt.Errorf("%w: the key is %d bytes, and Redis takes %d", store.ErrRefused, len(key), MaxValue)
+	}
+	return nil
+}

@@ -83,16 +83,26 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// freePort returns a TCP port of the loopback interface that was free just now.
+// freePort returns a TCP port of the loopback interface that was free just now, and
+// that it has not returned before: a port whose server has yet to start, or has
+// ended, may look free to another test.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if _, taken := ports.LoadOrStore(port, true); !taken {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
+
+// ports are those that freePort has returned.
+var ports sync.Map
 
 // dir returns a new folder whose path is short enough for a unix socket in it
 // (108 bytes), which t.TempDir's is not.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -27,6 +26,7 @@ type core struct {
 
 	cleared atomic.Uint64        // the sequence number of the function's last Clear
 	tier    atomic.Pointer[tier] // nil with NoLocal
+	shared  *shared              // nil without a store; set before base
 	shards  [16]flights
 }
 
@@ -36,6 +36,7 @@ type policy struct {
 	maxAge time.Duration         // the oldest result that counts as fresh; negative for no such limit
 	keeps  func(any, error) bool // CacheIf, or its default
 	direct bool                  // a fresh result is all that a call needs
+	needs  []need                // the epochs that its results depend on
 }
 
 // stale returns how long after its TTL a result is held.
@@ -62,13 +63,14 @@ func (p *policy) allTags(space *namespace, more []scopedTag) []scopedTag {
 
 // newCore checks what is known before the defaults are: they may still change.
 func newCore(label string, own Options, types signature) *core {
-	c := &core{label: label, own: own, types: types}
+	c := &core{label: label, own: own, types: types, count: new(counters)}
 	s := c.settings(nil)
 	if s.name != "" {
 		c.label = s.name
 	}
 	c.checkSettings(&s)
 	c.register(&s)
+	c.join(s.group)
 	return c
 }
 
@@ -98,26 +100,69 @@ func (c *core) settle() {
 	s := c.settings(d)
 	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
 	c.register(&s)
-	c.base = c.policy(s)
-	c.count, c.space = new(counters), new(namespace)
-	if s.group != nil {
-		c.space = s.group.space
-		s.group.enroll(c)
-	}
+	c.join(s.group)
 	if !s.noLocal {
-		c.tier.Store(c.newTier())
+		c.tier.Store(newTier(s.entries, s.bytes, c.count))
+	}
+	if s.store != nil {
+		c.shared = c.newShared(&s)
+	}
+	c.base = c.policy(s)
+}
+
+// join makes the function one of g, if that is not nil. A function joins when it is
+// made, if its group is among its own options, so that the group reaches what
+// others have stored for it before it is called here.
+func (c *core) join(g *Group) {
+	switch {
+	case g == nil:
+		if c.space == nil {
+			c.space = new(namespace)
+		}
+	case c.space != g.space:
+		c.space = g.space
+		g.enroll(c)
 	}
 }
 
-func (c *core) newTier() *tier { return newTier(c.base.entries, c.base.bytes, c.count) }
+// realm returns where the function's results are shared, whether or not it was
+// used yet; nil for one without a store.
+func (c *core) realm() *realm {
+	if c.inUse() != nil {
+		if c.shared == nil {
+			return nil
+		}
+		return c.shared.realm
+	}
+	var d Options
+	if set := defaults.Load(); set != nil {
+		d = *set
+	}
+	if s := c.settings(d); s.store != nil {
+		return realmOf(s.store, s.prefix)
+	}
+	return nil
+}
+
+// inUse returns the policy, or nil if the function was never used.
+func (c *core) inUse() *policy {
+	c.settling.Lock()
+	defer c.settling.Unlock()
+	return c.base
+}
 
 func (c *core) policy(s settings) *policy {
-	return &policy{
+	p := &policy{
 		settings: s,
 		maxAge:   -1,
 		keeps:    c.types.keep(s.keep),
 		direct:   !s.bypass && s.clone == nil && s.observer == nil,
 	}
+	if c.shared != nil {
+		p.needs = c.shared.needs(p)
+		c.shared.codecs.Store(s.codec.Name(), s.codec)
+	}
+	return p
 }
 
 // derive returns the policy for the calls through a With of these options.
@@ -174,15 +219,34 @@ func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 	if e == nil {
 		return nil, unusable
 	}
-	if !c.valid(e) {
+	seq := sequence.Load()
+	if e.validAt.Load() != seq && c.overtaken(e.born, e.tags) {
 		local.remove(e)
 		return nil, unusable
 	}
+	if c.shared != nil && !c.trusts(e, t) {
+		return nil, unusable
+	}
+	e.validAt.Store(seq)
 	v := e.judge(t, p, draw)
 	if v == fallback && e.backsOff(t) {
 		v = held
 	}
 	return e, v
+}
+
+// trusts reports whether e may be used at t without asking the store, and lets
+// hits do so for as long as that holds.
+func (c *core) trusts(e *entry, t int64) bool {
+	until := c.shared.bound(e, t)
+	if t >= until {
+		e.warm(cold)
+		return false
+	}
+	if !e.exact {
+		e.warm(min(e.hot(c.base.beta), until-int64(clockSlack)))
+	}
+	return true
 }
 
 // draw returns a random number in (0, 1].
@@ -194,19 +258,6 @@ func (c *core) held(key string) *entry {
 		return t.get(key)
 	}
 	return nil
-}
-
-// valid reports whether nothing has invalidated e since its execution began.
-func (c *core) valid(e *entry) bool {
-	seq := sequence.Load()
-	if e.validAt.Load() == seq {
-		return true
-	}
-	if c.overtaken(e.born, e.tags) {
-		return false
-	}
-	e.validAt.Store(seq)
-	return true
 }
 
 // overtaken reports whether a result with these tags, whose execution noted the
@@ -222,27 +273,48 @@ func (c *core) overtaken(born uint64, tags []scopedTag) bool {
 // what the tier holds under a key; evictions may come in between.
 func (c *core) hold(e *entry) bool {
 	t := c.tier.Load()
-	if t == nil || e.empty() || c.overtaken(e.born, e.tags) {
+	if t == nil || e.empty() || e.trusted <= e.created || e.doubtful() || c.overtaken(e.born, e.tags) {
 		return false
 	}
 	e.size = entryOverhead + int64(len(e.key)) + c.types.size(e.value)
-	e.hotUntil.Store(math.MinInt64)
-	if !bubbled(e.read) {
+	e.exact = bubbled(e.read)
+	e.hotUntil.Store(cold)
+	if !e.exact && c.shared == nil {
 		e.hotUntil.Store(e.hot(c.base.beta))
 	}
 	e.validAt.Store(e.born)
 	t.set(e)
+	if e.share != nil {
+		e.share.realm.noteCopy(c, e)
+	}
 	return true
+}
+
+// forget drops the copy of what the store holds under sharedKey.
+func (c *core) forget(key, sharedKey string) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := c.held(key); e != nil && e.share != nil && e.share.key == sharedKey {
+		c.drop(key)
+	}
 }
 
 // put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
-func (c *core) put(p *policy, key string, value any) {
+func (c *core) put(ctx context.Context, p *policy, key string, exec execution, value any) error {
 	if p.bypass {
-		return
+		return nil
 	}
-	e := &entry{key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(), tags: p.allTags(c.space, nil)}
+	e := &entry{
+		key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(),
+		tags: p.allTags(c.space, nil), trusted: forever,
+	}
 	e.window = p.lifetime(&hint{fresh: forever}).open(at(e.read), 0, draw())
+	var err error
+	if c.shared != nil {
+		err = c.shared.put(ctx, p, c.shared.head+exec.args(key), e)
+	}
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,6 +322,7 @@ func (c *core) put(p *policy, key string, value any) {
 	if !c.hold(e) {
 		c.drop(key)
 	}
+	return c.notReached("Set", err)
 }
 
 // drop drops what is held under key. The caller holds the mu of its shard.
@@ -259,29 +332,43 @@ func (c *core) drop(key string) {
 	}
 }
 
-// invalidate drops what is held under key, and detaches the execution that is
-// under way: nobody who comes later gets its result.
-func (c *core) invalidate(ctx context.Context, key string) {
-	s := c.shard(key)
-	s.mu.Lock()
-	s.detach(key)
-	c.drop(key)
-	s.mu.Unlock()
-	c.base.observe(ctx, c, EventInvalidation, key)
+// invalidate drops what is held under keys, and detaches the executions that are
+// under way: nobody who comes later gets their results. The store comes first, so
+// that nothing that is read from it afterwards can be from before.
+func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []string) error {
+	var err error
+	if c.shared != nil {
+		err = c.shared.delete(ctx, p, sharedKeys...)
+	}
+	for _, key := range keys {
+		s := c.shard(key)
+		s.mu.Lock()
+		s.detach(key)
+		c.drop(key)
+		s.mu.Unlock()
+		c.base.observe(ctx, c, EventInvalidation, key)
+	}
+	return c.notReached("Invalidate", err)
 }
 
-// clear invalidates every result of the function. The sequence number does so;
-// dropping the tier only gives its memory back.
-func (c *core) clear(ctx context.Context) {
+// clear invalidates every result of the function. The sequence number does so in
+// this process, and an epoch in the store; dropping the tier only gives its
+// memory back.
+func (c *core) clear(ctx context.Context, p *policy) error {
+	var err error
+	if c.shared != nil {
+		err = c.shared.clear(ctx, p)
+	}
 	nextSequence(c.cleared.Store)
 	c.sweep()
 	c.base.observe(ctx, c, EventClear, "")
+	return c.notReached("Clear", err)
 }
 
 // sweep drops the whole tier.
 func (c *core) sweep() {
 	if t := c.tier.Load(); t != nil {
-		c.tier.CompareAndSwap(t, c.newTier())
+		c.tier.CompareAndSwap(t, newTier(c.base.entries, c.base.bytes, c.count))
 	}
 }
 

@@ -1,117 +1,287 @@
 package memo
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
-	"math"
-	"sync/atomic"
+	"hash/crc32"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
-// ErrMiss is what [Func.Peek] returns when no usable result is held.
-var ErrMiss = errors.New("memo: no usable result is held")
+// Everything that memo writes to a shared store is an entry of this format, and
+// this file is the only one that knows it. Integers are unsigned varints of
+// package binary unless a size is given; a text is its length and its bytes.
+//
+//	token    16 bytes   drawn for this write; what Swap compares
+//	format   2 bytes    'm' and formatVersion
+//	kind     1 byte     one of the kinds below
+//	sum      4 bytes    CRC-32C, little endian, of all other bytes
+//	key      text       the key that it was written under
+//
+// and then, by kind:
+//
+//	result   created    8 bytes, little endian: Unix time in nanoseconds
+//	         fresh      nanoseconds from created on
+//	         stale      nanoseconds after that in which it may still be used
+//	         cost       nanoseconds that the execution took
+//	         codec      text
+//	         scopes     number, then for each: path (text), epoch (16 bytes)
+//	         tags       number, then for each: path, name (texts),
+//	                    number of epochs and these (16 bytes each)
+//	         payload    the rest
+//	lease    scopes     as above
+//	released nothing
+//	epoch    mark       generation (16 bytes), count
+//	turn     mark       generation (16 bytes), count
+//
+// A reader refuses what it does not know: another version, another kind, bytes
+// left over, a sum or a key that does not match. Refused bytes are a miss. The
+// key is there for stores that return what is under another one.
+//
+// A change of the format is a new version. Entries of every older version stay
+// readable: testdata/entries holds some of each.
+const (
+	formatMark    = 'm'
+	formatVersion = 1
 
-// An Entry is a result as the cache holds it.
-type Entry[R any] struct {
-	// Value is the result. It is shared with other callers, as what Call
-	// returns is; [Clone] applies.
-	Value R
-	// Created is when fn returned it.
-	Created time.Time
-	// FreshUntil is when it stops, or stopped, being fresh; the zero Time if
-	// it never does.
-	FreshUntil time.Time
-	// Stale says that it is no longer fresh and is held for one of the stale
-	// windows.
-	Stale bool
-	// Tags are what InvalidateTags finds it by, in no particular order: its own
-	// and those that it took over from the results it was made from.
-	Tags []string
+	headerSize = store.TokenSize + 2 + 1 + 4
+	kindAt     = store.TokenSize + 2
+	sumAt      = kindAt + 1
+)
+
+// The kinds of entries.
+const (
+	kindResult   = 'r' // a result
+	kindLease    = 'l' // a process is executing fn for the key
+	kindReleased = 'x' // it has ended without a result
+	kindEpoch    = 'e' // what results record of a Clear or a tag; see epochs
+	kindTurn     = 't' // counts the invalidations of tags in a group
+)
+
+var errForeign = errors.New("memo: the store holds bytes that are no entry of this key")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A stored is an entry as it was read, or is to be written. Its strings and its
+// payload may share memory with the bytes that it was read from.
+type stored struct {
+	token store.Token
+	kind  byte
+
+	created            int64 // Unix time in nanoseconds, by the writer's clock
+	fresh, stale, cost time.Duration
+	codec              string
+	scopes             []scopeEpoch
+	tags               []tagEpochs
+	payload            []byte
+
+	mark mark // of an epoch or a turn
 }
 
-// An entry is one result of a function in this process. It is immutable but for
-// its atomic fields.
-type entry struct {
-	// What a hit reads comes first, to be close together.
-
-	// hotUntil is until when the coarse time suffices to call the entry fresh;
-	// math.MinInt64 once the entry has left the tier.
-	hotUntil atomic.Int64
-	// validAt is the sequence number at which the entry was last found not to
-	// be overtaken.
-	validAt atomic.Uint64
-	// touched is the coarse time at which the entry was last reported to the
-	// eviction policy.
-	touched atomic.Int64
-
-	key    string
-	value  any // *R, so that a nil interface is a value too
-	err    error
-	kept   bool // value is a result: it came without an error, or CacheIf accepted it with one
-	tags   []scopedTag
-	born   uint64    // the sequence number that its execution noted before it began
-	window           // when it may be used
-	read   time.Time // the time of day when fn returned
-	size   int64     // in bytes, for LocalBytes and Stats
-
-	// failures counts attempts in a row to refresh the entry that failed, and
-	// retryAt is when the next one may begin. They are written under the mu of
-	// the key's shard.
-	failures atomic.Uint32
-	retryAt  atomic.Int64
+// A scopeEpoch is the epoch of a scope when an execution began. The path of a
+// function itself is empty.
+type scopeEpoch struct {
+	path  string
+	epoch store.Token
 }
 
-// heritable reports whether a call that returns e may have to tell an execution
-// around it what e brings with it. While nothing is being executed there is
-// nobody to tell; before anyone uses InheritTTL, only tags matter.
-func (e *entry) heritable() bool {
-	return executing.Load() != 0 && (len(e.tags) > 0 || inheritors.Load())
+// A tagEpochs is a tag of a result and its epochs when the execution began: in
+// the group that it belongs to, and in each of those around that one.
+type tagEpochs struct {
+	path, name string
+	epochs     []store.Token
 }
 
-// bequeath hands what e brings with it to the execution that ctx belongs to.
-func (e *entry) bequeath(ctx context.Context) {
-	if e.heritable() {
-		frameOf(ctx).inherit(e.tags, e.fresh)
+// A mark says when an epoch was drawn: at which count of its group's turn. Counts
+// are comparable within one generation, which is drawn at random when the turn
+// begins anew.
+type mark struct {
+	generation store.Token
+	count      uint64
+}
+
+// encode returns s as the bytes to be stored under key. payload, if not nil,
+// appends the payload.
+func (s *stored) encode(key string, payload func([]byte) ([]byte, error)) ([]byte, error) {
+	b := make([]byte, headerSize, 256)
+	copy(b, s.token[:])
+	b[store.TokenSize], b[store.TokenSize+1], b[kindAt] = formatMark, formatVersion, s.kind
+	b = appendSized(b, key)
+	switch s.kind {
+	case kindResult:
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.created))
+		for _, d := range [...]time.Duration{s.fresh, s.stale, s.cost} {
+			b = binary.AppendUvarint(b, uint64(d))
+		}
+		b = appendSized(b, s.codec)
+		b = appendTags(appendScopes(b, s.scopes), s.tags)
+		var err error
+		if b, err = payload(b); err != nil {
+			return nil, err
+		}
+	case kindLease:
+		b = appendScopes(b, s.scopes)
+	case kindEpoch, kindTurn:
+		b = append(b, s.mark.generation[:]...)
+		b = binary.AppendUvarint(b, s.mark.count)
 	}
+	binary.LittleEndian.PutUint32(b[sumAt:], checksum(b))
+	return b, nil
 }
 
-// retire takes the entry out of use for whoever still holds a pointer to it.
-func (e *entry) retire() { e.hotUntil.Store(math.MinInt64) }
-
-func (e *entry) retired() bool { return e.hotUntil.Load() == math.MinInt64 }
-
-// refreshFailed notes a failed attempt at t to replace the entry.
-func (e *entry) refreshFailed(t int64) {
-	e.retryAt.Store(after(t, backoff(e.failures.Load()+1)))
-	e.failures.Add(1)
+func appendSized(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// backsOff reports whether it is too early at t for another attempt.
-func (e *entry) backsOff(t int64) bool {
-	return e.failures.Load() > 0 && t < e.retryAt.Load()
-}
-
-// tagNames returns the names of the entry's tags, each once.
-func (e *entry) tagNames() []string {
-	if len(e.tags) == 0 {
-		return nil
+func appendScopes(b []byte, scopes []scopeEpoch) []byte {
+	b = binary.AppendUvarint(b, uint64(len(scopes)))
+	for i := range scopes {
+		b = append(appendSized(b, scopes[i].path), scopes[i].epoch[:]...)
 	}
-	names := make([]string, 0, len(e.tags))
-	seen := make(map[string]bool, len(e.tags))
-	for _, t := range e.tags {
-		if !seen[t.name] {
-			seen[t.name] = true
-			names = append(names, t.name)
+	return b
+}
+
+func appendTags(b []byte, tags []tagEpochs) []byte {
+	b = binary.AppendUvarint(b, uint64(len(tags)))
+	for i := range tags {
+		t := &tags[i]
+		b = appendSized(appendSized(b, t.path), t.name)
+		b = binary.AppendUvarint(b, uint64(len(t.epochs)))
+		for j := range t.epochs {
+			b = append(b, t.epochs[j][:]...)
 		}
 	}
-	return names
+	return b
 }
 
-// entryOf makes an Entry of e as it stands at t.
-func entryOf[R any](e *entry, value R, t int64) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.read, Stale: t >= e.fresh, Tags: e.tagNames()}
-	if e.fresh != forever {
-		out.FreshUntil = wall(e.fresh, e.read, e.created)
+// checksum returns the sum of an encoded entry, which leaves out the sum itself.
+func checksum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:sumAt], castagnoli), castagnoli, b[headerSize:])
+}
+
+// decodeEntry reads what a store returned for key. The error is errForeign for
+// anything but an entry of that key.
+func decodeEntry(key string, b []byte) (*stored, error) {
+	if len(b) < headerSize || b[store.TokenSize] != formatMark || b[store.TokenSize+1] != formatVersion ||
+		binary.LittleEndian.Uint32(b[sumAt:]) != checksum(b) {
+		return nil, errForeign
 	}
-	return out
+	s := &stored{token: store.Token(b), kind: b[kindAt]}
+	r := entryReader{rest: b[headerSize:]}
+	if string(r.text()) != key {
+		return nil, errForeign
+	}
+	switch s.kind {
+	case kindResult:
+		s.created = int64(r.fixed64())
+		s.fresh, s.stale, s.cost = r.duration(), r.duration(), r.duration()
+		s.codec = string(r.text())
+		s.scopes, s.tags = r.scopes(), r.tags()
+		s.payload, r.rest = r.rest, nil
+	case kindLease:
+		s.scopes = r.scopes()
+	case kindReleased:
+	case kindEpoch, kindTurn:
+		s.mark = mark{generation: r.token(), count: r.number()}
+	default:
+		return nil, errForeign
+	}
+	if r.failed || len(r.rest) > 0 {
+		return nil, errForeign
+	}
+	return s, nil
+}
+
+// An entryReader takes an entry apart. Once something is missing it has failed,
+// and returns zeros.
+type entryReader struct {
+	rest   []byte
+	failed bool
+}
+
+// take returns the next n bytes, or nil if there are not as many.
+func (r *entryReader) take(n uint64) []byte {
+	if r.failed || n > uint64(len(r.rest)) {
+		r.failed, r.rest = true, nil
+		return nil
+	}
+	taken := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *entryReader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.failed, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *entryReader) text() []byte { return r.take(r.number()) }
+
+func (r *entryReader) fixed64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// duration fails for what is no time.Duration of zero or more.
+func (r *entryReader) duration() time.Duration {
+	d := time.Duration(r.number())
+	if d < 0 {
+		r.failed = true
+	}
+	return d
+}
+
+func (r *entryReader) token() (t store.Token) {
+	copy(t[:], r.take(store.TokenSize))
+	return t
+}
+
+// many returns a number of things that take at least size bytes each, so that
+// what is allocated for them is bounded by the bytes that are there.
+func (r *entryReader) many(size int) int {
+	n := r.number()
+	if n > uint64(len(r.rest)/size) {
+		r.failed, r.rest = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (r *entryReader) scopes() []scopeEpoch {
+	n := r.many(1 + store.TokenSize)
+	if n == 0 {
+		return nil
+	}
+	scopes := make([]scopeEpoch, n)
+	for i := range scopes {
+		scopes[i] = scopeEpoch{path: string(r.text()), epoch: r.token()}
+	}
+	return scopes
+}
+
+func (r *entryReader) tags() []tagEpochs {
+	n := r.many(3)
+	if n == 0 {
+		return nil
+	}
+	tags := make([]tagEpochs, n)
+	for i := range tags {
+		t := &tags[i]
+		t.path, t.name = string(r.text()), string(r.text())
+		if k := r.many(store.TokenSize); k > 0 {
+			t.epochs = make([]store.Token, k)
+			for j := range t.epochs {
+				t.epochs[j] = r.token()
+			}
+		}
+	}
+	return tags
 }

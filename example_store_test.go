@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -44,4 +46,14 @@ func ExampleLocalTTL() {
 
 	fmt.Println(rights.Call(context.Background(), 42))
 	// Output: [read] <nil>
+}
+
+func ExampleStoreTimeout() {
+	var shared store.Store = memstore.New(nil) // one of Redis, in a fleet
+	price := memo.Wrap(func(_ context.Context, sku string) (int, error) {
+		return 100 * len(sku), nil
+	}, memo.Name("price"), memo.Store(shared), memo.StoreTimeout(50*time.Millisecond))
+
+	fmt.Println(price(context.Background(), "tea"))
+	// Output: 300 <nil>
 }

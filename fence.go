@@ -1,8 +1,11 @@
 package memo
 
 import (
+	"iter"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"weak"
 )
 
 // A sequence number orders invalidations and executions within the process:
@@ -20,11 +23,15 @@ var sequence atomic.Uint64
 // A namespace is where tags have their meaning: a group's, or that of a single
 // function outside of all groups.
 type namespace struct {
+	path     string        // names the group in shared stores; empty outside of all groups
 	cleared  atomic.Uint64 // when all of it was invalidated last
 	mu       sync.Mutex
 	tags     map[string]uint64 // guarded by mu; when each tag was invalidated last
 	floor    uint64            // guarded by mu; stands for all tags that were dropped from the map
 	children []*namespace      // guarded by mu; the namespaces of groups within this group
+	claimed  bool              // guarded by spaces; there is a group
+
+	realms map[weak.Pointer[realm]]struct{} // guarded by mu; where results were seen that carry its tags
 }
 
 // maxTags bounds how many invalidated tags a namespace remembers one by one.
@@ -90,6 +97,33 @@ func (n *namespace) adopt(child *namespace) {
 	n.children = append(n.children, child)
 }
 
+// reaches notes that results in r carry tags of the namespace.
+func (n *namespace) reaches(r *realm) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.realms == nil {
+		n.realms = map[weak.Pointer[realm]]struct{}{}
+	}
+	n.realms[weak.Make(r)] = struct{}{}
+}
+
+// reached returns those realms that are still in use, of the groups within too.
+func (n *namespace) reached() (in []*realm) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w := range n.realms {
+		if r := w.Value(); r != nil {
+			in = append(in, r)
+		} else {
+			delete(n.realms, w)
+		}
+	}
+	for _, c := range n.children {
+		in = append(in, c.reached()...)
+	}
+	return in
+}
+
 // invalidated returns when tag was last invalidated, 0 for never.
 func (n *namespace) invalidated(tag string) uint64 {
 	n.mu.Lock()
@@ -114,4 +148,56 @@ func anyInvalidated(tags []scopedTag, born uint64) bool {
 		}
 	}
 	return false
+}
+
+// pathOf returns the path of the group name in the group at around, if that is
+// not empty.
+func pathOf(around, name string) string {
+	name = strings.NewReplacer("%", "%25", "/", "%2F").Replace(name)
+	if around == "" {
+		return name
+	}
+	return around + "/" + name
+}
+
+// enclosing yields the path of a group and of each group around it, from the
+// innermost on. For the empty path it yields nothing.
+func enclosing(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for path != "" && yield(path) {
+			path = path[:max(strings.LastIndexByte(path, '/'), 0)]
+		}
+	}
+}
+
+// spaces are the namespaces of groups that results in shared stores name.
+var spaces = struct {
+	sync.Mutex
+	at map[string]*namespace // guarded by the mutex; the last group's of each path
+}{at: map[string]*namespace{}}
+
+// claimSpace returns a namespace for a new group at path. Results that were read
+// before there was a group may refer to it already.
+func claimSpace(path string) *namespace {
+	spaces.Lock()
+	defer spaces.Unlock()
+	if n := spaces.at[path]; n != nil && !n.claimed {
+		n.claimed = true
+		return n
+	}
+	n := &namespace{path: path, claimed: true}
+	spaces.at[path] = n
+	return n
+}
+
+// spaceAt returns the namespace of the group at path.
+func spaceAt(path string) *namespace {
+	spaces.Lock()
+	defer spaces.Unlock()
+	n := spaces.at[path]
+	if n == nil {
+		n = &namespace{path: path}
+		spaces.at[path] = n
+	}
+	return n
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,8 +45,14 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// An execution runs fn for one argument and returns its result as a *R.
-type execution func(context.Context) (any, error)
+// An execution is fn with one argument.
+type execution interface {
+	// run runs fn and returns its result as a *R.
+	run(context.Context) (any, error)
+	// args returns the last part of the shared key of the argument, whose
+	// canonical form is key.
+	args(key string) string
+}
 
 // A flight is one execution of fn and those who wait for it. The execution has a
 // goroutine of its own, so that everyone may leave alone; nobody can leave
@@ -63,9 +70,18 @@ type flight struct {
 	began  int64
 	old    *entry // what the result is to replace, if there is something
 	exec   execution
-	ctx    context.Context // what exec runs under; its root is frame
+	ctx    context.Context // what exec runs under, but for LoadTimeout; its root is frame
 	cancel context.CancelFunc
-	limit  *time.Timer // gives exec up; nil without a LoadTimeout
+	landed atomic.Bool // set by whoever ends the flight
+	ran    bool        // fn was run; set before it is
+
+	// With a shared store. Those below seen are set in the flight's goroutine.
+	sharedKey string
+	forced    bool // fn is to be run whatever there is
+	seen      *sighting
+	epochs    map[string]reading // in force before fn began
+	ticket    *ticket            // what makes this the fleet's execution; nil for one on its own
+	waited    bool               // for another process
 
 	// Guarded by shard.mu.
 	waiters  int
@@ -77,18 +93,22 @@ type flight struct {
 	done chan struct{} // closed when the fields below are set; they never change again
 
 	result   *entry // whatever came back, kept or not; its value is nil where there is none
+	foreign  bool   // result was executed by another process
 	panicked *PanicError
 }
 
 // flights are the executions under way for a part of a function's keys.
 type flights struct {
-	mu sync.Mutex
-	of map[string]*flight // guarded by mu
-	_  [48]byte           // a cache line each
+	mu      sync.Mutex
+	of      map[string]*flight // guarded by mu
+	lookups map[string]*lookup // guarded by mu; look-ups in the shared store that may be joined
+	_       [40]byte           // a cache line each
 }
 
-// detach detaches the flight for key, if there is one. The caller holds mu.
+// detach detaches the flight and the look-up for key, if there are any. The caller
+// holds mu.
 func (s *flights) detach(key string) {
+	delete(s.lookups, key)
 	if f := s.of[key]; f != nil {
 		f.detached = true
 		delete(s.of, key)
@@ -140,11 +160,9 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	}
 	s.of[key] = f
 
-	if limit := p.loadTimeout; limit > 0 {
-		f.ctx, f.cancel = context.WithTimeout(&f.frame, limit)
-		f.limit = time.AfterFunc(time.Duration(after(int64(limit), grace(limit))), func() { c.end(f, landing{err: errGivenUp}) })
-	} else {
-		f.ctx, f.cancel = context.WithCancel(&f.frame)
+	f.ctx, f.cancel = context.WithCancel(&f.frame)
+	if c.shared != nil {
+		f.sharedKey = c.shared.head + exec.args(key)
 	}
 	return f
 }
@@ -165,44 +183,81 @@ type landing struct {
 	value    any // a *R; nil if there is none
 	err      error
 	panicked *PanicError
-	keep     bool // by CacheIf
-	remember bool // by CacheErrors
+	keep     bool   // by CacheIf
+	remember bool   // by CacheErrors
+	foreign  *entry // another process's result, instead of all that
 }
 
-// fly runs fn, and the user's functions that judge its result, and ends the
-// flight however they end.
+// fly ends the flight with another process's result or with that of fn, however fn
+// and the user's functions that judge its result end.
 func (c *core) fly(f *flight) {
-	l := landing{err: ErrGoexit} // unless exec returns or panics
+	l := landing{err: ErrGoexit} // unless everything returns or something panics
+	stop := func() {}
 	defer func() {
 		if v := recover(); v != nil {
 			p := &PanicError{Value: v, Stack: debug.Stack()}
 			l = landing{err: p, panicked: p}
 		}
+		stop()
 		executing.Add(-1)
 		f.cancel()
 		c.end(f, l)
 	}()
-	value, err := f.exec(f.ctx)
-	judged := landing{value: value, err: err}
-	if err == nil || f.ctx.Err() == nil { // otherwise the error says nothing of the argument
-		judged.keep = f.policy.keeps(value, err)
-		judged.remember = !judged.keep && f.policy.remembers(err)
+	if c.shared != nil {
+		if e := c.shared.obtain(f); e != nil || f.ctx.Err() != nil {
+			l = landing{foreign: e, err: f.ctx.Err()}
+			return
+		}
 	}
-	l = judged
+	f.ran, f.began = true, now()
+	var ctx context.Context
+	ctx, stop = c.limit(f)
+	l = f.judge(ctx)
 }
 
-// end ends f: it publishes what fn came back with, and lets the waiters go. Only
-// the first call does anything; a second one is that of a fn which came back
-// after it was given up.
+// limit returns the context that fn is to run under, and sees to it that the
+// flight ends at LoadTimeout, whether or not fn listens, until stop is called.
+func (c *core) limit(f *flight) (ctx context.Context, stop func()) {
+	d := f.policy.loadTimeout
+	if d == 0 {
+		return f.ctx, func() {}
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, d)
+	timer := time.AfterFunc(time.Duration(after(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
+// judge runs fn and asks the policy what becomes of the result.
+func (f *flight) judge(ctx context.Context) landing {
+	value, err := f.exec.run(ctx)
+	l := landing{value: value, err: err}
+	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
+		l.keep = f.policy.keeps(value, err)
+		l.remember = !l.keep && f.policy.remembers(err)
+	}
+	return l
+}
+
+// end ends f: it publishes what came back, and lets the waiters go. Only the
+// first call does anything; a second one is that of a fn which came back after
+// it was given up.
 func (c *core) end(f *flight, l landing) {
-	e := c.entryFor(f, l)
-	failed := l.err != nil && !l.keep
-	f.shard.mu.Lock()
-	if f.ended {
-		f.shard.mu.Unlock()
+	if !f.landed.CompareAndSwap(false, true) {
 		return
 	}
-	f.ended, f.result, f.panicked = true, e, l.panicked
+	e := l.foreign
+	if e == nil {
+		e = c.entryFor(f, l)
+		if c.shared != nil {
+			defer c.shared.publish(f, e, l)() // when the waiters have gone
+		}
+	}
+	failed := l.err != nil && !l.keep
+	f.shard.mu.Lock()
+	f.ended, f.result, f.panicked, f.foreign = true, e, l.panicked, l.foreign != nil
 	if !f.detached {
 		delete(f.shard.of, f.key)
 		switch {
@@ -220,12 +275,11 @@ func (c *core) end(f *flight, l landing) {
 	unattended := f.waiters == 0 && f.sticky
 	f.shard.mu.Unlock()
 
-	if f.limit != nil {
-		f.limit.Stop()
-	}
 	defer close(f.done)
 	defer c.survive(f.policy)
-	c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
+	if f.ran {
+		c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
+	}
 	if unattended && failed {
 		c.reportBackground(f.policy, l)
 	}
@@ -255,6 +309,7 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
+		trusted: forever,
 	}
 }
 

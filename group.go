@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -44,15 +45,17 @@ func NewGroup(name string, opts ...Option) *Group {
 		panic("memo: NewGroup(\"\"): a group needs a name")
 	}
 	g := &Group{
-		name: name, own: slices.Clone(opts), space: new(namespace),
+		name: name, own: slices.Clone(opts),
 		members: map[*counters]weak.Pointer[core]{},
 	}
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
-	if s.group != nil {
-		g.parent = s.group
-		g.parent.adopt(g)
+	if g.parent = s.group; g.parent == nil {
+		g.space = claimSpace(pathOf("", name))
+		return g
 	}
+	g.space = claimSpace(pathOf(g.parent.space.path, name))
+	g.parent.adopt(g)
 	return g
 }
 
@@ -97,25 +100,83 @@ func (g *Group) strike(count *counters) {
 // that carries such a tag and whose execution began before. It takes the same
 // time however many results there are. Without tags it does nothing.
 //
-// In a process without a shared store it returns nil.
+// It does so in this process, and in the shared stores of the group's functions:
+// other processes see it at once where the store notifies, and within one second
+// elsewhere. A store that cannot be reached yields an error, and is told as soon
+// as it can be; until then this process uses nothing from it that carries one of
+// the tags.
 func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
-	if len(tags) > 0 {
-		g.space.invalidate(tags)
+	if len(tags) == 0 {
+		return nil
 	}
-	return nil
+	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
+	path, limit := g.space.path, g.settings().storeTimeout
+	var errs []error
+	for _, r := range g.realms(g.space.reached()) {
+		owner := r.epochKey("group", path, "")
+		m, err := r.advance(ctx, limit, owner, r.epochKey("turn", path, ""))
+		keys := make([]string, len(tags))
+		for i, tag := range tags {
+			keys[i] = r.epochKey("tag", path, tag)
+		}
+		errs = append(errs, err, r.setEpochs(ctx, limit, owner, m, keys...))
+	}
+	g.space.invalidate(tags)
+	return g.notReached("InvalidateTags", errors.Join(errs...))
 }
 
 // Clear invalidates every result of the group's functions, as [Func.Clear] does
 // for each.
-//
-// In a process without a shared store it returns nil.
 func (g *Group) Clear(ctx context.Context) error {
+	limit := g.settings().storeTimeout
+	var errs []error
+	for _, r := range g.realms(nil) {
+		key := r.epochKey("group", g.space.path, "")
+		errs = append(errs, r.setEpoch(ctx, limit, key, mark{}, key))
+	}
 	g.space.clear()
 	for _, c := range g.functions() {
-		c.sweep()
-		c.base.observe(ctx, c, EventClear, "")
+		if p := c.inUse(); p != nil {
+			c.sweep()
+			p.observe(ctx, c, EventClear, "")
+		}
 	}
-	return nil
+	return g.notReached("Clear", errors.Join(errs...))
+}
+
+// settings returns the options of the group as its functions see them.
+func (g *Group) settings() settings {
+	levels := []Options{nil}
+	if set := defaults.Load(); set != nil {
+		levels[0] = *set
+	}
+	return resolve(append(levels, g.levels()...)...)
+}
+
+// realms returns more and the realms of the group's functions, each once.
+func (g *Group) realms(more []*realm) []*realm {
+	for _, c := range g.functions() {
+		if r := c.realm(); r != nil {
+			more = append(more, r)
+		}
+	}
+	var once []*realm
+	for _, r := range more {
+		if !slices.Contains(once, r) {
+			once = append(once, r)
+		}
+	}
+	return once
+}
+
+func (g *Group) notReached(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gone.StoreErrors++
+	return fmt.Errorf("memo: group %s: %s has not reached a store yet, and is repeated until it does: %w", g.name, what, err)
 }
 
 // functions returns the members, those of inner groups included.

@@ -15,28 +15,48 @@ const (
 	maxSharedKey = 250
 
 	// maxHead bounds what stands before the arguments, so that they always
-	// have room for at least a hash.
-	maxHead = 160
+	// have room for at least a hash; maxPrefix what of that is the prefix.
+	maxHead   = 160
+	maxPrefix = 80
 )
 
-// sharedKey composes a key as a shared store sees it:
+// A shared key, as a store sees it, reads
 //
 //	prefix:name:version:epoch:args
 //
 // The first four are escaped where they contain a colon, a percent sign or
 // anything that does not print, so they can be told apart again whatever they
 // hold. The arguments are legible where they are short and printable;
-// otherwise they, and a head that is too long, are replaced by "#" and their
-// SHA-256, which no legible form contains.
+// otherwise they, and a name and version or a prefix that are too long, are
+// replaced by "#" and their SHA-256, which no legible form contains.
+//
+// The epochs of results are kept in the entries and not in the key, so that who
+// invalidates a key finds its entry whatever epochs it has seen: in the place of
+// the epoch stands "-", and "lease" in the key that guards the refresh of an
+// entry.
 func sharedKey(prefix, name, version, epoch, args string) string {
-	head := make([]byte, 0, maxSharedKey)
-	for _, part := range [...]string{prefix, name, version, epoch} {
+	return sharedHead(sharedPrefix(prefix), name, version, epoch) + args
+}
+
+// sharedPrefix returns what all shared keys with a prefix begin with.
+func sharedPrefix(prefix string) string {
+	b := appendEscaped(nil, prefix)
+	if len(b) > maxPrefix {
+		b = appendHash(b[:0], string(b))
+	}
+	return string(append(b, ':'))
+}
+
+// sharedHead returns what stands before the arguments. prefix is a sharedPrefix.
+func sharedHead(prefix, name, version, epoch string) string {
+	head := append(make([]byte, 0, maxSharedKey), prefix...)
+	for _, part := range [...]string{name, version, epoch} {
 		head = append(appendEscaped(head, part), ':')
 	}
 	if len(head) > maxHead {
-		head = append(appendHash(head[:0], string(head)), ':')
+		head = append(appendHash(head[:len(prefix)], string(head[len(prefix):])), ':')
 	}
-	return string(head) + args
+	return string(head)
 }
 
 func appendEscaped(b []byte, s string) []byte {

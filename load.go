@@ -37,8 +37,9 @@ func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
 	return outcome{entry: old}
 }
 
-// load executes fn for key, or waits for the execution that is under way. old is
-// what may be returned if that fails, or nil.
+// load answers a call that found nothing usable in this process: with what the
+// store has, or by executing fn, or by waiting for the execution that is under
+// way. old is what may be returned if that fails, or nil.
 func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec execution) outcome {
 	around := frameOf(ctx)
 	for {
@@ -46,10 +47,22 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 			return outcome{err: err}
 		}
 		b := boarding{core: c, policy: p, around: around, old: old, seq: sequence.Load()}
-		f := b.board(ctx, key, c.held(key), exec, func() bool {
-			_, v := c.find(p, key, now())
-			return v.answers()
-		})
+		f := b.join(key)
+		if f == nil && c.shared != nil {
+			out, answered, fallback, seen := c.askStore(ctx, p, key, exec)
+			if answered {
+				return out
+			}
+			if b.seen = seen; fallback != nil {
+				b.old = fallback
+			}
+		}
+		if f == nil {
+			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
+				_, v := c.find(p, key, now())
+				return v.answers()
+			})
+		}
 		if f == nil { // an answer was stored since the call looked
 			if e, v := c.look(ctx, p, key); v.answers() {
 				return outcome{entry: e}
@@ -60,6 +73,28 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 			return out
 		}
 	}
+}
+
+// replaced returns the result that an execution for key would replace, or nil.
+func (b *boarding) replaced(key string) *entry {
+	if b.old != nil && b.old.share != nil {
+		return b.old
+	}
+	return b.core.held(key)
+}
+
+// join makes the call a waiter of the flight for key, if there is one that it may
+// join.
+func (b *boarding) join(key string) *flight {
+	s := b.core.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.of[key]
+	if f == nil || b.core.overtaken(f.born, f.tags()) {
+		return nil
+	}
+	f.waiters++
+	return f
 }
 
 // refresh executes fn for key now. An execution that is under way began too
@@ -78,7 +113,7 @@ func (c *core) refresh(ctx context.Context, p *policy, key string, exec executio
 		if err := ctx.Err(); err != nil {
 			return outcome{err: err}
 		}
-		b := boarding{core: c, policy: p, around: around, seq: sequence.Load()}
+		b := boarding{core: c, policy: p, around: around, seq: sequence.Load(), forced: true}
 		f := b.board(ctx, key, c.held(key), exec, func() bool { return false })
 		if out, ok := b.wait(ctx, f); ok {
 			return out
@@ -105,10 +140,12 @@ func (f *flight) outlast(ctx context.Context, around *frame) error {
 type boarding struct {
 	core   *core
 	policy *policy
-	around *frame // of the execution that the call is made by, or nil
-	old    *entry // to return if the flight fails or takes too long; may be nil
-	leader bool   // the call started the flight
-	seq    uint64 // the sequence number before the call joined
+	around *frame    // of the execution that the call is made by, or nil
+	old    *entry    // to return if the flight fails or takes too long; may be nil
+	leader bool      // the call started the flight
+	seq    uint64    // the sequence number before the call joined
+	forced bool      // fn is to be run whatever the store has
+	seen   *sighting // what the store has, if the call has looked
 }
 
 // board makes the call a waiter of the flight for key, and the leader of a new one
@@ -126,6 +163,7 @@ func (b *boarding) board(ctx context.Context, key string, old *entry, exec execu
 			return nil
 		}
 		f, b.leader = c.launch(ctx, b.policy, key, old, exec), true
+		f.forced, f.seen = b.forced, b.seen
 	}
 	f.waiters++
 	return f
@@ -219,9 +257,22 @@ func (b *boarding) overtaken(f *flight) bool {
 	return b.seq != f.born && b.core.overtaken(f.born, f.result.tags)
 }
 
+// isForeign reports whether f has landed with another process's result.
+func (f *flight) isForeign() bool {
+	select {
+	case <-f.done:
+		return f.foreign
+	default:
+		return false
+	}
+}
+
 func (b *boarding) count(ctx context.Context, f *flight) {
 	counter, kind := &b.core.count.joined, EventJoined
-	if b.leader {
+	switch {
+	case f.isForeign() && !f.waited:
+		counter, kind = &b.core.count.sharedHits, EventSharedHit
+	case b.leader && !f.isForeign():
 		counter, kind = &b.core.count.misses, EventMiss
 	}
 	counter.Add(1)
@@ -237,7 +288,7 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	if f := s.of[e.key]; f != nil && !c.overtaken(f.born, f.tags()) {
 		return
 	}
-	if c.held(e.key) != e || e.backsOff(now()) {
+	if h := c.held(e.key); h != e && (h != nil || e.share == nil) || e.backsOff(now()) {
 		return // replaced, gone, or backing off by now
 	}
 	f := c.launch(ctx, p, e.key, e, exec)

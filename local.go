@@ -136,6 +136,9 @@ func (t *tier) deleted(d otter.DeletionEvent[string, *entry]) {
 	t.front.Load().place(e.key).CompareAndSwap(e, nil)
 	t.bytes.Add(-e.size)
 	t.held.Add(-1)
+	if e.share != nil {
+		e.share.realm.dropCopy(e)
+	}
 	if d.Cause == otter.CauseOverflow {
 		t.count.evictions.Add(1)
 	}

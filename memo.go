@@ -207,15 +207,28 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	return f.finish(p, f.core.refresh(ctx, p, key, f.execution(a)))
 }
 
+// A job is a call of fn.
+type job[A, R any] struct {
+	f *Func[A, R]
+	a A
+}
+
 // execution is not inlined, so that a is moved to the heap where fn is to be run
 // and not where a result is merely looked up.
 //
 //go:noinline
-func (f *Func[A, R]) execution(a A) execution {
-	return func(ctx context.Context) (any, error) {
-		r, err := f.fn(ctx, a)
-		return &r, err
+func (f *Func[A, R]) execution(a A) execution { return &job[A, R]{f, a} }
+
+func (j *job[A, R]) run(ctx context.Context) (any, error) {
+	r, err := j.f.fn(ctx, j.a)
+	return &r, err
+}
+
+func (j *job[A, R]) args(key string) string {
+	if j.f.keyFunc != nil {
+		return sharedText(key)
 	}
+	return j.f.plan.sharedArgs(key, unsafe.Pointer(&j.a))
 }
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
@@ -293,14 +306,19 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if err != nil {
 		return Entry[R]{}, err
 	}
-	t := now()
-	e, v := f.core.find(p, key, t)
-	if p.bypass || v == unusable {
+	if p.bypass {
+		return Entry[R]{}, ErrMiss
+	}
+	e, v := f.core.find(p, key, now())
+	if v == unusable && f.core.shared != nil {
+		e, v, _ = f.core.lookUp(ctx, p, key, f.execution(a))
+	}
+	if v == unusable {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)
 	r, err := f.unwrap(p, e)
-	return entryOf(e, r, t), err
+	return entryOf(e, r, now()), err
 }
 
 // Set keeps r for a, as if fn had just returned it. An execution for a that is
@@ -318,8 +336,7 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	if p.clone != nil {
 		r = p.clone.(func(R) R)(r)
 	}
-	f.core.put(p, key, &r)
-	return nil
+	return f.core.put(ctx, p, key, f.execution(a), &r)
 }
 
 // Invalidate drops what is held for args. After it has returned, no call that
@@ -330,7 +347,8 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 // An argument that has no key yields a *[KeyError]; the others are invalidated
 // all the same.
 func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
-	f.settle()
+	p := f.settle()
+	var keys, sharedKeys []string
 	var errs []error
 	for i := range args {
 		key, err := f.ownKey(&args[i])
@@ -338,9 +356,12 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 			errs = append(errs, err)
 			continue
 		}
-		f.core.invalidate(ctx, key)
+		keys = append(keys, key)
+		if f.core.shared != nil {
+			sharedKeys = append(sharedKeys, f.core.shared.head+f.execution(args[i]).args(key))
+		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.core.invalidate(ctx, p, keys, sharedKeys))...)
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]
@@ -348,9 +369,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 //
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
-	f.settle()
-	f.core.clear(ctx)
-	return nil
+	return f.core.clear(ctx, f.settle())
 }
 
 // Key returns the key of a as a shared store sees it, for people who look into
@@ -370,11 +389,7 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	args := sharedText(key)
-	if f.keyFunc == nil {
-		args = f.plan.sharedArgs(key, noescape(unsafe.Pointer(&a)))
-	}
-	return sharedKey(p.prefix, f.core.label, f.core.version(p), "-", args), nil
+	return sharedKey(p.prefix, f.core.label, f.core.version(&p.settings), "-", f.execution(a).args(key)), nil
 }
 
 // Stats returns the function's counters.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 // A frame is where a running execution collects what fn says about its result,
@@ -28,8 +30,10 @@ type hint struct {
 	ttl     time.Duration // SetTTL's, if hasTTL
 	hasTTL  bool
 	noStore bool
-	tags    tagSet // AddTags's, and the inner results'
-	fresh   int64  // until when the least fresh of the inner results is fresh
+	tags    tagSet      // AddTags's, and the inner results'
+	added   tagSet      // AddTags's
+	epochs  takenEpochs // of the inner results' tags
+	fresh   int64       // until when the least fresh of the inner results is fresh
 }
 
 // A tagSet holds tags in the order in which they were first added.
@@ -37,6 +41,34 @@ type tagSet struct {
 	list  []scopedTag            // only ever appended to
 	index map[scopedTag]struct{} // what list holds, once that is long
 }
+
+// takenEpochs are the epochs, in shared stores, of tags that were taken over from
+// inner results.
+type takenEpochs struct {
+	by   map[*realm]map[string]store.Token
+	torn bool // two results have different epochs of one tag: one of them is old
+}
+
+func (t *takenEpochs) take(s *share) {
+	if s == nil || len(s.fences) == s.scopes {
+		return
+	}
+	if t.by == nil {
+		t.by = map[*realm]map[string]store.Token{}
+	}
+	if t.by[s.realm] == nil {
+		t.by[s.realm] = map[string]store.Token{}
+	}
+	for _, f := range s.fences[s.scopes:] {
+		if epoch, ok := t.by[s.realm][f.key]; ok && epoch != f.epoch {
+			t.torn = true
+		}
+		t.by[s.realm][f.key] = f.epoch
+	}
+}
+
+// of returns the epochs in a realm, by key.
+func (t *takenEpochs) of(r *realm) map[string]store.Token { return t.by[r] }
 
 // fewTags is how many tags are faster to go through than to index.
 const fewTags = 16
@@ -124,10 +156,11 @@ func (f *frame) seal() *hint {
 
 // inherit tells the execution around a call, if there is one, what the call's
 // result brings with it.
-func (f *frame) inherit(tags []scopedTag, fresh int64) {
+func (f *frame) inherit(tags []scopedTag, fresh int64, from *share) {
 	f.update(func(h *hint) {
 		h.tags.add(tags...)
 		h.fresh = min(h.fresh, fresh)
+		h.epochs.take(from)
 	})
 }
 
@@ -161,6 +194,7 @@ func AddTags(ctx context.Context, t ...string) {
 	f.update(func(h *hint) {
 		for _, name := range t {
 			h.tags.add(scopedTag{f.space, name})
+			h.added.add(scopedTag{f.space, name})
 		}
 	})
 }

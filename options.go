@@ -73,7 +73,7 @@ func SetDefault(opts ...Option) {
 // settings are all options together.
 type settings struct {
 	ttl, staleWhileRevalidate, staleIfError time.Duration
-	softTimeout, loadTimeout                time.Duration
+	softTimeout, loadTimeout, storeTimeout  time.Duration
 	jitter, beta                            float64
 	errorTTL                                time.Duration
 	errorMatch                              func(error) bool
@@ -97,11 +97,12 @@ type settings struct {
 // resolve lays the levels over memo's own defaults, the weakest first.
 func resolve(levels ...Options) settings {
 	s := settings{
-		ttl:         time.Minute,
-		loadTimeout: 30 * time.Second,
-		entries:     10_000,
-		codec:       codec.JSON,
-		localTTL:    -1,
+		ttl:          time.Minute,
+		loadTimeout:  30 * time.Second,
+		storeTimeout: defaultStoreTimeout,
+		entries:      10_000,
+		codec:        codec.JSON,
+		localTTL:     -1,
 	}
 	for _, level := range levels {
 		level.apply(&s)
@@ -299,9 +300,21 @@ func Codec(c codec.Codec) CallOption {
 // stronger level, takes the function out again. A function with a shared store
 // needs a [Name], and a result type of which its codec loses nothing.
 //
-// In this version New checks all that, and [Func.Key] tells what a result would
-// be stored under, but calls do not read or write s yet: results stay in the
-// process. What is checked now is what sharing will rely on.
+//   - A call that finds nothing usable in this process asks s; a result there is
+//     as good as one of this process, and is kept here for [LocalTTL] at most.
+//   - If there is none, one process of the fleet executes fn and stores the
+//     result, for its TTL and the stale windows; the others wait for it.
+//   - Invalidate, Clear and InvalidateTags hold for all processes: those of this
+//     one when they have returned, for others within [LocalTTL] and one second
+//     at most.
+//   - A store that is slow, full, down or holds garbage never fails a call. It
+//     delays one by no more than [StoreTimeout]; when three operations in a row
+//     have failed it is left alone until it answers again.
+//
+// Errors that [CacheErrors] or [CacheIf] remember stay in the process.
+//
+// s must be safe for concurrent use, and is not closed. Functions whose Store is
+// the same value share its look-ups and its state.
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Store(s store.Store) Option {
@@ -351,11 +364,34 @@ func NoLocal() Option {
 	return option(func(s *settings) { s.noLocal = true })
 }
 
+// defaultStoreTimeout is StoreTimeout's default.
+const defaultStoreTimeout = 250 * time.Millisecond
+
+// StoreTimeout bounds each operation on the shared store. The default is 250 ms;
+// zero sets no bound, and a negative d panics. Without a shared store it does
+// nothing.
+//
+//   - A call whose operation fails or takes longer goes on without the store:
+//     it executes fn, and its result is kept in this process.
+//   - Invalidate, Clear and InvalidateTags that could not reach the store in
+//     time return an error, and are repeated in the background.
+//
+// It may be given at every level.
+func StoreTimeout(d time.Duration) CallOption {
+	notNegative("StoreTimeout", d)
+	return callOption(func(s *settings) { s.storeTimeout = d })
+}
+
 // LocalTTL sets the longest that this process trusts its own copy of a result
 // that lives in a shared store, without asking the store again. The default is
 // 10 s with a store that notifies of changes and 1 s with one that cannot; zero
 // asks every time, and a negative d panics. Without a shared store it does
 // nothing.
+//
+//   - While a store that notifies has lost its connection, every call asks.
+//   - Results that could not be stored are kept in the process for LocalTTL.
+//   - Clear and InvalidateTags of other processes are seen within one second,
+//     however long LocalTTL is.
 //
 // It may be given at every level.
 func LocalTTL(d time.Duration) CallOption {

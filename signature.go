@@ -17,6 +17,7 @@ type signature struct {
 	fn          string // the runtime's name of the function
 	arg, result reflect.Type
 	size        func(value any) int64                  // of a *R
+	blank       func() any                             // a new *R
 	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
 	check       func(name string, s *settings)         // panics if an option is for other types
 }
@@ -27,6 +28,7 @@ func signatureOf[A, R any](fn string) signature {
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
 		size:   sizeOf[R](),
+		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
 		check: func(name string, s *settings) {
 			typed[func(A) string]("KeyFunc", name, s.keyFunc)
@@ -66,9 +68,9 @@ func (c *core) check(calls Options) {
 }
 
 // version returns the part of shared keys that tells shapes apart.
-func (c *core) version(p *policy) string {
-	if p.version != "" {
-		return p.version
+func (c *core) version(s *settings) string {
+	if s.version != "" {
+		return s.version
 	}
 	return fingerprint(c.types.arg, c.types.result)
 }
@@ -131,7 +133,7 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 	defer func() {
 		executing.Add(-1)
 		h := inner.seal()
-		around.inherit(p.allTags(c.space, h.tags.list), h.fresh)
+		around.inherit(p.allTags(c.space, h.tags.list), h.fresh, nil)
 		c.countExecution(ctx, p, "", time.Since(began), err)
 	}()
 	return fn(context.WithValue(ctx, frameKey{}, inner))

@@ -1,0 +1,265 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// A backend is one store as this process sees it: whether it is in order, and
+// the look-ups that are on their way to it. All functions on a store share one.
+type backend struct {
+	store   store.Store
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	log     atomic.Pointer[slog.Logger] // of a function that uses the store
+
+	mu      sync.Mutex
+	reading int    // guarded by mu; round trips of look-ups that are under way
+	asks    []*ask // guarded by mu; look-ups that wait for one of these to end
+}
+
+const (
+	// tripAfter is how many operations in a row must fail for the breaker to
+	// open, and probeAfter how long it then is until the store is asked again
+	// whether it is back.
+	tripAfter  = 3
+	probeAfter = 500 * time.Millisecond
+
+	// maxReading is how many round trips of look-ups are under way at once.
+	// Further ones are gathered meanwhile, at most maxGathered keys each.
+	maxReading  = 4
+	maxGathered = 512
+)
+
+// errOut is why an operation was not tried: the breaker is open.
+var errOut = errors.New("memo: the store is out of order and left alone for a while")
+
+func newBackend(s store.Store) *backend {
+	b := &backend{store: s}
+	b.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests:   1,
+		Timeout:       probeAfter,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		IsExcluded:    func(err error) bool { return errors.Is(err, errHungUp) },
+		OnStateChange: b.report,
+	})
+	return b
+}
+
+// errHungUp marks an operation that ended with its caller's context: that says
+// nothing about the store.
+var errHungUp = errors.New("memo: the caller has left")
+
+// report logs a change of state, once each way.
+func (b *backend) report(_ string, from, to gobreaker.State) {
+	switch {
+	case from == gobreaker.StateClosed:
+		b.logger().Warn("memo: a store does not answer; its functions go on without it until it does", "store", b.kind())
+	case to == gobreaker.StateClosed:
+		b.logger().Info("memo: a store answers again", "store", b.kind())
+	}
+}
+
+// kind names the store in logs.
+func (b *backend) kind() string { return fmt.Sprintf("%T", b.store) }
+
+func (b *backend) logger() *slog.Logger {
+	if log := b.log.Load(); log != nil {
+		return log
+	}
+	return slog.Default()
+}
+
+// allow asks whether an operation may be tried. If so, done has to be told how it
+// ended. While the breaker is open nobody is made to wait for the store: when it
+// is time to try it again, that is done in the background.
+func (b *backend) allow() (done func(error), err error) {
+	if b.breaker.State() == gobreaker.StateHalfOpen {
+		b.probe()
+		return nil, errOut
+	}
+	if done, err = b.breaker.Allow(); err != nil {
+		return nil, errOut
+	}
+	return done, nil
+}
+
+// probe pings the store in a goroutine that ends within probeAfter, unless one is
+// at it.
+func (b *backend) probe() {
+	if done, err := b.breaker.Allow(); err == nil {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), probeAfter)
+			defer cancel()
+			done(store.Ping(ctx, b.store))
+		}()
+	}
+}
+
+// try runs an operation within limit, which zero does not set, and tells the
+// breaker how it ended. Answers such as store.ErrNotFound are no failures.
+func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
+	done, err := b.allow()
+	if err != nil {
+		return err
+	}
+	bounded := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	failure := errors.New("memo: the store panicked")
+	defer func() { done(failure) }()
+	err = op(bounded)
+	switch failure = err; {
+	case isAnswer(err):
+		failure = nil
+	case ctx.Err() != nil:
+		failure = errHungUp
+	}
+	return err
+}
+
+// write is try for a write that has to be tried although its caller may have left.
+func (b *backend) write(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
+	return b.try(context.WithoutCancel(ctx), limit, op)
+}
+
+// isAnswer reports whether err is what a store in order may say.
+func isAnswer(err error) bool {
+	return err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) ||
+		errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrRefused)
+}
+
+// An ask is a look-up that waits to be taken along.
+type ask struct {
+	keys   []string
+	limit  time.Duration
+	left   atomic.Bool // nobody waits for it any more
+	done   chan struct{}
+	values [][]byte // set before done is closed, as is err
+	err    error
+}
+
+// read returns the values under keys, nil where there is none. A look-up goes to
+// the store at once while there are few; otherwise it waits for one of these to
+// come back, and those that wait go together in one round trip. However it goes,
+// read returns within limit.
+func (b *backend) read(ctx context.Context, limit time.Duration, keys []string) ([][]byte, error) {
+	b.mu.Lock()
+	if b.reading < maxReading {
+		b.reading++
+		b.mu.Unlock()
+		defer b.next()
+		return b.fetch(ctx, limit, keys)
+	}
+	a := &ask{keys: keys, limit: limit, done: make(chan struct{})}
+	b.asks = append(b.asks, a)
+	b.mu.Unlock()
+	return a.wait(ctx)
+}
+
+func (a *ask) wait(ctx context.Context) ([][]byte, error) {
+	var late <-chan time.Time
+	if a.limit > 0 {
+		timer := time.NewTimer(a.limit)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-a.done:
+		return a.values, a.err
+	case <-ctx.Done():
+		a.left.Store(true)
+		return nil, ctx.Err()
+	case <-late:
+		a.left.Store(true)
+		return nil, context.DeadlineExceeded
+	}
+}
+
+// next uses a round trip that has become free for those who wait, if anyone does.
+func (b *backend) next() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var along []*ask
+	for keys := 0; len(b.asks) > 0 && keys < maxGathered; b.asks = b.asks[1:] {
+		if a := b.asks[0]; !a.left.Load() {
+			along = append(along, a)
+			keys += len(a.keys)
+		}
+	}
+	if len(along) == 0 {
+		b.asks = nil
+		b.reading--
+		return
+	}
+	go b.serve(along)
+}
+
+// serve makes one round trip for several look-ups. It ends within the longest of
+// their limits.
+func (b *backend) serve(along []*ask) {
+	defer b.next()
+	var keys []string
+	var limit time.Duration
+	bounded := true
+	for _, a := range along {
+		keys = append(keys, a.keys...)
+		limit = max(limit, a.limit)
+		bounded = bounded && a.limit > 0
+	}
+	if !bounded {
+		limit = 0
+	}
+	values, err := b.fetch(context.Background(), limit, keys)
+	for _, a := range along {
+		if a.err = err; values != nil {
+			a.values, values = values[:len(a.keys):len(a.keys)], values[len(a.keys):]
+			a.err = a.missed(err)
+		}
+		close(a.done)
+	}
+}
+
+// missed returns err if it may be the reason why one of the values is not there.
+func (a *ask) missed(err error) error {
+	for _, v := range a.values {
+		if v == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch reads keys in one round trip. With an error there may still be values.
+func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string) (values [][]byte, err error) {
+	err = b.try(ctx, limit, func(ctx context.Context) error {
+		values = make([][]byte, len(keys))
+		if len(keys) == 1 {
+			v, err := b.store.Get(ctx, keys[0])
+			if err == nil {
+				values[0] = v[:len(v):len(v)]
+			}
+			return err
+		}
+		found, err := store.GetMulti(ctx, b.store, keys)
+		for i, key := range keys {
+			values[i] = found[key]
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil
+	}
+	return values, err
+}

@@ -1,0 +1,319 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// epochTrust is how long a reading of an epoch counts, from when the store was
+// asked. It is the second within which G4 promises that a Clear or an
+// InvalidateTags of another process is seen. epochRenewal is the age at which a
+// reading that is used is renewed in the background.
+const (
+	epochTrust   = int64(time.Second)
+	epochRenewal = int64(500 * time.Millisecond)
+)
+
+// A reading is what the store said of an epoch or a turn.
+type reading struct {
+	token store.Token // the epoch
+	mark  mark
+	at    int64 // when the store was asked; forever while the store still has to be told
+	used  int64 // when it was last needed
+}
+
+// current reports whether the reading may be used at t.
+func (r *reading) current(t int64) bool { return t < after(r.at, time.Duration(epochTrust)) }
+
+// maxReadings bounds how many epochs are remembered. Beyond that all are
+// forgotten, and read again by whoever needs them.
+const maxReadings = 1 << 16
+
+// epoch returns the reading of key, if there is a current one.
+func (r *realm) epoch(key string, t int64) (reading, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.readings[key]
+	if !ok || !e.current(t) {
+		return reading{}, false
+	}
+	e.used = t
+	r.readings[key] = e
+	if t > e.at+epochRenewal && !r.renewing {
+		r.renewing = true
+		go r.renew(t)
+	}
+	return e, true
+}
+
+// renew reads the epochs that were used since their last reading anew. It ends
+// with that one round trip.
+func (r *realm) renew(t int64) {
+	var keys []string
+	r.mu.Lock()
+	for key, e := range r.readings {
+		if e.at < t && e.used >= e.at && len(keys) < maxGathered {
+			keys = append(keys, key)
+		}
+	}
+	r.mu.Unlock()
+	if values, sent, err := r.readNoting(context.Background(), defaultStoreTimeout, keys); err == nil {
+		r.noteEpochs(keys, values, sent)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.renewing = false
+}
+
+// A sending is when a look-up was sent, and which reports had come by then.
+type sending struct {
+	at      int64
+	reports []uint32 // by key
+	era     uint64
+}
+
+// readNoting is backend.read that also notes what its values can be compared
+// with: reports that come while a look-up is under way make its values doubtful.
+func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []string) ([][]byte, sending, error) {
+	s := sending{at: now(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
+	for i, key := range keys {
+		s.reports[i] = r.notices.of(key).Load()
+	}
+	values, err := r.read(ctx, limit, keys)
+	return values, s, err
+}
+
+// noteEpochs remembers the epochs among what was read.
+func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
+	for i, key := range keys {
+		if values[i] == nil || sent.era != r.notices.era.Load() || sent.reports[i] != r.notices.of(key).Load() {
+			continue
+		}
+		if s, err := decodeEntry(key, values[i]); err == nil && (s.kind == kindEpoch || s.kind == kindTurn) {
+			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at})
+		}
+	}
+}
+
+// noteEpoch remembers one reading, unless a newer one is known.
+func (r *realm) noteEpoch(key string, e reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, known := r.readings[key]
+	if known && old.at > e.at {
+		return
+	}
+	if !known && len(r.readings) >= maxReadings {
+		maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
+	}
+	e.used = max(e.used, old.used)
+	r.readings[key] = e
+}
+
+// forgetEpoch makes the next need of key ask the store. An epoch that the store
+// still has to be told stays.
+func (r *realm) forgetEpoch(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.readings[key].at != forever {
+		delete(r.readings, key)
+	}
+}
+
+// A need is an epoch that somebody needs to know.
+type need struct {
+	key  string
+	turn string // the key of the turn that its mark is of; empty for one without a mark
+}
+
+// ensure makes sure that there are current readings of all needs, and returns
+// them. Where the store holds nothing, an epoch is drawn: never a fixed one, for
+// then results of an epoch that the store has dropped would be valid again.
+func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (map[string]reading, error) {
+	found := make(map[string]reading, len(needs))
+	for range 4 {
+		var missing []need
+		var keys []string
+		for _, n := range needs {
+			if e, ok := r.epoch(n.key, now()); ok {
+				found[n.key] = e
+			} else if _, ok := found[n.key]; !ok {
+				missing, keys = append(missing, n), append(keys, n.key)
+			}
+		}
+		if len(missing) == 0 {
+			return found, nil
+		}
+		values, sent, err := r.readNoting(ctx, limit, keys)
+		if err != nil {
+			return nil, err
+		}
+		r.noteEpochs(keys, values, sent)
+		for i, n := range missing {
+			if s, err := decodeEntry(n.key, values[i]); err == nil {
+				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at}
+			} else if err := r.draw(ctx, limit, n, values[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, errUnsettled
+}
+
+// errUnsettled is reported when others keep changing what a process tries to
+// agree on with them. It counts as a store out of order for the one call.
+var errUnsettled = errors.New("memo: the epochs in the store keep changing")
+
+// draw adds a new epoch for n, where the store holds there. That another process
+// was faster is no error.
+func (r *realm) draw(ctx context.Context, limit time.Duration, n need, there []byte) error {
+	m := mark{}
+	switch {
+	case n.turn != "": // which has to be at least as late as the store's losing the epoch
+		values, _, err := r.readNoting(ctx, limit, []string{n.turn})
+		if err != nil {
+			return err
+		}
+		if s, err := decodeEntry(n.turn, values[0]); err == nil {
+			m = s.mark
+		}
+	case r.isTurn(n.key):
+		m.generation = store.NewToken()
+	}
+	e, value := r.newEpoch(n.key, m)
+	err := r.write(ctx, limit, func(ctx context.Context) error {
+		if there != nil { // no epoch: nobody can use it
+			if err := r.store.Delete(ctx, n.key); err != nil {
+				return err
+			}
+		}
+		return r.store.Add(ctx, n.key, value, r.epochTTL(n.key))
+	})
+	switch {
+	case err == nil:
+		e.at = now()
+		r.noteEpoch(n.key, e)
+	case errors.Is(err, store.ErrExists):
+		err = nil
+	}
+	return err
+}
+
+// newEpoch draws an epoch or, under the key of a turn, a turn.
+func (r *realm) newEpoch(key string, m mark) (reading, []byte) {
+	s := &stored{token: store.NewToken(), kind: kindEpoch, mark: m}
+	if r.isTurn(key) {
+		s.kind = kindTurn
+	}
+	value, _ := s.encode(key, nil) // which fails only for results
+	return reading{token: s.token, mark: m}, value
+}
+
+// tagEpochTTL is how long the store keeps the epoch of a tag, so that tags that
+// nobody uses any more do not fill it. When it has gone, the tag's results are
+// executed again. Clear's epochs and turns, one for each function and group, stay.
+const tagEpochTTL = 30 * 24 * time.Hour
+
+func (r *realm) epochTTL(key string) time.Duration {
+	if strings.HasPrefix(key[len(r.prefix):], ":tag:") {
+		return tagEpochTTL
+	}
+	return 0
+}
+
+// Keys of epochs and turns have no name after the prefix, where those of results
+// always have one:
+//
+//	prefix::clear:name:      of a function's Clear
+//	prefix::group:path:      of a group's Clear
+//	prefix::turn:path:       of the invalidations of the group's tags
+//	prefix::tag:path:tag     of one of the group's tags
+func (r *realm) epochKey(kind, path, tag string) string {
+	b := append(append([]byte(r.prefix), ':'), kind...)
+	b = append(b, ':')
+	head := len(b)
+	b = append(appendEscaped(b, path), ':')
+	b = appendEscaped(b, tag)
+	if len(b) > maxSharedKey {
+		b = appendHash(b[:head], string(b[head:]))
+	}
+	return string(b)
+}
+
+func (r *realm) isEpoch(key string) bool {
+	rest, ok := strings.CutPrefix(key, r.prefix)
+	return ok && strings.HasPrefix(rest, ":")
+}
+
+func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.prefix):], ":turn:") }
+
+// setEpochs draws new epochs under keys and writes them, as Clear and
+// InvalidateTags do. What does not reach the store is owed by owner; in this
+// process the new epochs hold either way.
+func (r *realm) setEpochs(ctx context.Context, limit time.Duration, owner string, m mark, keys ...string) error {
+	errs := make([]error, len(keys))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxWriting)
+	for i, key := range keys {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = r.setEpoch(ctx, limit, owner, m, key)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// maxWriting is how many writes of one call are under way at once.
+const maxWriting = 16
+
+func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string, m mark, key string) error {
+	e, value := r.newEpoch(key, m)
+	err := r.write(ctx, limit, func(ctx context.Context) error {
+		return r.store.Set(ctx, key, value, r.epochTTL(key))
+	})
+	if e.at = now(); err != nil {
+		e.at = forever
+		r.owe(key, debt{value: value, owner: owner})
+	} else {
+		r.forgive(key)
+	}
+	r.noteEpoch(key, e)
+	return err
+}
+
+// advance counts an invalidation of tags in the group whose turn key is, before
+// their epochs are written, and returns the mark for these.
+func (r *realm) advance(ctx context.Context, limit time.Duration, owner, key string) (mark, error) {
+	for range 3 {
+		values, _, err := r.readNoting(ctx, limit, []string{key})
+		if err != nil {
+			break
+		}
+		s, err := decodeEntry(key, values[0])
+		if err != nil {
+			break
+		}
+		m := mark{s.mark.generation, s.mark.count + 1}
+		e, value := r.newEpoch(key, m)
+		err = r.write(ctx, limit, func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
+		if err == nil {
+			e.at = now()
+			r.forgive(key)
+			r.noteEpoch(key, e)
+			return m, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			break
+		}
+	}
+	m := mark{generation: store.NewToken()} // which no execution under way has seen
+	return m, r.setEpoch(ctx, limit, owner, m, key)
+}

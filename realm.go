@@ -1,0 +1,89 @@
+package memo
+
+import (
+	"reflect"
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// A realm is what the functions with one prefix on one store have in common:
+// their epochs, what the store still has to be told, and its notifications.
+type realm struct {
+	*backend
+	prefix string // of the shared keys, colon included
+
+	mu       sync.Mutex
+	readings map[string]reading         // guarded by mu; epochs and turns, by key
+	renewing bool                       // guarded by mu; a goroutine reads the epochs in use anew
+	debts    map[string]debt            // guarded by mu; what the store could not be told yet, by key
+	lastDebt uint64                     // guarded by mu; the id of the newest debt
+	retrying bool                       // guarded by mu; a timer or a goroutine is at the debts
+	waiters  map[string][]chan struct{} // guarded by mu; who waits for a report of a key
+	copies   map[string]localCopy       // guarded by mu; results held in this process, by shared key
+
+	behind, behindUntil int64 // guarded by mu; see noteSkew
+
+	notices notices
+}
+
+// realms are those in use, for as long as a function uses them.
+var realms = struct {
+	sync.Mutex
+	by       map[realmKey]weak.Pointer[realm]
+	backends map[any]weak.Pointer[backend] // by store
+}{by: map[realmKey]weak.Pointer[realm]{}, backends: map[any]weak.Pointer[backend]{}}
+
+type realmKey struct {
+	store  any // compared by identity
+	prefix string
+}
+
+// realmOf returns the realm of the prefix on s.
+func realmOf(s store.Store, prefix string) *realm {
+	if !reflect.TypeOf(s).Comparable() { // no two values can be told to be the same
+		return newRealm(newBackend(s), prefix)
+	}
+	realms.Lock()
+	defer realms.Unlock()
+	at := realmKey{s, prefix}
+	if r := realms.by[at].Value(); r != nil {
+		return r
+	}
+	b := realms.backends[s].Value()
+	if b == nil {
+		b = newBackend(s)
+		realms.backends[s] = weak.Make(b)
+		runtime.AddCleanup(b, dropBackend, any(s))
+	}
+	r := newRealm(b, prefix)
+	realms.by[at] = weak.Make(r)
+	runtime.AddCleanup(r, dropRealm, at)
+	return r
+}
+
+func newRealm(b *backend, prefix string) *realm {
+	return &realm{
+		backend: b, prefix: sharedPrefix(prefix),
+		readings: map[string]reading{}, debts: map[string]debt{},
+		waiters: map[string][]chan struct{}{}, copies: map[string]localCopy{},
+	}
+}
+
+func dropBackend(s any) {
+	realms.Lock()
+	defer realms.Unlock()
+	if realms.backends[s].Value() == nil { // no other has taken its place
+		delete(realms.backends, s)
+	}
+}
+
+func dropRealm(at realmKey) {
+	realms.Lock()
+	defer realms.Unlock()
+	if realms.by[at].Value() == nil {
+		delete(realms.by, at)
+	}
+}

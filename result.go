@@ -1,0 +1,142 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// ErrMiss is what [Func.Peek] returns when no usable result is held.
+var ErrMiss = errors.New("memo: no usable result is held")
+
+// An Entry is a result as the cache holds it.
+type Entry[R any] struct {
+	// Value is the result. It is shared with other callers, as what Call
+	// returns is; [Clone] applies.
+	Value R
+	// Created is when fn returned it.
+	Created time.Time
+	// FreshUntil is when it stops, or stopped, being fresh; the zero Time if
+	// it never does.
+	FreshUntil time.Time
+	// Stale says that it is no longer fresh and is held for one of the stale
+	// windows.
+	Stale bool
+	// Tags are what InvalidateTags finds it by, in no particular order: its own
+	// and those that it took over from the results it was made from.
+	Tags []string
+}
+
+// An entry is one result of a function in this process. It is immutable but for
+// its atomic fields.
+type entry struct {
+	// What a hit reads comes first, to be close together.
+
+	// hotUntil is until when the coarse time suffices to call the entry fresh;
+	// math.MinInt64 once the entry has left the tier.
+	hotUntil atomic.Int64
+	// validAt is the sequence number at which the entry was last found not to
+	// be overtaken.
+	validAt atomic.Uint64
+	// touched is the coarse time at which the entry was last reported to the
+	// eviction policy.
+	touched atomic.Int64
+
+	key    string
+	value  any // *R, so that a nil interface is a value too
+	err    error
+	kept   bool // value is a result: it came without an error, or CacheIf accepted it with one
+	tags   []scopedTag
+	born   uint64    // the sequence number that its execution noted before it began
+	window           // when it may be used
+	read   time.Time // the time of day when fn returned
+	size   int64     // in bytes, for LocalBytes and Stats
+
+	trusted int64  // until when it is used without asking the store; forever without one
+	share   *share // what ties it to the store; nil if it is not there
+	reports uint32 // how many reports of its key there had been when it was read or written
+	exact   bool   // the coarse time must not be used for it
+
+	// failures counts attempts in a row to refresh the entry that failed, and
+	// retryAt is when the next one may begin. They are written under the mu of
+	// the key's shard.
+	failures atomic.Uint32
+	retryAt  atomic.Int64
+}
+
+// heritable reports whether a call that returns e may have to tell an execution
+// around it what e brings with it. While nothing is being executed there is
+// nobody to tell; before anyone uses InheritTTL, only tags matter.
+func (e *entry) heritable() bool {
+	return executing.Load() != 0 && (len(e.tags) > 0 || inheritors.Load())
+}
+
+// bequeath hands what e brings with it to the execution that ctx belongs to.
+func (e *entry) bequeath(ctx context.Context) {
+	if e.heritable() {
+		frameOf(ctx).inherit(e.tags, e.fresh, e.share)
+	}
+}
+
+// cold makes hits look at the entry closely, but does not take it out of use.
+const cold = math.MinInt64 + 1
+
+// warm sets until when the coarse time suffices.
+func (e *entry) warm(until int64) {
+	if old := e.hotUntil.Load(); old != math.MinInt64 {
+		e.hotUntil.CompareAndSwap(old, max(until, cold))
+	}
+}
+
+// doubtful reports whether something was reported of the entry's key since it
+// was read.
+func (e *entry) doubtful() bool {
+	if e.share == nil {
+		return false
+	}
+	n := &e.share.realm.notices
+	return n.era.Load() != e.share.era || n.of(e.share.key).Load() != e.reports
+}
+
+// retire takes the entry out of use for whoever still holds a pointer to it.
+func (e *entry) retire() { e.hotUntil.Store(math.MinInt64) }
+
+func (e *entry) retired() bool { return e.hotUntil.Load() == math.MinInt64 }
+
+// refreshFailed notes a failed attempt at t to replace the entry.
+func (e *entry) refreshFailed(t int64) {
+	e.retryAt.Store(after(t, backoff(e.failures.Load()+1)))
+	e.failures.Add(1)
+}
+
+// backsOff reports whether it is too early at t for another attempt.
+func (e *entry) backsOff(t int64) bool {
+	return e.failures.Load() > 0 && t < e.retryAt.Load()
+}
+
+// tagNames returns the names of the entry's tags, each once.
+func (e *entry) tagNames() []string {
+	if len(e.tags) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(e.tags))
+	seen := make(map[string]bool, len(e.tags))
+	for _, t := range e.tags {
+		if !seen[t.name] {
+			seen[t.name] = true
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// entryOf makes an Entry of e as it stands at t.
+func entryOf[R any](e *entry, value R, t int64) Entry[R] {
+	out := Entry[R]{Value: value, Created: e.read, Stale: t >= e.fresh, Tags: e.tagNames()}
+	if e.fresh != forever {
+		out.FreshUntil = wall(e.fresh, e.read, e.created)
+	}
+	return out
+}

@@ -1,0 +1,349 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// A shared is what a function has to do with its store. It reads and writes
+// entries; lease.go says who executes, epochs.go what is still valid.
+type shared struct {
+	*realm
+	core  *core
+	head  string  // of the keys of its entries; the arguments follow
+	lease string  // of the keys that guard the refresh of an entry
+	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
+	turns []string
+
+	foreign  sync.Map // turns of other groups whose tags its results took over, by key
+	codecs   sync.Map // those it was given, by name
+	reported atomic.Bool
+}
+
+// A scope is a function or a group, and the key of its epoch.
+type scope struct{ path, key string }
+
+// A fence is an epoch that has to be in force for a result to be valid.
+type fence struct {
+	key   string
+	epoch store.Token
+}
+
+// A share is what ties a result in this process to the store.
+type share struct {
+	realm  *realm
+	key    string
+	token  store.Token
+	fences []fence // those of the scopes first
+	scopes int     // how many those are
+	era    uint64  // of the notifications when the store was asked
+}
+
+func (c *core) newShared(s *settings) *shared {
+	r := realmOf(s.store, s.prefix)
+	version := c.version(s)
+	sh := &shared{
+		realm: r, core: c,
+		head:  sharedHead(r.prefix, s.name, version, "-"),
+		lease: sharedHead(r.prefix, s.name, version, "lease"),
+		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
+	}
+	for path := range enclosing(c.space.path) {
+		sh.scope = append(sh.scope, scope{path, r.epochKey("group", path, "")})
+		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
+	}
+	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob, s.codec} {
+		sh.codecs.Store(known.Name(), known)
+	}
+	if s.logger != nil {
+		r.log.Store(s.logger)
+	}
+	return sh
+}
+
+// tagNeeds returns the epochs of a tag in a scope: in that group and in each around
+// it.
+func (r *realm) tagNeeds(path, tag string) (needs []need) {
+	for p := range enclosing(path) {
+		needs = append(needs, need{key: r.epochKey("tag", p, tag), turn: r.epochKey("turn", p, "")})
+	}
+	return needs
+}
+
+// needs returns the epochs that have to be known before an execution under p
+// begins, and that every result of p depends on.
+func (s *shared) needs(p *policy) (needs []need) {
+	for _, scope := range s.scope {
+		needs = append(needs, need{key: scope.key})
+	}
+	for _, turn := range s.turns {
+		needs = append(needs, need{key: turn})
+	}
+	for _, tag := range p.tags {
+		needs = append(needs, s.tagNeeds(s.core.space.path, tag)...)
+	}
+	return needs
+}
+
+// A sighting is what the store was seen to hold under a key.
+type sighting struct {
+	there  []byte  // nil if there is nothing
+	stored *stored // nil if that is no entry of the key
+	valid  bool    // the epochs that it records are in force
+	fences []fence
+	sent   sending
+}
+
+// see asks the store for what it holds under key, together with those epochs that
+// p needs and that are not known.
+func (s *shared) see(ctx context.Context, p *policy, key string) (*sighting, error) {
+	keys := make([]string, 1, 4)
+	keys[0] = key
+	for _, need := range p.needs {
+		if _, ok := s.epoch(need.key, now()); !ok {
+			keys = append(keys, need.key)
+		}
+	}
+	values, sent, err := s.readNoting(ctx, p.storeTimeout, keys)
+	if err != nil && (values == nil || values[0] == nil) {
+		return nil, err
+	}
+	s.noteEpochs(keys[1:], values[1:], sending{at: sent.at, reports: sent.reports[1:], era: sent.era})
+	seen := &sighting{there: values[0], sent: sent}
+	if seen.there == nil {
+		return seen, nil
+	}
+	if seen.stored, err = decodeEntry(key, seen.there); err != nil {
+		s.report(p, "the store holds something else under a key; it counts as a miss", "key", key)
+		return seen, nil
+	}
+	seen.valid, err = s.verify(ctx, p, seen)
+	return seen, err
+}
+
+// verify finds out whether the epochs that a result or a lease records are in
+// force.
+func (s *shared) verify(ctx context.Context, p *policy, seen *sighting) (bool, error) {
+	var ok bool
+	if seen.fences, ok = s.fencesOf(seen.stored); !ok {
+		return false, nil
+	}
+	for again := false; ; again = true {
+		var doubtful []string
+		for _, f := range seen.fences {
+			switch r, known := s.epoch(f.key, now()); {
+			case !known:
+				doubtful = append(doubtful, f.key)
+			case r.token == f.epoch:
+			case r.at > seen.sent.at:
+				return false, nil
+			default: // the entry may be newer than what is known
+				doubtful = append(doubtful, f.key)
+			}
+		}
+		if len(doubtful) == 0 || again {
+			return len(doubtful) == 0, nil
+		}
+		values, sent, err := s.readNoting(ctx, p.storeTimeout, doubtful)
+		if err != nil {
+			return false, err
+		}
+		s.noteEpochs(doubtful, values, sent)
+	}
+}
+
+// fencesOf returns the epochs that an entry records. It is not ok if one is
+// missing that this process wants, or if there are too many or too few.
+func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
+	if e.kind != kindResult && e.kind != kindLease {
+		return nil, true
+	}
+	for _, scope := range s.scope {
+		epoch, ok := e.epochOf(scope.path)
+		if !ok {
+			return nil, false
+		}
+		fences = append(fences, fence{scope.key, epoch})
+	}
+	for i := range e.tags {
+		t := &e.tags[i]
+		needs := s.tagNeeds(t.path, t.name)
+		if len(needs) != len(t.epochs) {
+			return nil, false
+		}
+		for j := range needs {
+			fences = append(fences, fence{needs[j].key, t.epochs[j]})
+		}
+	}
+	return fences, true
+}
+
+// epochOf returns the epoch that the entry records for the scope.
+func (s *stored) epochOf(path string) (store.Token, bool) {
+	for i := range s.scopes {
+		if s.scopes[i].path == path {
+			return s.scopes[i].epoch, true
+		}
+	}
+	return store.Token{}, false
+}
+
+// result makes an entry for this process of a valid result, or returns nil if it
+// can be of no use to p, or cannot be decoded.
+func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born uint64) *entry {
+	st := seen.stored
+	t, read := now(), time.Now()
+	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
+	e := &entry{
+		key: key, kept: true, born: born, window: st.window(t, age),
+		read: read.Add(-time.Duration(age)),
+		tags: s.core.tagsOf(st.tags),
+	}
+	if e.judge(t, p, draw) == unusable {
+		return nil
+	}
+	value, err := s.decode(st)
+	if err != nil {
+		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
+		return nil
+	}
+	e.value, e.reports = value, seen.sent.reports[0]
+	e.share = &share{realm: s.realm, key: sharedKey, token: st.token, fences: seen.fences, scopes: len(s.scope), era: seen.sent.era}
+	e.trusted = s.trust(p, seen.sent.at)
+	if ahead := st.created - read.UnixNano(); ahead > 0 {
+		s.noteSkew(t, ahead)
+	}
+	// By a clock that is behind, a result seems to live longer than the
+	// store keeps it.
+	e.trusted = min(e.trusted, after(e.end, -s.skew(t)))
+	return e
+}
+
+// window returns the window of a stored result that is age old at t.
+func (s *stored) window(t, age int64) window {
+	w := window{created: t - age, cost: int64(s.cost)}
+	w.fresh = after(w.created, s.fresh)
+	w.end = after(w.fresh, s.stale)
+	return w
+}
+
+// errCodec is why a result cannot be decoded: nobody gave this function the codec
+// that it was written with.
+var errCodec = errors.New("memo: the codec is not known here")
+
+func (s *shared) decode(st *stored) (any, error) {
+	c, ok := s.codecs.Load(st.codec)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", errCodec, st.codec)
+	}
+	value := s.core.types.blank()
+	return value, c.(codec.Codec).Decode(st.payload, value)
+}
+
+// tagsOf returns the tags of a stored result as this process knows them.
+func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
+	if len(tags) == 0 {
+		return nil
+	}
+	scoped := make([]scopedTag, len(tags))
+	for i := range tags {
+		space := c.space
+		if tags[i].path != space.path {
+			space = spaceAt(tags[i].path)
+			space.reaches(c.shared.realm)
+		}
+		scoped[i] = scopedTag{space, tags[i].name}
+	}
+	return scoped
+}
+
+// The longest that a copy is trusted where LocalTTL is not given.
+const (
+	heardLocalTTL  = 10 * time.Second
+	silentLocalTTL = time.Second
+)
+
+// trust returns until when a copy of what was in the store at t is trusted.
+func (s *shared) trust(p *policy, t int64) int64 {
+	d := p.localTTL
+	if d < 0 {
+		d = silentLocalTTL
+		if s.notices.state.Load() == hearing {
+			d = heardLocalTTL
+		}
+	}
+	return after(t, d)
+}
+
+// noTrust is what bound returns for a copy that must not be used.
+const noTrust = math.MinInt64
+
+// bound returns until when e may be used without asking the store.
+func (s *shared) bound(e *entry, t int64) int64 {
+	if e.share == nil {
+		return e.trusted
+	}
+	if s.notices.state.Load() == broken || s.notices.era.Load() != e.share.era {
+		return noTrust
+	}
+	until := e.trusted
+	for _, f := range e.share.fences {
+		r, ok := s.epoch(f.key, t)
+		if !ok || r.token != f.epoch {
+			return noTrust
+		}
+		until = min(until, after(r.at, time.Duration(epochTrust)))
+	}
+	return until
+}
+
+// report counts something wrong that the function met in the store, and logs the
+// first of its kind.
+func (s *shared) report(p *policy, what string, args ...any) {
+	s.core.count.storeErrors.Add(1)
+	if !s.reported.Swap(true) {
+		p.log().Warn("memo: "+what, append([]any{"func", s.core.label}, args...)...)
+	}
+}
+
+// failed counts an operation that did not succeed. While the store is left alone
+// there are none.
+func (s *shared) failed(err error) {
+	if err != nil && !errors.Is(err, errOut) {
+		s.core.count.storeErrors.Add(1)
+	}
+}
+
+// encode returns e as the bytes to be stored.
+func (s *shared) encode(p *policy, key string, e *entry, token store.Token, scopes []scopeEpoch, tags []tagEpochs) ([]byte, error) {
+	st := &stored{
+		token: token, kind: kindResult, created: e.read.UnixNano(),
+		fresh: time.Duration(e.fresh - e.created), cost: time.Duration(max(e.cost, 0)),
+		codec: p.codec.Name(), scopes: scopes, tags: tags,
+	}
+	if e.fresh == forever {
+		st.fresh = Forever
+	} else if e.end == forever {
+		st.stale = Forever
+	} else {
+		st.stale = time.Duration(e.end - e.fresh)
+	}
+	return st.encode(key, func(b []byte) ([]byte, error) { return p.codec.Append(b, e.value) })
+}
+
+// ttl returns how long the store is to keep e: until the end of its window. That
+// is counted by the store's clock alone.
+func (e *entry) ttl() time.Duration {
+	if e.end == forever {
+		return 0
+	}
+	return time.Duration(e.end - e.created)
+}

@@ -49,6 +49,8 @@ func (e *PanicError) Unwrap() error {
 type execution interface {
 	// run runs fn and returns its result as a *R.
 	run(context.Context) (any, error)
+	// waive says that fn is not going to be run for this call soon, if at all.
+	waive()
 	// args returns the last part of the shared key of the argument, whose
 	// canonical form is key.
 	args(key string) string
@@ -78,6 +80,7 @@ type flight struct {
 	// With a shared store. Those below seen are set in the flight's goroutine.
 	sharedKey string
 	forced    bool // fn is to be run whatever there is
+	alone     bool // and without the store: it has failed already
 	seen      *sighting
 	epochs    map[string]reading // in force before fn began
 	ticket    *ticket            // what makes this the fleet's execution; nil for one on its own
@@ -203,9 +206,10 @@ func (c *core) fly(f *flight) {
 		f.cancel()
 		c.end(f, l)
 	}()
-	if c.shared != nil {
+	if c.shared != nil && !f.alone {
 		if e := c.shared.obtain(f); e != nil || f.ctx.Err() != nil {
 			l = landing{foreign: e, err: f.ctx.Err()}
+			f.exec.waive()
 			return
 		}
 	}

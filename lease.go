@@ -57,7 +57,7 @@ func (s *shared) obtain(f *flight) *entry {
 	for poll := firstPoll; f.ctx.Err() == nil; {
 		var err error
 		if seen == nil {
-			seen, err = s.see(f.ctx, p, f.sharedKey)
+			seen, err = s.seeOne(f)
 		}
 		if err == nil {
 			f.epochs, err = s.ensure(f.ctx, p.storeTimeout, s.wanted(p))
@@ -75,6 +75,7 @@ func (s *shared) obtain(f *flight) *entry {
 			return nil
 		case waitFor:
 			f.waited = true
+			f.exec.waive()
 			if p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
 				return nil
 			}
@@ -84,6 +85,15 @@ func (s *shared) obtain(f *flight) *entry {
 		seen = nil
 	}
 	return nil
+}
+
+// seeOne looks what the store holds for f.
+func (s *shared) seeOne(f *flight) (*sighting, error) {
+	seen, err := s.see(f.ctx, f.policy, f.sharedKey)
+	if seen[0] != nil {
+		err = nil
+	}
+	return seen[0], err
 }
 
 // What comes after an attempt to claim the execution that brought nothing.
@@ -180,7 +190,7 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 		return next
 	}
 	// Whoever had the lease before may have replaced the result.
-	again, err := s.see(f.ctx, f.policy, f.sharedKey)
+	again, err := s.seeOne(f)
 	if err != nil || again.stored == nil || again.stored.token != t.target {
 		f.ticket = nil
 		t.release()
@@ -257,19 +267,20 @@ func (t *ticket) release() {
 	held := t.held
 	t.forget()
 	if held {
-		t.leave(t.key, t.token)
+		t.shared.failed(t.leave(t.key, t.token))
 	}
 }
 
 // leave puts into the place of a token a note that there is nothing. It must not
 // remove what others have put there meanwhile, which is why it is no Delete.
-func (t *ticket) leave(key string, token store.Token) {
+func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&stored{token: store.NewToken(), kind: kindReleased}).encode(key, nil)
 	err := s.write(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, key, token, note, time.Second)
 	})
-	if !errors.Is(err, store.ErrConflict) {
-		s.failed(err)
+	if errors.Is(err, store.ErrConflict) {
+		return nil
 	}
+	return err
 }

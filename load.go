@@ -53,7 +53,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 			if answered {
 				return out
 			}
-			if b.seen = seen; fallback != nil {
+			if b.seen, b.alone = seen, seen == nil; fallback != nil {
 				b.old = fallback
 			}
 		}
@@ -62,6 +62,9 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 				_, v := c.find(p, key, now())
 				return v.answers()
 			})
+		}
+		if !b.leader {
+			exec.waive()
 		}
 		if f == nil { // an answer was stored since the call looked
 			if e, v := c.look(ctx, p, key); v.answers() {
@@ -146,6 +149,7 @@ type boarding struct {
 	seq    uint64    // the sequence number before the call joined
 	forced bool      // fn is to be run whatever the store has
 	seen   *sighting // what the store has, if the call has looked
+	alone  bool      // the store was of no help
 }
 
 // board makes the call a waiter of the flight for key, and the leader of a new one
@@ -163,7 +167,7 @@ func (b *boarding) board(ctx context.Context, key string, old *entry, exec execu
 			return nil
 		}
 		f, b.leader = c.launch(ctx, b.policy, key, old, exec), true
-		f.forced, f.seen = b.forced, b.seen
+		f.forced, f.seen, f.alone = b.forced, b.seen, b.alone
 	}
 	f.waiters++
 	return f

@@ -5,7 +5,9 @@ import "context"
 // A lookup is a look at what the store holds under a key, shared by all callers who
 // come while it is under way. It runs in the goroutine of the first.
 type lookup struct {
-	born uint64        // the sequence number before the store was asked
+	key, sharedKey string
+	born           uint64 // the sequence number before the store was asked
+
 	done chan struct{} // closed when the fields below are set
 	seen *sighting     // nil if the store is of no help
 	made *entry        // the result that was seen, if it is of use
@@ -16,35 +18,47 @@ type lookup struct {
 // this process and returned. Otherwise seen is what there is, for who executes
 // fn, or nil where the store is of no help.
 func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution) (e *entry, v verdict, seen *sighting) {
-	s := c.shard(key)
 	for ctx.Err() == nil {
 		seq := sequence.Load()
-		s.mu.Lock()
-		l := s.lookups[key]
-		first := l == nil
+		l, first := c.beginLookup(key, seq)
 		if first {
-			l = &lookup{born: seq, done: make(chan struct{})}
-			if s.lookups == nil {
-				s.lookups = map[string]*lookup{}
-			}
-			s.lookups[key] = l
-		}
-		s.mu.Unlock()
-		if first {
-			c.perform(ctx, p, s, l, key, exec)
+			l.sharedKey = c.shared.head + exec.args(key)
+			c.perform(ctx, p, l)
 		} else if !l.await(ctx) || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
 		}
-		if l.made == nil {
-			return nil, unusable, l.seen
-		}
-		v := l.made.judge(now(), p, draw)
-		if v == fallback && l.made.backsOff(now()) {
-			v = held
-		}
-		return l.made, v, l.seen
+		return l.made, c.judgeMade(p, l.made), l.seen
 	}
 	return nil, unusable, nil
+}
+
+// judgeMade says what a call may do with a result from the store, or with none.
+func (c *core) judgeMade(p *policy, e *entry) verdict {
+	if e == nil {
+		return unusable
+	}
+	t := now()
+	v := e.judge(t, p, draw)
+	if v == fallback && e.backsOff(t) {
+		v = held
+	}
+	return v
+}
+
+// beginLookup returns the look-up for key that is under way, or else begins one.
+func (c *core) beginLookup(key string, seq uint64) (l *lookup, first bool) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.lookups[key]; l != nil {
+		return l, false
+	}
+	if s.lookups == nil {
+		s.lookups = map[string]*lookup{}
+	}
+	l = &lookup{key: key, born: seq, done: make(chan struct{})}
+	s.lookups[key] = l
+	return l, true
 }
 
 // await reports whether l has ended with something that others can use.
@@ -57,29 +71,46 @@ func (l *lookup) await(ctx context.Context) bool {
 	}
 }
 
-// perform looks for all who wait for l, and holds what it finds unless the key was
-// invalidated meanwhile.
-func (c *core) perform(ctx context.Context, p *policy, s *flights, l *lookup, key string, exec execution) {
-	defer close(l.done)
-	sharedKey := c.shared.head + exec.args(key)
-	if !c.shared.disbelieves(sharedKey) {
-		var err error
-		if l.seen, err = c.shared.see(ctx, p, sharedKey); err != nil {
-			if l.seen, l.left = nil, ctx.Err() != nil; !l.left {
-				c.shared.failed(err)
-			}
+// perform looks for all who wait for ls, in one round trip, and holds what it
+// finds.
+func (c *core) perform(ctx context.Context, p *policy, ls ...*lookup) {
+	var keys []string
+	var asked []*lookup
+	for _, l := range ls {
+		if !c.shared.disbelieves(l.sharedKey) {
+			keys, asked = append(keys, l.sharedKey), append(asked, l)
 		}
 	}
-	if l.seen != nil && l.seen.valid && l.seen.stored.kind == kindResult {
-		l.made = c.shared.result(p, key, sharedKey, l.seen, l.born)
+	if len(keys) > 0 {
+		seen, err := c.shared.see(ctx, p, keys...)
+		for i, l := range asked {
+			l.seen, l.left = seen[i], err != nil && ctx.Err() != nil
+		}
+		if err != nil && ctx.Err() == nil {
+			c.shared.failed(err)
+		}
 	}
+	for _, l := range ls {
+		c.endLookup(p, l)
+	}
+}
+
+// endLookup lets go who waits for l, and holds what it found unless the key was
+// invalidated meanwhile.
+func (c *core) endLookup(p *policy, l *lookup) {
+	defer close(l.done)
+	if l.seen != nil && l.seen.valid && l.seen.stored.kind == kindResult {
+		l.made = c.shared.result(p, l.key, l.sharedKey, l.seen, l.born)
+	}
+	s := c.shard(l.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lookups[key] != l { // invalidated: good for those who wait, and nobody else
-		return
+	if s.lookups[l.key] != l {
+		return // good for those who wait, and nobody else
 	}
-	delete(s.lookups, key)
+	delete(s.lookups, l.key)
 	if l.made != nil {
+		l.made.resume(c.held(l.key))
 		c.hold(l.made)
 	}
 }

@@ -224,6 +224,8 @@ func (j *job[A, R]) run(ctx context.Context) (any, error) {
 	return &r, err
 }
 
+func (j *job[A, R]) waive() {}
+
 func (j *job[A, R]) args(key string) string {
 	if j.f.keyFunc != nil {
 		return sharedText(key)

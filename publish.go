@@ -21,36 +21,37 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	if t == nil {
 		return func() {}
 	}
-	s.offer(f, t, e, l)
-	if t.refresh {
+	err := s.offer(f, t, e, l)
+	s.failed(err)
+	if t.refresh || err != nil { // nobody is made to wait for a store that fails again
 		return t.release
 	}
 	t.release()
 	return func() {}
 }
 
-// offer is publish for an execution with a ticket.
-func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) {
+// offer stores e, if it is to be stored and the ticket is still good. The error is
+// that of a store that has failed.
+func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 	if e.empty() || e.err != nil {
 		if l.err == nil && t.refresh {
-			t.leave(f.sharedKey, t.target) // a result that is not kept is newer than what is there
+			return t.leave(f.sharedKey, t.target) // a result that is not kept is newer than what is there
 		}
-		return
+		return nil
 	}
 	tags, fences, current, err := s.tagEpochs(f, e)
 	switch {
 	case err != nil:
-		s.failed(err)
-		return
+		return err
 	case !current:
 		e.void()
-		return
+		return nil
 	}
 	p, token := f.policy, store.NewToken()
 	value, err := s.encode(p, f.sharedKey, e, token, s.scopesOf(f.epochs), tags)
 	if err != nil {
 		s.report(p, "a result cannot be encoded; it stays in this process", "error", err)
-		return
+		return nil
 	}
 	e.reports = s.notices.of(f.sharedKey).Load()
 	share := s.shareOf(f.sharedKey, token, f.epochs, fences)
@@ -68,8 +69,9 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) {
 	case errors.Is(err, store.ErrRefused):
 		s.report(p, "the store refuses a result; it stays in this process", "error", err)
 	default:
-		s.failed(err)
+		return err
 	}
+	return nil
 }
 
 // void makes e of no use to anybody but those who wait for it.

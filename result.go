@@ -116,6 +116,15 @@ func (e *entry) backsOff(t int64) bool {
 	return e.failures.Load() > 0 && t < e.retryAt.Load()
 }
 
+// resume takes over what is known of attempts to refresh the same result, of
+// which old is an earlier copy.
+func (e *entry) resume(old *entry) {
+	if old != nil && old.share != nil && old.share.token == e.share.token {
+		e.failures.Store(old.failures.Load())
+		e.retryAt.Store(old.retryAt.Load())
+	}
+}
+
 // tagNames returns the names of the entry's tags, each once.
 func (e *entry) tagNames() []string {
 	if len(e.tags) == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,65 +100,101 @@ type sighting struct {
 	stored *stored // nil if that is no entry of the key
 	valid  bool    // the epochs that it records are in force
 	fences []fence
-	sent   sending
+	at     int64 // when the store was asked
+
+	era     uint64 // of the notifications at that time
+	reports uint32 // how many reports of the key there had been
 }
 
-// see asks the store for what it holds under key, together with those epochs that
-// p needs and that are not known.
-func (s *shared) see(ctx context.Context, p *policy, key string) (*sighting, error) {
-	keys := make([]string, 1, 4)
-	keys[0] = key
+// see asks the store for what it holds under keys, together with those epochs that
+// p needs and that are not known. It returns nil for a key that could not be read,
+// with an error.
+func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sighting, error) {
+	n, ask := len(keys), keys[:len(keys):len(keys)]
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, now()); !ok {
-			keys = append(keys, need.key)
+			ask = append(ask, need.key)
 		}
 	}
-	values, sent, err := s.readNoting(ctx, p.storeTimeout, keys)
-	if err != nil && (values == nil || values[0] == nil) {
-		return nil, err
+	seen := make([]*sighting, n)
+	values, sent, err := s.readNoting(ctx, p.storeTimeout, ask)
+	if values == nil {
+		return seen, err
 	}
-	s.noteEpochs(keys[1:], values[1:], sending{at: sent.at, reports: sent.reports[1:], era: sent.era})
-	seen := &sighting{there: values[0], sent: sent}
-	if seen.there == nil {
-		return seen, nil
+	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, reports: sent.reports[n:], era: sent.era})
+	for i, value := range values[:n] {
+		if value != nil || err == nil {
+			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
+		}
 	}
-	if seen.stored, err = decodeEntry(key, seen.there); err != nil {
-		s.report(p, "the store holds something else under a key; it counts as a miss", "key", key)
-		return seen, nil
+	if failure := s.verify(ctx, p, seen); err == nil {
+		err = failure
 	}
-	seen.valid, err = s.verify(ctx, p, seen)
 	return seen, err
 }
 
-// verify finds out whether the epochs that a result or a lease records are in
-// force.
-func (s *shared) verify(ctx context.Context, p *policy, seen *sighting) (bool, error) {
-	var ok bool
-	if seen.fences, ok = s.fencesOf(seen.stored); !ok {
-		return false, nil
+// sight makes a sighting of what the store returned for key.
+func (s *shared) sight(p *policy, key string, value []byte, sent sending, reports uint32) *sighting {
+	seen := &sighting{there: value, at: sent.at, era: sent.era, reports: reports}
+	if value == nil {
+		return seen
 	}
-	for again := false; ; again = true {
-		var doubtful []string
-		for _, f := range seen.fences {
-			switch r, known := s.epoch(f.key, now()); {
-			case !known:
-				doubtful = append(doubtful, f.key)
-			case r.token == f.epoch:
-			case r.at > seen.sent.at:
-				return false, nil
-			default: // the entry may be newer than what is known
-				doubtful = append(doubtful, f.key)
-			}
-		}
-		if len(doubtful) == 0 || again {
-			return len(doubtful) == 0, nil
-		}
-		values, sent, err := s.readNoting(ctx, p.storeTimeout, doubtful)
-		if err != nil {
-			return false, err
-		}
+	var err error
+	if seen.stored, err = decodeEntry(key, value); err != nil {
+		s.report(p, "the store holds something else under a key; it counts as a miss", "key", key)
+		return seen
+	}
+	seen.fences, seen.valid = s.fencesOf(seen.stored)
+	return seen
+}
+
+// verify finds out which of the results and leases record epochs that are in
+// force. What it cannot find out about, because the store fails, becomes nil.
+func (s *shared) verify(ctx context.Context, p *policy, all []*sighting) error {
+	doubtful := s.compare(all, false)
+	if len(doubtful) == 0 {
+		return nil
+	}
+	values, sent, err := s.readNoting(ctx, p.storeTimeout, doubtful)
+	if values != nil {
 		s.noteEpochs(doubtful, values, sent)
 	}
+	unknown := s.compare(all, true)
+	if err == nil || len(unknown) == 0 {
+		return nil
+	}
+	for i, seen := range all {
+		if seen != nil && slices.ContainsFunc(seen.fences, func(f fence) bool { return slices.Contains(unknown, f.key) }) {
+			all[i] = nil
+		}
+	}
+	return err
+}
+
+// compare compares the epochs that are recorded with those that are known, and
+// returns the keys of those that have to be asked for: because they are not
+// known, or because what was seen may be newer. The last time, what is not
+// known is not in force.
+func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
+	for _, seen := range all {
+		if seen == nil || !seen.valid {
+			continue
+		}
+		for _, f := range seen.fences {
+			r, known := s.epoch(f.key, now())
+			switch {
+			case known && r.token == f.epoch:
+			case known && r.at > seen.at:
+				seen.valid = false
+			default:
+				seen.valid = seen.valid && !last
+				if !known || !last {
+					doubtful = append(doubtful, f.key)
+				}
+			}
+		}
+	}
+	return doubtful
 }
 
 // fencesOf returns the epochs that an entry records. It is not ok if one is
@@ -215,9 +252,9 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
 		return nil
 	}
-	e.value, e.reports = value, seen.sent.reports[0]
-	e.share = &share{realm: s.realm, key: sharedKey, token: st.token, fences: seen.fences, scopes: len(s.scope), era: seen.sent.era}
-	e.trusted = s.trust(p, seen.sent.at)
+	e.value, e.reports = value, seen.reports
+	e.share = &share{realm: s.realm, key: sharedKey, token: st.token, fences: seen.fences, scopes: len(s.scope), era: seen.era}
+	e.trusted = s.trust(p, seen.at)
 	if ahead := st.created - read.UnixNano(); ahead > 0 {
 		s.noteSkew(t, ahead)
 	}

@@ -111,12 +111,8 @@ func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.
 	if err != nil {
 		return err
 	}
-	bounded := ctx
-	if limit > 0 {
-		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	bounded, cancel := within(ctx, limit)
+	defer cancel()
 	failure := errors.New("memo: the store panicked")
 	defer func() { done(failure) }()
 	err = op(bounded)
@@ -127,6 +123,14 @@ func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.
 		failure = errHungUp
 	}
 	return err
+}
+
+// within returns a context that ends after limit, which zero does not set.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // write is try for a write that has to be tried although its caller may have left.

@@ -14,10 +14,11 @@ import (
 // on keys, and on results wrapped in any. All Funcs that With derives from one
 // another share a core.
 type core struct {
-	label string // for display: the Name, or the runtime's name of fn
-	own   Options
-	types signature
-	named bool // register has been through; set by New or under settled
+	label   string // for display: the Name, or the runtime's name of fn
+	own     Options
+	types   signature
+	batched bool // of a Batch
+	named   bool // register has been through; set by New or under settled
 
 	settling sync.Mutex // held while setting the fields down to count, at the function's first use
 	base     *policy    // not nil from then on
@@ -247,6 +248,15 @@ func (c *core) trusts(e *entry, t int64) bool {
 		e.warm(min(e.hot(c.base.beta), until-int64(clockSlack)))
 	}
 	return true
+}
+
+// executing reports whether an execution for key is under way that a call may join.
+func (c *core) executing(key string) bool {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.of[key]
+	return f != nil && !c.overtaken(f.born, f.tags())
 }
 
 // draw returns a random number in (0, 1].

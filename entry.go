@@ -25,7 +25,7 @@ import (
 //	         fresh      nanoseconds from created on
 //	         stale      nanoseconds after that in which it may still be used
 //	         cost       nanoseconds that the execution took
-//	         codec      text
+//	         codec      text; empty for a key without a value, of a batch
 //	         scopes     number, then for each: path (text), epoch (16 bytes)
 //	         tags       number, then for each: path, name (texts),
 //	                    number of epochs and these (16 bytes each)

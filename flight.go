@@ -51,6 +51,8 @@ type execution interface {
 	run(context.Context) (any, error)
 	// waive says that fn is not going to be run for this call soon, if at all.
 	waive()
+	// counted reports whether run counts as an execution by itself.
+	counted() bool
 	// args returns the last part of the shared key of the argument, whose
 	// canonical form is key.
 	args(key string) string
@@ -75,7 +77,7 @@ type flight struct {
 	ctx    context.Context // what exec runs under, but for LoadTimeout; its root is frame
 	cancel context.CancelFunc
 	landed atomic.Bool // set by whoever ends the flight
-	ran    bool        // fn was run; set before it is
+	ran    bool        // fn was run, and is to be counted; set before it is
 
 	// With a shared store. Those below seen are set in the flight's goroutine.
 	sharedKey string
@@ -188,6 +190,7 @@ type landing struct {
 	panicked *PanicError
 	keep     bool   // by CacheIf
 	remember bool   // by CacheErrors
+	absent   bool   // fn left the key out
 	foreign  *entry // another process's result, instead of all that
 }
 
@@ -198,8 +201,11 @@ func (c *core) fly(f *flight) {
 	stop := func() {}
 	defer func() {
 		if v := recover(); v != nil {
-			p := &PanicError{Value: v, Stack: debug.Stack()}
-			l = landing{err: p, panicked: p}
+			p, passedOn := v.(batchPanic)
+			if !passedOn {
+				p.PanicError = &PanicError{Value: v, Stack: debug.Stack()}
+			}
+			l = landing{err: p.PanicError, panicked: p.PanicError}
 		}
 		stop()
 		executing.Add(-1)
@@ -213,7 +219,7 @@ func (c *core) fly(f *flight) {
 			return
 		}
 	}
-	f.ran, f.began = true, now()
+	f.ran, f.began = !f.exec.counted(), now()
 	var ctx context.Context
 	ctx, stop = c.limit(f)
 	l = f.judge(ctx)
@@ -238,6 +244,10 @@ func (c *core) limit(f *flight) (ctx context.Context, stop func()) {
 func (f *flight) judge(ctx context.Context) landing {
 	value, err := f.exec.run(ctx)
 	l := landing{value: value, err: err}
+	if err == errAbsent {
+		l.err, l.absent = nil, true
+		return l
+	}
 	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
 		l.keep = f.policy.keeps(value, err)
 		l.remember = !l.keep && f.policy.remembers(err)
@@ -304,13 +314,16 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 	var life lifetime
 	switch {
 	case h.noStore:
+	case l.absent:
+		life = lifetime{ttl: p.missingTTL, inherit: p.lifetime(h).inherit}
+		l.err = errAbsent
 	case l.keep:
 		life = p.lifetime(h)
 	case l.remember:
 		life = lifetime{ttl: p.errorTTL, inherit: forever}
 	}
 	return &entry{
-		key: f.key, value: l.value, err: l.err, kept: l.keep || l.err == nil,
+		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
 		trusted: forever,

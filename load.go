@@ -39,25 +39,25 @@ func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
 
 // load answers a call that found nothing usable in this process: with what the
 // store has, or by executing fn, or by waiting for the execution that is under
-// way. old is what may be returned if that fails, or nil.
-func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec execution) outcome {
-	around := frameOf(ctx)
+// way. before is what the call has found out so far.
+func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp, exec execution) outcome {
 	for {
 		if err := ctx.Err(); err != nil {
 			return outcome{err: err}
 		}
-		b := boarding{core: c, policy: p, around: around, old: old, seq: sequence.Load()}
+		b := boarding{core: c, policy: p, around: frameOf(ctx), old: before.old, seq: sequence.Load()}
 		f := b.join(key)
-		if f == nil && c.shared != nil {
-			out, answered, fallback, seen := c.askStore(ctx, p, key, exec)
+		if f == nil && c.shared != nil && !before.asked {
+			out, answered, found := c.askStore(ctx, p, key, exec)
 			if answered {
 				return out
 			}
-			if b.seen, b.alone = seen, seen == nil; fallback != nil {
-				b.old = fallback
+			if before.asked, before.seen = true, found.seen; found.old != nil {
+				before.old = found.old
 			}
 		}
 		if f == nil {
+			b.old, b.seen, b.alone = before.old, before.seen, before.asked && before.seen == nil
 			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
 				_, v := c.find(p, key, now())
 				return v.answers()
@@ -70,11 +70,10 @@ func (c *core) load(ctx context.Context, p *policy, key string, old *entry, exec
 			if e, v := c.look(ctx, p, key); v.answers() {
 				return outcome{entry: e}
 			}
-			continue
-		}
-		if out, ok := b.wait(ctx, f); ok {
+		} else if out, ok := b.wait(ctx, f); ok {
 			return out
 		}
+		before.asked, before.seen = false, nil
 	}
 }
 
@@ -285,17 +284,18 @@ func (b *boarding) count(ctx context.Context, f *flight) {
 
 // refreshInBackground starts an execution that is to replace e, unless one is
 // under way. Nobody waits for it.
-func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exec execution) {
+func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exec execution) (started bool) {
 	s := c.shard(e.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.of[e.key]; f != nil && !c.overtaken(f.born, f.tags()) {
-		return
+		return false
 	}
 	if h := c.held(e.key); h != e && (h != nil || e.share == nil) || e.backsOff(now()) {
-		return // replaced, gone, or backing off by now
+		return false // replaced, gone, or backing off by now
 	}
 	f := c.launch(ctx, p, e.key, e, exec)
 	f.sticky = true
 	c.takeOff(f)
+	return true
 }

@@ -116,24 +116,35 @@ func (c *core) endLookup(p *policy, l *lookup) {
 }
 
 // askStore answers a call that found nothing usable in this process from the
-// store, if that has a usable result. Otherwise old is one to fall back on, and
-// seen what there is.
-func (c *core) askStore(ctx context.Context, p *policy, key string, exec execution) (out outcome, answered bool, old *entry, seen *sighting) {
+// store, if that has a usable result. Otherwise it returns what it found.
+func (c *core) askStore(ctx context.Context, p *policy, key string, exec execution) (out outcome, answered bool, found lookedUp) {
 	e, v, seen := c.lookUp(ctx, p, key, exec)
-	switch v {
-	case fresh, early:
-		c.count.sharedHits.Add(1)
-		p.observe(ctx, c, EventSharedHit, key)
-		e.bequeath(ctx)
-	case revalidate, held:
-		c.answerStale(ctx, p, e)
-	case fallback:
-		return outcome{}, false, e, seen
-	default:
-		return outcome{}, false, nil, seen
+	found = lookedUp{asked: true, seen: seen}
+	if v == fallback {
+		found.old = e
 	}
+	c.answerShared(ctx, p, e, v)
 	if v == early || v == revalidate {
 		c.refreshInBackground(ctx, p, e, exec)
 	}
-	return outcome{entry: e}, true, nil, seen
+	return outcome{entry: e}, v.answers(), found
+}
+
+// A lookedUp is what a call knows when it comes to executing fn.
+type lookedUp struct {
+	old   *entry    // a result to fall back on, if there is one
+	asked bool      // the store was asked
+	seen  *sighting // and held this; nil if it was of no help
+}
+
+// answerShared counts a call that is answered with e, from the store, if v says so.
+func (c *core) answerShared(ctx context.Context, p *policy, e *entry, v verdict) {
+	switch v {
+	case fresh, early:
+		c.count.sharedHits.Add(1)
+		p.observe(ctx, c, EventSharedHit, e.key)
+		e.bequeath(ctx)
+	case revalidate, held:
+		c.answerStale(ctx, p, e)
+	}
 }

@@ -186,7 +186,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	case unusable:
 		e = nil
 	}
-	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), e, f.execution(a)))
+	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e}, f.execution(a)))
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -225,6 +225,8 @@ func (j *job[A, R]) run(ctx context.Context) (any, error) {
 }
 
 func (j *job[A, R]) waive() {}
+
+func (j *job[A, R]) counted() bool { return false }
 
 func (j *job[A, R]) args(key string) string {
 	if j.f.keyFunc != nil {

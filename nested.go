@@ -50,20 +50,34 @@ type takenEpochs struct {
 }
 
 func (t *takenEpochs) take(s *share) {
-	if s == nil || len(s.fences) == s.scopes {
+	if s == nil {
 		return
 	}
+	for _, f := range s.fences[s.scopes:] {
+		t.note(s.realm, f.key, f.epoch)
+	}
+}
+
+func (t *takenEpochs) note(r *realm, key string, epoch store.Token) {
 	if t.by == nil {
 		t.by = map[*realm]map[string]store.Token{}
 	}
-	if t.by[s.realm] == nil {
-		t.by[s.realm] = map[string]store.Token{}
+	if t.by[r] == nil {
+		t.by[r] = map[string]store.Token{}
 	}
-	for _, f := range s.fences[s.scopes:] {
-		if epoch, ok := t.by[s.realm][f.key]; ok && epoch != f.epoch {
-			t.torn = true
+	if other, ok := t.by[r][key]; ok && other != epoch {
+		t.torn = true
+	}
+	t.by[r][key] = epoch
+}
+
+// merge takes over what was taken over by another execution.
+func (t *takenEpochs) merge(from *takenEpochs) {
+	t.torn = t.torn || from.torn
+	for r, epochs := range from.by {
+		for key, epoch := range epochs {
+			t.note(r, key, epoch)
 		}
-		t.by[s.realm][f.key] = f.epoch
 	}
 }
 

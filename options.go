@@ -89,6 +89,8 @@ type settings struct {
 	name, prefix, version                   string
 	tags                                    []string
 	inheritTTL, bypass                      bool
+	maxBatch                                int // zero for any
+	missingTTL                              time.Duration
 	observer                                Observer
 	logger                                  *slog.Logger
 	group                                   *Group
@@ -456,6 +458,29 @@ func KeyFunc[A any](key func(A) string) Option {
 		return option(func(s *settings) { s.keyFunc = nil })
 	}
 	return option(func(s *settings) { s.keyFunc = key })
+}
+
+// MaxBatch bounds how many keys a [Batch] gives to one execution of fn: more are
+// split, and executed concurrently. By default there is no bound; n below one
+// panics. It does nothing for other functions.
+//
+// It may be given to [SetDefault], [NewGroup] and [NewBatch].
+func MaxBatch(n int) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("memo: MaxBatch(%d): the number of keys must be at least 1; leave it out for no bound", n))
+	}
+	return option(func(s *settings) { s.maxBatch = n })
+}
+
+// CacheMissing remembers for d that fn of a [Batch] left a key out, so that the key
+// is not asked for again. By default it is; zero restores that, and a negative
+// d panics. What is remembered is shared, invalidated and tagged as values are,
+// but has no stale windows. It does nothing for other functions.
+//
+// It may be given at every level, and to [NewBatch].
+func CacheMissing(d time.Duration) CallOption {
+	notNegative("CacheMissing", d)
+	return callOption(func(s *settings) { s.missingTTL = d })
 }
 
 // Clone gives every caller a copy of its own, made by clone. By default callers

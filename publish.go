@@ -14,7 +14,7 @@ import (
 //
 // The function that publish returns gives back what others need not wait for.
 func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
-	if e.err == nil {
+	if e.err == nil || l.absent {
 		e.trusted = s.trust(f.policy, e.created)
 	}
 	t := f.ticket
@@ -33,7 +33,7 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 // offer stores e, if it is to be stored and the ticket is still good. The error is
 // that of a store that has failed.
 func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
-	if e.empty() || e.err != nil {
+	if e.empty() || e.err != nil && !l.absent {
 		if l.err == nil && t.refresh {
 			return t.leave(f.sharedKey, t.target) // a result that is not kept is newer than what is there
 		}

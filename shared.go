@@ -248,6 +248,9 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		return nil
 	}
 	value, err := s.decode(st)
+	if err == errAbsent && s.core.batched {
+		e.err, err = errAbsent, nil
+	}
 	if err != nil {
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
 		return nil
@@ -277,6 +280,9 @@ func (s *stored) window(t, age int64) window {
 var errCodec = errors.New("memo: the codec is not known here")
 
 func (s *shared) decode(st *stored) (any, error) {
+	if st.codec == "" {
+		return s.core.types.blank(), errAbsent
+	}
 	c, ok := s.codecs.Load(st.codec)
 	if !ok {
 		return nil, fmt.Errorf("%w: %q", errCodec, st.codec)
@@ -364,7 +370,7 @@ func (s *shared) encode(p *policy, key string, e *entry, token store.Token, scop
 	st := &stored{
 		token: token, kind: kindResult, created: e.read.UnixNano(),
 		fresh: time.Duration(e.fresh - e.created), cost: time.Duration(max(e.cost, 0)),
-		codec: p.codec.Name(), scopes: scopes, tags: tags,
+		scopes: scopes, tags: tags,
 	}
 	if e.fresh == forever {
 		st.fresh = Forever
@@ -373,6 +379,10 @@ func (s *shared) encode(p *policy, key string, e *entry, token store.Token, scop
 	} else {
 		st.stale = time.Duration(e.end - e.fresh)
 	}
+	if e.err == errAbsent {
+		return st.encode(key, func(b []byte) ([]byte, error) { return b, nil })
+	}
+	st.codec = p.codec.Name()
 	return st.encode(key, func(b []byte) ([]byte, error) { return p.codec.Append(b, e.value) })
 }
 

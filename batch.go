@@ -1,0 +1,282 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// A Batch is a memoized function of many keys at once, together with its cache.
+// What it holds for one key serves every call that names the key, in whatever
+// company; only the keys that nothing is held for are given to fn.
+//
+// All methods are safe for concurrent use. Like a [Func], a Batch needs no Close.
+type Batch[K comparable, V any] struct {
+	one *Func[K, V] // whose fn is that of a batch of one
+	fn  func(context.Context, []K) (map[K]V, error)
+}
+
+// errAbsent stands for the result of a key that fn left out.
+var errAbsent = errors.New("memo: fn has no value for the key")
+
+// NewBatch makes a memoized function of fn, which returns the values of the keys
+// that it is given. The options are those of [New], with K as the argument and V
+// as the result, and [MaxBatch] and [CacheMissing].
+//
+//   - Each key has a result, a freshness and an execution of its own: concurrent
+//     calls, in the process and in the fleet, never have fn run twice for one
+//     key at a time.
+//   - Those keys of one call that have to be executed go to fn together, each
+//     once, in the order of the call as far as it has one.
+//   - A key that fn leaves out has no value, and is asked for again by the next
+//     call unless CacheMissing says otherwise.
+//   - What fn returns together with an error counts: the error is that of the
+//     keys which are not in the map.
+//   - What fn says about its result, by [SetTTL], [NoStore] or [AddTags], holds
+//     for all values that it returns.
+//
+// fn must neither modify nor retain the slice. NewBatch panics as New does.
+func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
+	notNil(fn == nil, "NewBatch")
+	one := build[K, V](funcName(fn), nil, opts)
+	one.core.batched = true
+	return &Batch[K, V]{one: one, fn: fn}
+}
+
+// Call returns the values of keys: remembered ones as far as they may be used,
+// otherwise those of an execution of fn, which it starts or joins. Keys without a
+// value are not in the map. The order of keys does not matter, nor does naming one
+// twice.
+//
+// The map is the caller's and is never nil. With an error it holds the values
+// that could be had. The error is fn's own if there was one; several, of
+// different executions, come joined. If ctx ends first it is ctx.Err().
+func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
+	c := &batchCall[K, V]{batch: b, policy: b.one.settle(), found: make(map[K]V, len(keys))}
+	if c.policy.bypass {
+		return c.bypass(ctx, keys)
+	}
+	c.want(keys)
+	c.lookHere(ctx)
+	c.lookThere(ctx)
+	c.refresh(ctx)
+	c.execute(ctx)
+	return c.found, c.err()
+}
+
+// With returns a Batch for the same cache under another policy, as [Func.With]
+// does.
+func (b *Batch[K, V]) With(opts ...CallOption) *Batch[K, V] {
+	return &Batch[K, V]{one: b.one.With(opts...), fn: b.fn}
+}
+
+// Peek returns what is held for key, as [Func.Peek] does. It returns [ErrMiss] also
+// for a key that is remembered to have no value.
+func (b *Batch[K, V]) Peek(ctx context.Context, key K) (Entry[V], error) {
+	e, err := b.one.Peek(ctx, key)
+	if err == errAbsent {
+		return Entry[V]{}, ErrMiss
+	}
+	return e, err
+}
+
+// Set keeps v for key, as [Func.Set] does.
+func (b *Batch[K, V]) Set(ctx context.Context, key K, v V) error { return b.one.Set(ctx, key, v) }
+
+// Invalidate drops what is held for keys, as [Func.Invalidate] does.
+func (b *Batch[K, V]) Invalidate(ctx context.Context, keys ...K) error {
+	return b.one.Invalidate(ctx, keys...)
+}
+
+// Clear drops everything that is held, as [Func.Clear] does.
+func (b *Batch[K, V]) Clear(ctx context.Context) error { return b.one.Clear(ctx) }
+
+// Key returns the key of a result as a shared store sees it, as [Func.Key] does.
+func (b *Batch[K, V]) Key(key K) (string, error) { return b.one.Key(key) }
+
+// Stats returns the counters. Executions counts the times that fn was run; all
+// others but Failures and ExecutionTime count keys.
+func (b *Batch[K, V]) Stats() Stats { return b.one.Stats() }
+
+// A batchCall is one call of Batch.Call.
+type batchCall[K comparable, V any] struct {
+	batch  *Batch[K, V]
+	policy *policy
+	open   []*wanted[K, V] // the keys that have no answer yet
+	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
+	found  map[K]V
+	errs   []error
+}
+
+// A wanted is a key that a call asks for.
+type wanted[K comparable, V any] struct {
+	key    K
+	text   string
+	before lookedUp
+	entry  *entry // to be refreshed in the background
+	job    *batchJob[K, V]
+}
+
+// want makes every key an open one, once.
+func (c *batchCall[K, V]) want(keys []K) {
+	asked := make(map[K]bool, len(keys))
+	for _, key := range keys {
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		text, err := c.batch.one.ownKey(&key)
+		if err != nil {
+			c.errs = append(c.errs, err)
+			continue
+		}
+		c.open = append(c.open, &wanted[K, V]{key: key, text: text})
+	}
+}
+
+// lookHere answers what this process has.
+func (c *batchCall[K, V]) lookHere(ctx context.Context) {
+	core := c.batch.one.core
+	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
+		e, v := core.look(ctx, c.policy, w.text)
+		if v == fallback {
+			w.before.old = e
+		}
+		return c.settle(w, e, v)
+	})
+}
+
+// lookThere answers what the store has, in one round trip for all keys that
+// nobody is executing or looking for.
+func (c *batchCall[K, V]) lookThere(ctx context.Context) {
+	core := c.batch.one.core
+	if core.shared == nil {
+		return
+	}
+	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
+	var mine []*lookup
+	for _, w := range c.open {
+		if core.executing(w.text) {
+			continue // which is waited for
+		}
+		if l, first := core.beginLookup(w.text, sequence.Load()); first {
+			l.sharedKey = core.shared.head + c.job(nil, w.key).args(w.text)
+			looks[w], mine = l, append(mine, l)
+		}
+	}
+	core.perform(ctx, c.policy, mine...)
+	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
+		l := looks[w]
+		if l == nil {
+			return false
+		}
+		v := core.judgeMade(c.policy, l.made)
+		w.before.asked, w.before.seen = true, l.seen
+		if v == fallback {
+			w.before.old = l.made
+		}
+		core.answerShared(ctx, c.policy, l.made, v)
+		return c.settle(w, l.made, v)
+	})
+}
+
+// settle takes e for the answer if v allows it.
+func (c *batchCall[K, V]) settle(w *wanted[K, V], e *entry, v verdict) bool {
+	if !v.answers() {
+		return false
+	}
+	c.take(w.key, outcome{entry: e})
+	if v == early || v == revalidate {
+		w.entry = e
+		c.old = append(c.old, w)
+	}
+	return true
+}
+
+// take notes what a key came to.
+func (c *batchCall[K, V]) take(key K, out outcome) {
+	v, err := c.batch.one.finish(c.policy, out)
+	switch {
+	case err == nil:
+		c.found[key] = v
+	case err != errAbsent:
+		c.errs = append(c.errs, err)
+	}
+}
+
+// refresh begins an execution of those results that are to be refreshed.
+func (c *batchCall[K, V]) refresh(ctx context.Context) {
+	run := newRun(c.batch, c.policy, len(c.old))
+	for _, w := range c.old {
+		job := c.job(run, w.key)
+		if !c.batch.one.core.refreshInBackground(ctx, c.policy, w.entry, job) {
+			job.waive()
+		}
+	}
+}
+
+// execute answers the open keys by executing fn, or by waiting for those who do.
+func (c *batchCall[K, V]) execute(ctx context.Context) {
+	run := newRun(c.batch, c.policy, len(c.open))
+	outs := make([]outcome, len(c.open))
+	var wg sync.WaitGroup
+	for i, w := range c.open {
+		job := c.job(run, w.key)
+		wg.Go(func() {
+			defer job.waive()
+			outs[i] = c.batch.one.core.load(ctx, c.policy, w.text, w.before, job)
+		})
+	}
+	wg.Wait()
+	for i, w := range c.open {
+		c.take(w.key, outs[i])
+	}
+}
+
+func (c *batchCall[K, V]) job(run *batchRun[K, V], key K) *batchJob[K, V] {
+	return &batchJob[K, V]{batch: c.batch, policy: c.policy, in: run, key: key}
+}
+
+// err returns the errors of the call, each once.
+func (c *batchCall[K, V]) err() error {
+	var once []error
+	for _, err := range c.errs {
+		if !slices.ContainsFunc(once, func(other error) bool { return sameError(err, other) }) {
+			once = append(once, err)
+		}
+	}
+	if len(once) == 1 {
+		return once[0]
+	}
+	return errors.Join(once...)
+}
+
+func sameError(a, b error) bool {
+	if reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() {
+		return a == b
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// bypass runs fn in the caller's goroutine and touches no cache.
+func (c *batchCall[K, V]) bypass(ctx context.Context, keys []K) (map[K]V, error) {
+	c.want(keys)
+	for some := range c.policy.chunks(len(c.open)) {
+		part := make([]K, 0, some[1]-some[0])
+		for _, w := range c.open[some[0]:some[1]] {
+			part = append(part, w.key)
+		}
+		values, err := runAround(ctx, c.batch.one.core, c.policy, func(ctx context.Context) (map[K]V, error) { return c.batch.fn(ctx, part) })
+		for _, key := range part {
+			if v, ok := values[key]; ok {
+				c.found[key] = v
+			}
+		}
+		if err != nil {
+			c.errs = append(c.errs, err)
+		}
+	}
+	return c.found, c.err()
+}

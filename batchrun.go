@@ -1,0 +1,215 @@
+package memo
+
+import (
+	"context"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// A batchRun gathers those keys of one call whose executions this process is to
+// make, and gives them to fn together. Every key has a flight of its own, which
+// may turn out to have nothing to execute: another call, or another process, was
+// faster. The run begins when that is decided for all.
+type batchRun[K comparable, V any] struct {
+	batch  *Batch[K, V]
+	policy *policy
+
+	mu    sync.Mutex
+	open  int           // guarded by mu; jobs of which it is not decided whether they take part
+	seats []*seat[K, V] // guarded by mu until open is zero
+}
+
+// A seat is a key that takes part in a run.
+type seat[K comparable, V any] struct {
+	key      K
+	ctx      context.Context // of its flight
+	done     chan struct{}   // closed when the fields below are set
+	value    V
+	err      error
+	panicked *PanicError
+}
+
+func newRun[K comparable, V any](b *Batch[K, V], p *policy, jobs int) *batchRun[K, V] {
+	return &batchRun[K, V]{batch: b, policy: p, open: jobs}
+}
+
+// decide notes that one more job takes part with a seat, or does not take part.
+func (r *batchRun[K, V]) decide(s *seat[K, V]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s != nil {
+		r.seats = append(r.seats, s)
+	}
+	if r.open--; r.open > 0 {
+		return
+	}
+	for some := range r.policy.chunks(len(r.seats)) {
+		go r.execute(r.seats[some[0]:some[1]])
+	}
+}
+
+// chunks yields the bounds of the parts into which MaxBatch cuts n keys.
+func (p *policy) chunks(n int) iter.Seq[[2]int] {
+	return func(yield func([2]int) bool) {
+		size := n
+		if p.maxBatch > 0 {
+			size = min(n, p.maxBatch)
+		}
+		for from := 0; from < n; from += size {
+			if !yield([2]int{from, min(from+size, n)}) {
+				return
+			}
+		}
+	}
+}
+
+// execute runs fn for some keys, however it ends. The flights do not wait for that
+// longer than they may.
+func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
+	keys := make([]K, len(seats))
+	for i, s := range seats {
+		keys[i] = s.key
+	}
+	ctx, frame, cancel := r.context(seats)
+	untie, began := r.tie(seats), time.Now()
+	var values map[K]V
+	var panicked *PanicError
+	err := ErrGoexit // unless fn returns or panics
+	executing.Add(1)
+	defer func() {
+		if v := recover(); v != nil {
+			panicked = &PanicError{Value: v, Stack: debug.Stack()}
+			err = panicked
+		}
+		executing.Add(-1)
+		untie()
+		cancel()
+		r.count(ctx, time.Since(began), err)
+		h := frame.seal()
+		for _, s := range seats {
+			frameOf(s.ctx).absorb(h)
+			s.take(values, err, panicked)
+		}
+	}()
+	values, err = r.batch.fn(ctx, keys)
+}
+
+// take hands on what fn came back with for the seat's key.
+func (s *seat[K, V]) take(values map[K]V, err error, panicked *PanicError) {
+	defer close(s.done)
+	v, ok := values[s.key]
+	switch {
+	case panicked != nil:
+		s.panicked = panicked
+	case ok:
+		s.value = v
+	case err != nil:
+		s.err = err
+	default:
+		s.err = errAbsent
+	}
+}
+
+func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err error) {
+	c := r.batch.one.core
+	defer c.survive(r.policy)
+	c.countExecution(ctx, r.policy, "", took, err)
+}
+
+// context returns the context that fn runs under: it has the values of the first
+// flight's, and ends when all flights have ended, or after LoadTimeout.
+func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *frame, context.CancelFunc) {
+	first := frameOf(seats[0].ctx)
+	f := &frame{values: first.values, flight: first.flight, space: first.space, hint: hint{fresh: forever}}
+	ctx, cancel := within(f, r.policy.loadTimeout)
+	var left atomic.Int64
+	left.Store(int64(len(seats)))
+	for _, s := range seats {
+		context.AfterFunc(s.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		})
+	}
+	return ctx, f, cancel
+}
+
+// tie makes the flights of a run wait for the first of them, so that fn is found
+// out when it waits for any.
+func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
+	first := frameOf(seats[0].ctx).flight
+	var forget []func()
+	for _, s := range seats[1:] {
+		if f, err := await(frameOf(s.ctx), first); err == nil {
+			forget = append(forget, f)
+		}
+	}
+	return func() {
+		for _, f := range forget {
+			f()
+		}
+	}
+}
+
+// absorb takes over what an execution for several keys has said about its results.
+func (f *frame) absorb(from *hint) {
+	f.update(func(h *hint) {
+		h.ttl, h.hasTTL, h.noStore = from.ttl, from.hasTTL, from.noStore
+		h.tags.add(from.tags.list...)
+		h.added.add(from.added.list...)
+		h.fresh = min(h.fresh, from.fresh)
+		h.epochs.merge(&from.epochs)
+	})
+}
+
+// A batchJob is the execution of one key of a batch.
+type batchJob[K comparable, V any] struct {
+	batch   *Batch[K, V]
+	policy  *policy
+	in      *batchRun[K, V] // the run that it is to take part in
+	decided atomic.Bool     // whether it does so
+	key     K
+}
+
+// run takes part in the call's run or, if that has begun without it, in one of its
+// own.
+func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
+	s := &seat[K, V]{key: j.key, ctx: ctx, done: make(chan struct{})}
+	in := j.in
+	if j.decided.Swap(true) {
+		in = newRun(j.batch, j.policy, 1)
+	}
+	in.decide(s)
+	select {
+	case <-s.done:
+		if s.panicked != nil {
+			panic(batchPanic{s.panicked})
+		}
+		return &s.value, s.err
+	case <-ctx.Done():
+		return new(V), ctx.Err()
+	}
+}
+
+// A batchPanic is a panic of fn on its way to one of those who wait for it.
+type batchPanic struct{ *PanicError }
+
+func (j *batchJob[K, V]) waive() {
+	if !j.decided.Swap(true) {
+		j.in.decide(nil)
+	}
+}
+
+// counted reports that the run counts its executions itself.
+func (j *batchJob[K, V]) counted() bool { return true }
+
+func (j *batchJob[K, V]) args(key string) string {
+	if j.batch.one.keyFunc != nil {
+		return sharedText(key)
+	}
+	return j.batch.one.plan.sharedArgs(key, unsafe.Pointer(&j.key))
+}

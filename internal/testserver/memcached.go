@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const installMemcached = "install memcached (Debian: apt-get install memcached)"
+const installMemcached = "install it (Debian: apt-get install memcached; Homebrew: brew install memcached)"
 
 // A MemcachedServer is one memcached.
 type MemcachedServer struct {

@@ -1,5 +1,7 @@
 // Package testserver starts real cache servers for tests: private ones, on unix
-// sockets or free ports, that end with the test that started them.
+// sockets or free ports, that end with the test that started them. It stands proxies
+// before them ([Proxy], [CommandProxy], [Wire]) that break what tests want broken, and
+// lets a test consist of several processes ([Program]).
 package testserver
 
 import (

@@ -5,24 +5,37 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	Main()
+	goleak.VerifyTestMain(m)
+}
 
 // A recorder is a testing.TB that keeps what becomes of a test to itself.
 type recorder struct {
 	testing.TB
-	said string
+	said     string
+	cleanups []func()
+}
+
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.said = "failed: " + fmt.Sprintf(format, args...)
 }
 
 func (r *recorder) Fatalf(format string, args ...any) {
-	r.said = "failed: " + fmt.Sprintf(format, args...)
+	r.Errorf(format, args...)
 	runtime.Goexit()
 }
+
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 
 func (r *recorder) Skip(args ...any) {
 	r.said = "skipped: " + fmt.Sprint(args...)
@@ -38,6 +51,9 @@ func outcome(t *testing.T, f func(testing.TB)) string {
 		f(r)
 	}()
 	<-done
+	for _, cleanup := range slices.Backward(r.cleanups) {
+		cleanup()
+	}
 	return r.said
 }
 

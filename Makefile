@@ -7,21 +7,31 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test format build vet static race allocs tour fuzz benchmodule bench quickstart tools
+.PHONY: help test checks servers skipped format build vet static race allocs tour fuzz benchmodule bench quickstart tools
 
 help:
 	@echo 'make test        everything below but bench; FUZZTIME=1m fuzzes longer than 5s'
+	@echo 'make servers     installs what make test needs, where that may be done; make test begins with it'
 	@echo 'make quickstart  the example to begin with'
 	@echo 'make fuzz        every fuzz target for FUZZTIME'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
 	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
 
-test: format build vet static race allocs tour fuzz benchmodule
-	@echo
-	@echo 'all green'
+# Tests that need a server which is missing add a line to MEMO_SKIPPED.
+test:
+	@file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && MEMO_SKIPPED=$$file $(MAKE) --no-print-directory checks
+
+checks: servers format build vet static race allocs tour fuzz benchmodule skipped
+
+skipped:
+	@scripts/skipped "$$MEMO_SKIPPED"
 
 # step prints what comes next.
 step = @printf '\n== %s\n' "$(1)"
+
+servers:
+	$(call step,setup: what the tests need is there)
+	@GO='$(GO)' scripts/setup
 
 format:
 	$(call step,gofmt: every file is formatted)
@@ -75,7 +85,7 @@ bench:
 quickstart:
 	@$(GO) run ./examples/quickstart
 
-tools:
+tools: servers
 	$(GO) mod download
 	cd bench && $(GO) mod download
 	$(STATICCHECK) -version

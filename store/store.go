@@ -89,7 +89,7 @@ var (
 //   - A ttl counts from the moment of the write. Zero means no expiry.
 //   - A negative ttl is refused with an error wrapping [ErrRefused], and what
 //     is under the key stays as it was.
-//   - A store with a coarse clock rounds up: a value may live up to two ticks
+//   - A store with a coarse clock rounds up: a value may live up to three ticks
 //     longer than its ttl, but never shorter, and a ttl of less than one tick
 //     still ends.
 //   - From its expiry on, a value is absent for every method, whether or not the

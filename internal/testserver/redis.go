@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	installRedis    = "install redis-server (Debian: apt-get install redis-server)"
-	installSentinel = "install redis-sentinel (Debian: apt-get install redis-sentinel)"
+	installRedis    = "install it (Debian: apt-get install redis-server; Homebrew: brew install redis)"
+	installSentinel = "install it (Debian: apt-get install redis-sentinel; Homebrew: brew install redis)"
 )
 
 // A RedisServer is one redis-server, which keeps nothing on disk.

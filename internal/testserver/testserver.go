@@ -1,33 +1,70 @@
 // Package testserver starts real cache servers for tests: private ones, on unix
-// sockets or free ports, that end with the test that started them.
+// sockets or free ports, that end with the test that started them. It stands proxies
+// before them ([Proxy], [CommandProxy], [Wire]) that break what tests want broken, and
+// lets a test consist of several processes ([Program]).
 package testserver
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// need skips the test if program is missing, and fails it in CI, where nothing may
-// be skipped in silence. install says how to get it.
+// need returns the path of program. Without it the test is skipped, and install says
+// how to get it.
 func need(t testing.TB, program, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("CI") != "":
-		t.Fatalf("%s is missing, and CI skips nothing; %s", program, install)
+	if err != nil {
+		missing(t, program, install)
 	}
-	t.Skipf("%s is missing; %s", program, install)
-	return ""
+	return path
+}
+
+// missing skips the test, which cannot run without server; in CI, where nothing may
+// be skipped in silence, it fails it. install says how to get the server.
+func missing(t testing.TB, server, install string) {
+	t.Helper()
+	reason := server + " is missing; " + install
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s (with CI set nothing is skipped)", reason)
+	}
+	if err := noteSkipped(t.Name(), reason); err != nil {
+		t.Error(err)
+	}
+	t.Skip(reason)
+}
+
+// noteSkipped adds a line to the file that MEMO_SKIPPED names, if it names one: why
+// the test is skipped, its package, its name. make test prints what is in there.
+// The file has another name each time, so a result that go test has cached cannot
+// stand in for one that would add a line.
+func noteSkipped(test, reason string) error {
+	path := os.Getenv("MEMO_SKIPPED")
+	if path == "" {
+		return nil
+	}
+	pkg := "?"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		pkg = strings.TrimSuffix(info.Path, ".test")
+	}
+	test, _, _ = strings.Cut(test, "/")
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s\t%s\t%s\n", reason, pkg, test) // in one write, since other processes do the same
+	return errors.Join(err, f.Close())
 }
 
 // A process is a server that was started by a test.

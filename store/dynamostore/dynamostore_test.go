@@ -131,8 +131,8 @@ func TestItemIsAbsentFromTheMillisecondOfItsExpiry(t *testing.T) {
 	token := store.NewToken()
 	// expiring puts an item there that expires late milliseconds after the :now of the
 	// request that is on its way.
-	expiring := func(late int64) fault {
-		return func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	expiring := func(late int64) testserver.Fault {
+		return func(r *http.Request, send testserver.Send) (*http.Response, error) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return nil, err
@@ -164,7 +164,7 @@ func TestItemIsAbsentFromTheMillisecondOfItsExpiry(t *testing.T) {
 		{0, nil, store.ErrConflict},
 		{1, store.ErrExists, nil},
 	} {
-		wire.plan("PutItem", expiring(test.late), expiring(test.late))
+		wire.Plan("PutItem", expiring(test.late), expiring(test.late))
 		if err := s.Add(t.Context(), "k", newValue(), 0); !errors.Is(err, test.add) {
 			t.Errorf("Add %d ms before the expiry = %v, want %v", test.late, err, test.add)
 		}
@@ -228,7 +228,7 @@ func TestLimitsAreRefusedBeforeTheWire(t *testing.T) {
 	fits := make([]byte, dynamostore.MaxValueLen-(dynamostore.MaxKeyLen-store.MaxKeyLen))
 	check(t, s.Set(t.Context(), longest, fits, time.Hour))
 	wantValue(t, s, longest, fits)
-	wire.reset()
+	wire.Reset()
 
 	for _, test := range []struct {
 		name, key string
@@ -264,7 +264,7 @@ func TestLimitsAreRefusedBeforeTheWire(t *testing.T) {
 		})
 	}
 	for _, op := range []string{"PutItem", "GetItem", "DeleteItem", "BatchWriteItem"} {
-		if n := wire.count(op); n > 0 {
+		if n := wire.Count(op); n > 0 {
 			t.Errorf("%d requests for %s were sent, want none", n, op)
 		}
 	}
@@ -332,22 +332,22 @@ func TestContextThatEndsDuringACallEndsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			wire.always(before(cancel, silent))
-			defer wire.always(nil)
+			wire.Always(before(cancel, testserver.Silent))
+			defer wire.Always(nil)
 			if err := call(ctx); !errors.Is(err, context.Canceled) {
 				t.Errorf("with a silent server, error = %v, want one wrapping context.Canceled", err)
 			}
 
 			ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			wire.always(silent)
+			wire.Always(testserver.Silent)
 			if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("with a silent server, error = %v, want one wrapping context.DeadlineExceeded", err)
 			}
 
 			ctx, cancel = context.WithCancel(t.Context())
 			defer cancel()
-			wire.always(before(cancel, throttled)) // the context ends before the retry
+			wire.Always(before(cancel, testserver.Throttled)) // the context ends before the retry
 			if err := call(ctx); !errors.Is(err, context.Canceled) {
 				t.Errorf("with a busy server, error = %v, want one wrapping context.Canceled", err)
 			}
@@ -358,7 +358,7 @@ func TestContextThatEndsDuringACallEndsIt(t *testing.T) {
 func TestDoneContextIsAnErrorAlsoWhereThereIsNothingToDo(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
-	wire.reset()
+	wire.Reset()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if found, err := s.GetMulti(ctx, nil); !errors.Is(err, context.Canceled) || found == nil {
@@ -372,8 +372,8 @@ func TestDoneContextIsAnErrorAlsoWhereThereIsNothingToDo(t *testing.T) {
 			t.Errorf("%s = %v, want an error wrapping context.Canceled", name, err)
 		}
 	}
-	if len(wire.seen) > 0 {
-		t.Errorf("requests were sent: %v", wire.seen)
+	if len(wire.Seen()) > 0 {
+		t.Errorf("requests were sent: %v", wire.Seen())
 	}
 }
 

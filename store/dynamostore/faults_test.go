@@ -29,18 +29,18 @@ var operations = map[string]string{
 func TestThrottlingAndServerErrorsAreRetried(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
-	for name, f := range map[string]fault{
-		"throttled": throttled, "broken": broken, "lost": lost, "unreachable": unreachable,
+	for name, f := range map[string]testserver.Fault{
+		"throttled": testserver.Throttled, "broken": testserver.Broken, "lost": testserver.Lost, "unreachable": testserver.Unreachable,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for call, op := range operations {
 				check(t, s.Set(t.Context(), "k", newValue(), 0))
-				wire.reset()
-				wire.plan(op, f, f)
+				wire.Reset()
+				wire.Plan(op, f, f)
 				if err := calls(s)[call](t.Context()); err != nil {
 					t.Errorf("%s = %v, want nil at the third attempt", call, err)
 				}
-				if got := wire.count(op); got != 3 {
+				if got := wire.Count(op); got != 3 {
 					t.Errorf("%s took %d attempts, want 3", call, got)
 				}
 			}
@@ -55,20 +55,20 @@ func TestPersistentFailureIsAnErrorWithItsCause(t *testing.T) {
 	var internal *types.InternalServerError
 	for name, call := range calls(s) {
 		t.Run(name, func(t *testing.T) {
-			defer wire.always(nil)
-			wire.always(throttled)
+			defer wire.Always(nil)
+			wire.Always(testserver.Throttled)
 			if err := call(t.Context()); !errors.As(err, &throttling) || !strings.HasPrefix(err.Error(), "memo: dynamostore: table ") {
 				t.Errorf("error = %v, want one of ours wrapping a ProvisionedThroughputExceededException", err)
 			}
-			wire.always(broken)
+			wire.Always(testserver.Broken)
 			if err := call(t.Context()); !errors.As(err, &internal) {
 				t.Errorf("error = %v, want one wrapping an InternalServerError", err)
 			}
-			wire.always(dropped)
-			if err := call(t.Context()); !errors.Is(err, errCut) {
+			wire.Always(testserver.Dropped)
+			if err := call(t.Context()); !errors.Is(err, testserver.ErrCut) {
 				t.Errorf("error = %v, want one wrapping that of the connection", err)
 			}
-			wire.always(torn) // which the SDK does not retry
+			wire.Always(testserver.Torn) // which the SDK does not retry
 			if err := call(t.Context()); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("error = %v, want one wrapping io.ErrUnexpectedEOF", err)
 			}
@@ -80,13 +80,13 @@ func TestPersistentFailureIsAnErrorWithItsCause(t *testing.T) {
 // it has written itself.
 func TestConditionalWriteWhoseAnswerWasLostIsRecognizedAsDone(t *testing.T) {
 	endpoint := testserver.Dynalite(t)
-	for name, f := range map[string]fault{"lost": lost, "500 all the same": brokenAfter} {
+	for name, f := range map[string]testserver.Fault{"lost": testserver.Lost, "500 all the same": testserver.BrokenAfter} {
 		for _, value := range [][]byte{newValue(), []byte("short")} {
 			t.Run(fmt.Sprintf("%s/%d bytes", name, len(value)), func(t *testing.T) {
 				client, wire := newClient(t, endpoint)
 				s := dynamostore.New(client, newTable(t, client, nil), nil)
 
-				wire.plan("PutItem", f)
+				wire.Plan("PutItem", f)
 				if err := s.Add(t.Context(), "k", value, time.Minute); err != nil {
 					t.Errorf("Add = %v, want nil", err)
 				}
@@ -95,12 +95,12 @@ func TestConditionalWriteWhoseAnswerWasLostIsRecognizedAsDone(t *testing.T) {
 				old := newValue()
 				token, _ := store.TokenOf(old)
 				check(t, s.Set(t.Context(), "k", old, 0))
-				wire.plan("PutItem", f, throttled, f)
+				wire.Plan("PutItem", f, testserver.Throttled, f)
 				if err := s.Swap(t.Context(), "k", token, value, 0); err == nil {
 					t.Error("Swap without any answer = nil, want an error")
 				}
 				check(t, s.Set(t.Context(), "k", old, 0))
-				wire.plan("PutItem", f, throttled)
+				wire.Plan("PutItem", f, testserver.Throttled)
 				if err := s.Swap(t.Context(), "k", token, value, 0); err != nil {
 					t.Errorf("Swap = %v, want nil", err)
 				}
@@ -113,15 +113,15 @@ func TestConditionalWriteWhoseAnswerWasLostIsRecognizedAsDone(t *testing.T) {
 func TestConditionalWriteThatNeverArrivedIsMadeByTheNextAttempt(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
-	for _, f := range []fault{dropped, broken, throttled, unreachable} {
+	for _, f := range []testserver.Fault{testserver.Dropped, testserver.Broken, testserver.Throttled, testserver.Unreachable} {
 		first, second := newValue(), newValue()
 		token, _ := store.TokenOf(first)
 		check(t, s.Delete(t.Context(), "k"))
-		wire.plan("PutItem", f)
+		wire.Plan("PutItem", f)
 		if err := s.Add(t.Context(), "k", first, 0); err != nil {
 			t.Errorf("Add = %v, want nil", err)
 		}
-		wire.plan("PutItem", f)
+		wire.Plan("PutItem", f)
 		if err := s.Swap(t.Context(), "k", token, second, 0); err != nil {
 			t.Errorf("Swap = %v, want nil", err)
 		}
@@ -145,23 +145,23 @@ func TestConflictAfterALostAnswerIsNoAnswer(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		write func() error
-		fault fault
+		fault testserver.Fault
 		left  []byte
 	}{
-		{"Add, then replaced", func() error { return s.Add(t.Context(), "k", newValue(), 0) }, after(replace, lost), theirs},
-		{"Add, other value first", func() error { return s.Add(t.Context(), "k", newValue(), 0) }, before(replace, lost), theirs},
+		{"Add, then replaced", func() error { return s.Add(t.Context(), "k", newValue(), 0) }, after(replace, testserver.Lost), theirs},
+		{"Add, other value first", func() error { return s.Add(t.Context(), "k", newValue(), 0) }, before(replace, testserver.Lost), theirs},
 		// What would pass for ours, had it our expiry.
-		{"Add, same value first", func() error { return s.Add(t.Context(), "k", theirs, time.Hour) }, before(replace, lost), theirs},
-		{"Swap, then replaced", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, after(replace, lost), theirs},
-		{"Swap, then deleted", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, after(remove, lost), nil},
-		{"Swap, other value first", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, before(replace, brokenAfter), theirs},
+		{"Add, same value first", func() error { return s.Add(t.Context(), "k", theirs, time.Hour) }, before(replace, testserver.Lost), theirs},
+		{"Swap, then replaced", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, after(replace, testserver.Lost), theirs},
+		{"Swap, then deleted", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, after(remove, testserver.Lost), nil},
+		{"Swap, other value first", func() error { return s.Swap(t.Context(), "k", token, newValue(), 0) }, before(replace, testserver.BrokenAfter), theirs},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			check(t, s.Delete(t.Context(), "k"))
 			if strings.HasPrefix(test.name, "Swap") {
 				check(t, s.Set(t.Context(), "k", old, 0))
 			}
-			wire.plan("PutItem", test.fault)
+			wire.Plan("PutItem", test.fault)
 			err := test.write()
 			if err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
 				t.Errorf("error = %v, want one that leaves open whether the write took place", err)
@@ -182,18 +182,18 @@ func TestConflictAfterARefusedAttemptIsAnAnswer(t *testing.T) {
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
 	value := newValue()
 	check(t, s.Set(t.Context(), "k", value, 0))
-	for _, f := range []fault{throttled, unreachable} {
-		wire.reset()
-		wire.plan("PutItem", f)
+	for _, f := range []testserver.Fault{testserver.Throttled, testserver.Unreachable} {
+		wire.Reset()
+		wire.Plan("PutItem", f)
 		// The very value that is there, so that it would pass for ours.
 		if err := s.Add(t.Context(), "k", value, 0); !errors.Is(err, store.ErrExists) {
 			t.Errorf("Add = %v, want ErrExists", err)
 		}
-		wire.plan("PutItem", f)
+		wire.Plan("PutItem", f)
 		if err := s.Swap(t.Context(), "k", store.NewToken(), value, 0); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("Swap = %v, want ErrConflict", err)
 		}
-		if n := wire.count("GetItem"); n > 0 {
+		if n := wire.Count("GetItem"); n > 0 {
 			t.Errorf("the item was read %d times, want none", n)
 		}
 	}
@@ -210,7 +210,7 @@ func TestSwapThatFindsItsOldTokenExpiredIsAConflictHoweverItWasSent(t *testing.T
 		"token":  &types.AttributeValueMemberB{Value: token[:]},
 		"expiry": &types.AttributeValueMemberN{Value: "1000"},
 	})
-	wire.plan("PutItem", lost)
+	wire.Plan("PutItem", testserver.Lost)
 	if err := s.Swap(t.Context(), "k", token, newValue(), 0); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Swap = %v, want ErrConflict", err)
 	}
@@ -219,8 +219,8 @@ func TestSwapThatFindsItsOldTokenExpiredIsAConflictHoweverItWasSent(t *testing.T
 func TestLostAnswerThatCannotBeLookedUpIsAnError(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
-	wire.plan("PutItem", lost)
-	wire.plan("GetItem", broken, broken, broken)
+	wire.Plan("PutItem", testserver.Lost)
+	wire.Plan("GetItem", testserver.Broken, testserver.Broken, testserver.Broken)
 	var internal *types.InternalServerError
 	if err := s.Add(t.Context(), "k", newValue(), 0); !errors.As(err, &internal) {
 		t.Errorf("Add = %v, want an error wrapping an InternalServerError", err)
@@ -228,8 +228,8 @@ func TestLostAnswerThatCannotBeLookedUpIsAnError(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	wire.plan("PutItem", lost)
-	wire.plan("GetItem", before(cancel, silent))
+	wire.Plan("PutItem", testserver.Lost)
+	wire.Plan("GetItem", before(cancel, testserver.Silent))
 	if err := s.Add(ctx, "other", newValue(), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Add = %v, want an error wrapping context.Canceled", err)
 	}
@@ -240,11 +240,11 @@ func TestLostAnswerThatCannotBeLookedUpIsAnError(t *testing.T) {
 func TestAnswersAgreeWithTheStoreWhateverGetsLost(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
-	wire.always(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		pass := func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	wire.Always(func(r *http.Request, send testserver.Send) (*http.Response, error) {
+		pass := func(r *http.Request, send testserver.Send) (*http.Response, error) {
 			return send(r)
 		}
-		faults := []fault{pass, pass, pass, lost, torn, dropped, broken, brokenAfter, throttled}
+		faults := []testserver.Fault{pass, pass, pass, testserver.Lost, testserver.Torn, testserver.Dropped, testserver.Broken, testserver.BrokenAfter, testserver.Throttled}
 		return faults[rand.IntN(len(faults))](r, send)
 	})
 	const writers = 8
@@ -293,15 +293,15 @@ func TestGetMultiAsksAgainForWhatIsLeftUnprocessed(t *testing.T) {
 		keys, want[key] = append(keys, key), newValue()
 		check(t, s.Set(t.Context(), key, want[key], 0))
 	}
-	wire.reset()
+	wire.Reset()
 	// The first hundred in 40, 0, 40 and 20, the rest at once.
-	wire.plan("BatchGetItem", partly(40), partly(0), partly(40), nil)
+	wire.Plan("BatchGetItem", testserver.Partly(40), testserver.Partly(0), testserver.Partly(40), nil)
 	got, err := s.GetMulti(t.Context(), keys)
 	check(t, err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
-	if n := wire.count("BatchGetItem"); n != 5 {
+	if n := wire.Count("BatchGetItem"); n != 5 {
 		t.Errorf("%d requests were sent, want 5", n)
 	}
 }
@@ -322,7 +322,7 @@ func TestGetMultiReadsMoreThanFitsInOneAnswer(t *testing.T) {
 			t.Errorf("under %s are %d bytes, want %d", key, len(v), 200<<10)
 		}
 	}
-	if n := wire.count("BatchGetItem"); n < 2 {
+	if n := wire.Count("BatchGetItem"); n < 2 {
 		t.Errorf("%d requests were sent; this checks nothing", n)
 	}
 }
@@ -333,9 +333,9 @@ func TestGetMultiReturnsWhatItHasReadBesideTheError(t *testing.T) {
 	first, second := newValue(), newValue()
 	check(t, s.Set(t.Context(), "first", first, 0))
 	check(t, s.Set(t.Context(), "second", second, 0))
-	for name, f := range map[string]fault{"throttled": throttled, "dropped": dropped} {
+	for name, f := range map[string]testserver.Fault{"throttled": testserver.Throttled, "dropped": testserver.Dropped} {
 		t.Run(name, func(t *testing.T) {
-			wire.plan("BatchGetItem", partly(1), f, f, f)
+			wire.Plan("BatchGetItem", testserver.Partly(1), f, f, f)
 			got, err := s.GetMulti(t.Context(), []string{"first", "second"})
 			if err == nil {
 				t.Error("error = nil, want that of the second request")
@@ -355,14 +355,14 @@ func TestDeleteAsksAgainForWhatIsLeftUnprocessed(t *testing.T) {
 		keys = append(keys, fmt.Sprint(i))
 		check(t, s.Set(t.Context(), keys[i], newValue(), 0))
 	}
-	wire.reset()
+	wire.Reset()
 	// The first 25 in 10, 0, 10 and 5, the rest at once.
-	wire.plan("BatchWriteItem", partly(10), partly(0), partly(10), nil)
+	wire.Plan("BatchWriteItem", testserver.Partly(10), testserver.Partly(0), testserver.Partly(10), nil)
 	check(t, s.Delete(t.Context(), keys...))
 	if got, err := s.GetMulti(t.Context(), keys); len(got) > 0 || err != nil {
 		t.Errorf("after Delete there are %d values, %v, want none", len(got), err)
 	}
-	if n := wire.count("BatchWriteItem"); n != 5 {
+	if n := wire.Count("BatchWriteItem"); n != 5 {
 		t.Errorf("%d requests were sent, want 5", n)
 	}
 }
@@ -372,7 +372,7 @@ func TestErrorAfterTheEndOfTheContextSaysWhatWasBefore(t *testing.T) {
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	wire.plan("GetItem", throttled, throttled, before(cancel, throttled)) // which the SDK does not retry
+	wire.Plan("GetItem", testserver.Throttled, testserver.Throttled, before(cancel, testserver.Throttled)) // which the SDK does not retry
 	_, err := s.Get(ctx, "k")
 	var throttling *types.ProvisionedThroughputExceededException
 	if !errors.Is(err, context.Canceled) || !errors.As(err, &throttling) {
@@ -387,12 +387,12 @@ func TestContextEndsTheWaitForWhatIsLeftUnprocessed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			wire.reset()
-			wire.plan(operations[name], partly(0), partly(0), after(cancel, partly(0)))
+			wire.Reset()
+			wire.Plan(operations[name], testserver.Partly(0), testserver.Partly(0), after(cancel, testserver.Partly(0)))
 			if err := calls(s)[name](ctx); !errors.Is(err, context.Canceled) {
 				t.Errorf("error = %v, want one wrapping context.Canceled", err)
 			}
-			if n := wire.count(operations[name]); n != 3 {
+			if n := wire.Count(operations[name]); n != 3 {
 				t.Errorf("%d requests were sent, want 3", n)
 			}
 		})
@@ -404,8 +404,8 @@ func TestEveryReadIsConsistent(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	s := dynamostore.New(client, newTable(t, client, nil), nil)
 	var reads []string
-	look := func(next fault) fault {
-		return func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	look := func(next testserver.Fault) testserver.Fault {
+		return func(r *http.Request, send testserver.Send) (*http.Response, error) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return nil, err
@@ -416,18 +416,18 @@ func TestEveryReadIsConsistent(t *testing.T) {
 			return next(r, send)
 		}
 	}
-	pass := func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	pass := func(r *http.Request, send testserver.Send) (*http.Response, error) {
 		return send(r)
 	}
-	wire.plan("GetItem", look(pass))
-	wire.plan("BatchGetItem", look(partly(1)), look(pass))
+	wire.Plan("GetItem", look(pass))
+	wire.Plan("BatchGetItem", look(testserver.Partly(1)), look(pass))
 	for _, call := range []string{"Get", "GetMulti"} {
 		if err := calls(s)[call](t.Context()); err != nil && !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
-	wire.plan("PutItem", lost) // what became of it is read
-	wire.plan("GetItem", look(pass))
+	wire.Plan("PutItem", testserver.Lost) // what became of it is read
+	wire.Plan("GetItem", look(pass))
 	check(t, s.Add(t.Context(), "k", newValue(), 0))
 
 	if len(reads) != 4 {
@@ -462,9 +462,9 @@ func TestRequestsAreAsFewAsTheServerAllows(t *testing.T) {
 		{"Delete of many", func() error { return s.Delete(t.Context(), keys...) }, map[string]int{"BatchWriteItem": 5}},
 		{"Delete of nothing", func() error { return s.Delete(t.Context()) }, map[string]int{}},
 	} {
-		wire.reset()
+		wire.Reset()
 		_ = test.call()
-		if diff := cmp.Diff(test.want, wire.seen); diff != "" {
+		if diff := cmp.Diff(test.want, wire.Seen()); diff != "" {
 			t.Errorf("%s sent (-want +got):\n%s", test.name, diff)
 		}
 	}

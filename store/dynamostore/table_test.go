@@ -1,12 +1,10 @@
 package dynamostore_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -25,7 +23,7 @@ func TestCreateTableCreatesWhatTheStoreNeedsOnce(t *testing.T) {
 	for range 2 {
 		check(t, dynamostore.CreateTable(t.Context(), client, "cache", nil))
 	}
-	if n := wire.count("CreateTable"); n != 1 {
+	if n := wire.Count("CreateTable"); n != 1 {
 		t.Errorf("two calls created %d tables, want 1", n)
 	}
 	s := dynamostore.New(client, "cache", nil)
@@ -43,10 +41,10 @@ func TestConcurrentCreateTablesAllSucceed(t *testing.T) {
 	// Both have seen that there is no table before either creates it.
 	var both sync.WaitGroup
 	both.Add(2)
-	hold := before(func() { both.Done(); both.Wait() }, func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	hold := before(func() { both.Done(); both.Wait() }, func(r *http.Request, send testserver.Send) (*http.Response, error) {
 		return send(r)
 	})
-	wire.plan("CreateTable", hold, hold)
+	wire.Plan("CreateTable", hold, hold)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -97,24 +95,24 @@ func TestCreateTableRefusesATableOfAnotherShape(t *testing.T) {
 func TestCreateTableWaitsUntilTheTableIsActive(t *testing.T) {
 	client, wire := newClient(t, testserver.Dynalite(t))
 	creating := edited(func(reply map[string]any) { reply["Table"].(map[string]any)["TableStatus"] = "CREATING" })
-	notFound := func(r *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		return answer(r, 400, "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"), nil
+	notFound := func(r *http.Request, _ testserver.Send) (*http.Response, error) {
+		return testserver.Respond(r, 400, []byte(`{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}`)), nil
 	}
-	wire.plan("DescribeTable", nil, notFound, creating, creating)
+	wire.Plan("DescribeTable", nil, notFound, creating, creating)
 	check(t, dynamostore.CreateTable(t.Context(), client, "cache", nil))
-	if n := wire.count("DescribeTable"); n != 5 {
+	if n := wire.Count("DescribeTable"); n != 5 {
 		t.Errorf("the table was described %d times, want 5", n)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	wire.plan("DescribeTable", creating, creating, after(cancel, creating))
+	wire.Plan("DescribeTable", creating, creating, after(cancel, creating))
 	if err := dynamostore.CreateTable(ctx, client, "cache", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("CreateTable = %v, want an error wrapping context.Canceled", err)
 	}
 
 	deleting := edited(func(reply map[string]any) { reply["Table"].(map[string]any)["TableStatus"] = "DELETING" })
-	wire.plan("DescribeTable", deleting, deleting)
+	wire.Plan("DescribeTable", deleting, deleting)
 	err := dynamostore.CreateTable(t.Context(), client, "cache", nil)
 	if err == nil || !strings.Contains(err.Error(), "DELETING") {
 		t.Errorf("CreateTable = %v, want an error that names the status", err)
@@ -124,9 +122,9 @@ func TestCreateTableWaitsUntilTheTableIsActive(t *testing.T) {
 // The emulator does not know UpdateTimeToLive, so the answers are made up.
 func TestCreateTableEnablesTimeToLive(t *testing.T) {
 	endpoint := testserver.Dynalite(t)
-	ok := func(ttl string) fault { return replied(`{"TimeToLiveDescription":` + ttl + `}`) }
-	refused := func(r *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		return answer(r, 400, "com.amazon.coral.validate#ValidationException"), nil
+	ok := func(ttl string) testserver.Fault { return replied(`{"TimeToLiveDescription":` + ttl + `}`) }
+	refused := func(r *http.Request, _ testserver.Send) (*http.Response, error) {
+		return testserver.Respond(r, 400, []byte(`{"__type":"com.amazon.coral.validate#ValidationException"}`)), nil
 	}
 	const off = `{"TimeToLiveStatus":"DISABLED"}`
 	const on = `{"TimeToLiveStatus":"ENABLED","AttributeName":"ttl"}`
@@ -134,29 +132,29 @@ func TestCreateTableEnablesTimeToLive(t *testing.T) {
 	const other = `{"TimeToLiveStatus":"ENABLED","AttributeName":"deleteAt"}`
 	for _, test := range []struct {
 		name     string
-		describe []fault
-		update   []fault
+		describe []testserver.Fault
+		update   []testserver.Fault
 		updates  int
 		want     string
 	}{
-		{"off", []fault{ok(off)}, []fault{replied(`{}`)}, 1, ""},
-		{"on", []fault{ok(on)}, nil, 0, ""},
-		{"soon on", []fault{ok(soon)}, nil, 0, ""},
-		{"on for another attribute", []fault{ok(other)}, nil, 0,
+		{"off", []testserver.Fault{ok(off)}, []testserver.Fault{replied(`{}`)}, 1, ""},
+		{"on", []testserver.Fault{ok(on)}, nil, 0, ""},
+		{"soon on", []testserver.Fault{ok(soon)}, nil, 0, ""},
+		{"on for another attribute", []testserver.Fault{ok(other)}, nil, 0,
 			`its Time to Live is the attribute "deleteAt", and the store has it in "ttl"; change one of them (Options.TTLAttribute)`},
-		{"turned on meanwhile", []fault{ok(off), ok(on)}, []fault{refused}, 1, ""},
-		{"refused", []fault{ok(off), ok(off)}, []fault{refused}, 1, "ValidationException"},
+		{"turned on meanwhile", []testserver.Fault{ok(off), ok(on)}, []testserver.Fault{refused}, 1, ""},
+		{"refused", []testserver.Fault{ok(off), ok(off)}, []testserver.Fault{refused}, 1, "ValidationException"},
 		{"unknown", nil, nil, 1, ""}, // what dynalite does
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, wire := newClient(t, endpoint)
-			wire.plan("DescribeTimeToLive", test.describe...)
-			wire.plan("UpdateTimeToLive", test.update...)
+			wire.Plan("DescribeTimeToLive", test.describe...)
+			wire.Plan("UpdateTimeToLive", test.update...)
 			err := dynamostore.CreateTable(t.Context(), client, "cache", nil)
 			if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
 				t.Errorf("CreateTable = %s, want %q", got, test.want)
 			}
-			if n := wire.count("UpdateTimeToLive"); n != test.updates {
+			if n := wire.Count("UpdateTimeToLive"); n != test.updates {
 				t.Errorf("Time to Live was updated %d times, want %d", n, test.updates)
 			}
 		})
@@ -170,23 +168,21 @@ func TestCreateTableWithADoneContextAsksNothing(t *testing.T) {
 	if err := dynamostore.CreateTable(ctx, client, "cache", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("CreateTable = %v, want an error wrapping context.Canceled", err)
 	}
-	if len(wire.seen) > 0 {
-		t.Errorf("it sent %v, want nothing", wire.seen)
+	if len(wire.Seen()) > 0 {
+		t.Errorf("it sent %v, want nothing", wire.Seen())
 	}
 }
 
 // replied answers with body.
-func replied(body string) fault {
-	return func(r *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		resp := answer(r, 200, "")
-		resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-		return resp, nil
+func replied(body string) testserver.Fault {
+	return func(r *http.Request, _ testserver.Send) (*http.Response, error) {
+		return testserver.Respond(r, http.StatusOK, []byte(body)), nil
 	}
 }
 
 // edited changes the server's answer.
-func edited(edit func(reply map[string]any)) fault {
-	return func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+func edited(edit func(reply map[string]any)) testserver.Fault {
+	return func(r *http.Request, send testserver.Send) (*http.Response, error) {
 		resp, err := send(r)
 		if err != nil {
 			return nil, err
@@ -197,9 +193,7 @@ func edited(edit func(reply map[string]any)) fault {
 			return nil, err
 		}
 		edit(reply)
-		body, _ := json.Marshal(reply)
-		changed := answer(r, 200, "")
-		changed.Body, changed.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		return changed, nil
+		body, err := json.Marshal(reply)
+		return testserver.Respond(r, http.StatusOK, body), err
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,85 @@ func wantSoon(t *testing.T, call func(context.Context) error, ctx context.Contex
 	}
 	if !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "memo: redisstore: ") {
 		t.Errorf("error = %v, want one wrapping %v", err, want)
+	}
+}
+
+// A method that reports success has done all of its work, also if its context ends
+// between two round trips without anybody having noticed yet.
+func TestContextThatEndsBetweenThePartsOfACallIsAnError(t *testing.T) {
+	server := testserver.Redis(t)
+	keys := make([]string, 2500)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+	}
+	for name, connect := range map[string]func(*unnoticed) redis.UniversalClient{
+		"one server": func(ctx *unnoticed) redis.UniversalClient {
+			c := client(t, server)
+			c.AddHook(ending{ctx})
+			return c
+		},
+		"pipelines": func(ctx *unnoticed) redis.UniversalClient {
+			c := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": "one"}, NewClient: func(*redis.Options) *redis.Client {
+				c := redis.NewClient(options(server))
+				c.AddHook(ending{ctx})
+				return c
+			}})
+			t.Cleanup(func() { c.Close() })
+			return c
+		},
+	} {
+		for method, call := range map[string]func(context.Context, *redisstore.Store) error{
+			"Delete":   func(ctx context.Context, s *redisstore.Store) error { return s.Delete(ctx, keys...) },
+			"GetMulti": func(ctx context.Context, s *redisstore.Store) error { _, err := s.GetMulti(ctx, keys); return err },
+		} {
+			for _, watched := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%s/watched %t", name, method, watched), func(t *testing.T) {
+					ctx := &unnoticed{Context: context.Background(), watched: watched}
+					err := call(ctx, redisstore.New(connect(ctx), nil))
+					if !errors.Is(err, context.Canceled) {
+						t.Errorf("%s = %v, want an error wrapping Canceled", method, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// An unnoticed context has ended, but the news is still on its way.
+type unnoticed struct {
+	context.Context
+	watched bool // Done returns a channel
+	ended   atomic.Bool
+}
+
+func (c *unnoticed) Done() <-chan struct{} {
+	if c.watched {
+		return make(chan struct{})
+	}
+	return nil
+}
+
+func (c *unnoticed) Err() error {
+	if c.ended.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// ending is a hook that ends ctx when the server has answered.
+type ending struct{ ctx *unnoticed }
+
+func (e ending) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (e ending) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		defer e.ctx.ended.Store(true)
+		return next(ctx, cmd)
+	}
+}
+func (e ending) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		defer e.ctx.ended.Store(true)
+		return next(ctx, cmds)
 	}
 }
 

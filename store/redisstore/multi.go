@@ -40,12 +40,10 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 		found := make(map[string][]byte, len(asked))
 		var first error
 		for some := range slices.Chunk(asked, atOnce) {
-			if err := get(ctx, some, found); err != nil && first == nil {
-				first = err
+			if err := ctx.Err(); err != nil {
+				return found, earliest(first, err)
 			}
-			if ctx.Err() != nil {
-				break
-			}
+			first = earliest(first, get(ctx, some, found))
 		}
 		return found, first
 	})
@@ -109,15 +107,21 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	return doErr(ctx, "delete", func() error {
 		var first error // what can be deleted is, also when one server is down
 		for some := range slices.Chunk(keys, atOnce) {
-			if err := del(ctx, some); err != nil && first == nil {
-				first = err
+			if err := ctx.Err(); err != nil {
+				return earliest(first, err)
 			}
-			if ctx.Err() != nil {
-				break
-			}
+			first = earliest(first, del(ctx, some))
 		}
 		return first
 	})
+}
+
+// earliest returns first unless that is nil.
+func earliest(first, next error) error {
+	if first != nil {
+		return first
+	}
+	return next
 }
 
 func (s *Store) pipelineDelete(ctx context.Context, keys []string) error {

@@ -303,6 +303,40 @@ var brokenStores = []struct {
 		caughtBy: []string{"ttl/less than a tick"},
 	},
 	{
+		breaks: "makes forever of less than a second in Add",
+		new: broken(func(f *faulty, m *memstore.Store) {
+			f.add = func(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+				return m.Add(ctx, key, value, ttl.Truncate(time.Second))
+			}
+		}),
+		caps:     []Capability{TTLGranularity(time.Second)},
+		caughtBy: []string{"ttl/less than a tick"},
+	},
+	{
+		breaks: "makes forever of less than a second in Swap",
+		new: broken(func(f *faulty, m *memstore.Store) {
+			f.swap = func(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
+				return m.Swap(ctx, key, old, value, ttl.Truncate(time.Second))
+			}
+		}),
+		caps:     []Capability{TTLGranularity(time.Second)},
+		caughtBy: []string{"ttl/less than a tick"},
+	},
+	{
+		breaks: "makes a millisecond of less than a second",
+		new: brokenTTL(func(ttl time.Duration) time.Duration {
+			return either(ttl%time.Second > 0, ttl.Truncate(time.Second)+time.Millisecond, ttl)
+		}),
+		caps:     []Capability{TTLGranularity(time.Second)},
+		caughtBy: []string{"ttl/less than a tick", "ttl/set expires"},
+	},
+	{
+		breaks:   "is late by more than three ticks",
+		new:      brokenTTL(func(ttl time.Duration) time.Duration { return either(ttl > 0, ttl+3500*time.Millisecond, ttl) }),
+		caps:     []Capability{TTLGranularity(time.Second)},
+		caughtBy: []string{"ttl/set expires", "ttl/less than a tick", "ttl/exact"},
+	},
+	{
 		breaks:   "takes more than 30 days for a date",
 		new:      brokenTTL(func(ttl time.Duration) time.Duration { return either(ttl > 30*24*time.Hour, 1, ttl) }),
 		caughtBy: []string{"ttl/long"},

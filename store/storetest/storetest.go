@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,7 +76,7 @@ func limitsOf(caps []Capability) limits {
 }
 
 // TTLGranularity declares that the store counts expiry in ticks of d: a second for
-// memcached, a millisecond for Redis. Run then accepts that values live up to two
+// memcached, a millisecond for Redis. Run then accepts that values live up to three
 // ticks longer than their ttl; they may never live shorter. The default, zero, is
 // a store that is exact. A negative d panics.
 func TTLGranularity(d time.Duration) Capability {
@@ -232,35 +233,58 @@ func (e *env) short() time.Duration {
 	return e.tick + e.tick/2 + 50*time.Millisecond
 }
 
-// awaitExpiry waits until the value that was written under key, with ttl and after
-// start, is gone. It fails if that is too early or too late.
-func (e *env) awaitExpiry(key string, start time.Time, ttl time.Duration) {
+// written is a value that is to expire.
+type written struct {
+	key   string
+	start time.Time // before it was written
+	ttl   time.Duration
+}
+
+// awaitExpiry waits until all values are gone. It fails if one is too early or too
+// late, and looks at all of them in turn, so that none goes unseen.
+func (e *env) awaitExpiry(values ...written) {
 	e.t.Helper()
-	early, late := e.slack()
-	latest := ttl + 2*e.tick + late
-	step := min(max(ttl/20, time.Millisecond), 50*time.Millisecond)
+	var longest time.Duration
+	for _, v := range values {
+		longest = max(longest, v.ttl)
+	}
+	step := min(max(longest/20, time.Millisecond), 50*time.Millisecond)
 	for {
-		asked := time.Since(start)
-		got, err := e.s.Get(e.ctx, key)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			if lived := time.Since(start); lived < ttl-early {
-				e.errorf("a value with a ttl of %v was gone after %v", ttl, lived)
-			}
+		values = slices.DeleteFunc(values, e.gone)
+		if len(values) == 0 {
 			return
-		case err != nil:
-			e.fatalf("Get(%s) = %v, want the value or ErrNotFound", brief(key), err)
-		case asked > latest:
-			e.fatalf("Get(%s) = %s still, %v after it was written with a ttl of %v", brief(key), brief(got), asked, ttl)
 		}
 		time.Sleep(step)
 	}
 }
 
+// gone reports whether v has expired, and fails if that is too early or too late.
+func (e *env) gone(v written) bool {
+	e.t.Helper()
+	early, late := e.slack()
+	asked := time.Since(v.start)
+	got, err := e.s.Get(e.ctx, v.key)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		if lived := time.Since(v.start); lived < v.ttl-early {
+			e.errorf("a value with a ttl of %v was gone after %v", v.ttl, lived)
+		}
+		return true
+	case err != nil:
+		e.fatalf("Get(%s) = %v, want the value or ErrNotFound", brief(v.key), err)
+	case asked > v.ttl+e.rounding()+late:
+		e.fatalf("Get(%s) = %s still, %v after it was written with a ttl of %v", brief(v.key), brief(got), asked, v.ttl)
+	}
+	return false
+}
+
+// rounding is how much longer than its ttl a value may live.
+func (e *env) rounding() time.Duration { return 3 * e.tick }
+
 // outlast waits until everything written before with ttl has expired. With zero it
 // waits for what a store might wrongly do a moment later.
 func (e *env) outlast(ttl time.Duration) {
-	time.Sleep(ttl + 2*e.tick + 10*time.Millisecond)
+	time.Sleep(ttl + e.rounding() + 10*time.Millisecond)
 }
 
 // inTime calls attempt with a ttl, and again with twice as much until it returns

@@ -171,13 +171,13 @@ func check(value []byte, keys ...string) error {
 	return nil
 }
 
-// seconds rounds as memcached needs it: up, and one more because the server's second
-// has begun already.
+// seconds rounds as memcached needs it: up, and two more because the server's second
+// has begun already, and the one before it may have been skipped.
 func seconds(ttl time.Duration) time.Duration {
-	if ttl <= 0 || ttl > math.MaxInt64-2*time.Second {
+	if ttl <= 0 || ttl > math.MaxInt64-3*time.Second {
 		return ttl
 	}
-	return (ttl + time.Second - 1).Truncate(time.Second) + time.Second
+	return (ttl + time.Second - 1).Truncate(time.Second) + 2*time.Second
 }
 
 func (s strict) Get(ctx context.Context, key string) ([]byte, error) {

@@ -1,0 +1,119 @@
+package memcachestore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+// do returns what call returns, or the context's error as soon as ctx ends. call
+// then goes on until the client's Timeout ends it, so it must not touch what
+// belongs to the caller.
+func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, failed(ctx, op, err)
+	}
+	if ctx.Done() == nil {
+		value, err := call()
+		return value, failed(ctx, op, err)
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1) // has room for an outcome that nobody waits for
+	go func() {
+		value, err := call()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, failed(ctx, op, o.err)
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-done: // an outcome is worth more than the news that it is late
+		return o.value, failed(ctx, op, o.err)
+	default:
+		return zero, failed(ctx, op, ctx.Err())
+	}
+}
+
+// doErr is do for a call without a value.
+func doErr(ctx context.Context, op string, call func() error) error {
+	_, err := do(ctx, op, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+// keep returns a value that a call may read when the method has returned.
+func keep(ctx context.Context, value []byte) []byte {
+	if ctx.Done() == nil {
+		return value
+	}
+	return bytes.Clone(value)
+}
+
+// failed says whose error err is. Answers stay what they are. An error that comes
+// when the context has ended is the context's.
+func failed(ctx context.Context, op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
+		return err
+	case tooLarge(err):
+		return fmt.Errorf("%w: memcachestore: %s: set Options.MaxValue to the server's -I less ItemOverhead: %v", store.ErrRefused, op, err)
+	}
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("memo: memcachestore: %s: %v: %w", op, err, ended)
+	}
+	return fmt.Errorf("memo: memcachestore: %s: %w", op, err)
+}
+
+// tooLarge reports whether a server has a lower limit than Options.MaxValue says.
+// The client has no error of its own for that.
+func tooLarge(err error) bool {
+	return strings.Contains(err.Error(), "SERVER_ERROR object too large for cache")
+}
+
+// utmost is how many connections one call may lose, and how many it may use at once.
+const utmost = 16
+
+// idle is how many connections to a server the client keeps, and so how many stale
+// ones it may have; utmost at most, since a server that hangs up on everybody is
+// not helped by being dialled more often.
+func (s *Store) idle() int {
+	if n := s.client.MaxIdleConns; n > 0 {
+		return min(n, utmost)
+	}
+	return memcache.DefaultMaxIdleConns
+}
+
+// again makes call, and makes it again as long as it loses its connection and there
+// may be stale ones left.
+func (s *Store) again(ctx context.Context, call func() error) error {
+	err := call()
+	for n := s.idle(); n > 0 && lost(err) && ctx.Err() == nil; n-- {
+		err = call()
+	}
+	return err
+}
+
+// lost reports whether err says that a connection, once made, has ended. Timeouts
+// are something else.
+func lost(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	var failure *net.OpError
+	return errors.As(err, &failure) && failure.Op != "dial" && !failure.Timeout()
+}

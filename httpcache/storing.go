@@ -95,7 +95,7 @@ func (p *policy) isUseful(r *reception, l *life) bool {
 	if r.status >= 500 {
 		return false // an error that is not fresh is no help when the next one comes
 	}
-	return r.cc.staleWhileRevalidate > 0 || r.cc.staleIfError > 0 ||
+	return r.cc.staleWhileRevalidate > 0 || r.cc.staleIfError > 0 || p.staleIfError > 0 ||
 		len(r.header["Etag"]) > 0 || len(r.header["Last-Modified"]) > 0
 }
 

@@ -194,6 +194,7 @@ func TestWhatIsValidatedAtEveryUseKeepsNobodyWaiting(t *testing.T) {
 			}
 		})
 		s.get("/")
+		time.Sleep(time.Second)
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 5 {
@@ -226,32 +227,19 @@ func TestAStaleResponseIsValidatedOnceForAll(t *testing.T) {
 }
 
 func TestWhatOthersRewriteIsPartOfTheKey(t *testing.T) {
-	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=60")
-		fmt.Fprint(w, r.URL.Path)
-	})
-	byTenant := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if tenant := r.Header.Get("Tenant"); tenant != "" {
-			u := *r.URL
-			u.Path = "/" + tenant + u.Path
-			r2 := *r
-			r2.URL = &u
-			r = &r2
-		}
-		s.ServeHTTP(w, r)
-	})
-	for _, tenants := range [][]string{{"a", "b", ""}, {"", "a", "b"}, {"b", "", "a"}} {
+	for _, tenants := range [][]string{{"a", "b", ""}, {"", "a", "b", ""}, {"b", "", "a"}} {
+		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			fmt.Fprint(w, r.URL.Path)
+		})
 		for _, tenant := range tenants {
-			r := request("GET", "/x", "Tenant: "+tenant)
+			r := request("GET", "/x")
 			r.RequestURI = "/x"
-			want := "/x"
 			if tenant != "" {
-				want = "/" + tenant + "/x"
+				r.URL.Path = "/" + tenant + "/x"
 			}
-			w := httptest.NewRecorder()
-			byTenant.ServeHTTP(w, r)
-			if got := w.Body.String(); got != want {
-				t.Errorf("tenant %q got %s", tenant, got)
+			if got := body(t, s.send(r)); got != r.URL.Path {
+				t.Errorf("%q: tenant %q got %s", tenants, tenant, got)
 			}
 		}
 	}
@@ -276,12 +264,12 @@ func TestAHandlerThatRunsForOneClientLearnsThatItIsGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(&httpcache.Options{MaxBody: 8000}, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Cache-Control", tt.control)
-				var err error
-				for range 3 {
-					_, err = w.Write(make([]byte, tt.size/2))
+				var errs [3]error
+				for i := range errs {
+					_, errs[i] = w.Write(make([]byte, tt.size/2))
 				}
-				if err == nil {
-					t.Error("the handler writes on and on")
+				if tt.control == "no-store" && errs[0] != errDead || errs[2] == nil {
+					t.Errorf("the handler's writes give %v", errs)
 				}
 			})
 			s.ServeHTTP(deadWriter{httptest.NewRecorder()}, request("GET", "/"))

@@ -1,7 +1,9 @@
 package httpcache_test
 
 import (
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -349,4 +351,105 @@ func TestAHandlerAndATransportShareNoResponses(t *testing.T) {
 	if got := w.Body.String(); got != "answer 1" {
 		t.Errorf("the handler's client got %q", got)
 	}
+}
+
+func TestTheTimeThatAHandlerTakesDoesNotAgeItsResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Second)
+			saying("Cache-Control: max-age=3")(w, r)
+		})
+		s.get("/")
+		if got := s.get("/").Header.Get("Age"); got != "0" {
+			t.Errorf("Age is %q", got)
+		}
+		s.wantRuns(t, 1)
+	})
+}
+
+func TestA304ToTheClientsOwnConditionIsItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Etag", `"a"`)
+			if r.Header.Get("If-None-Match") == `"b"` {
+				w.Header().Set("Etag", `"b"`)
+				w.WriteHeader(http.StatusNotModified)
+			}
+		})
+		s.get("/")
+		time.Sleep(2 * time.Minute)
+		if res := s.do("HEAD", "/", `If-None-Match: "b"`); res.StatusCode != http.StatusNotModified || res.Header.Get("Etag") != `"b"` {
+			t.Errorf("got %s, %v", res.Status, res.Header)
+		}
+	})
+}
+
+func TestARequestThatLeavesNoTraceIsNotComparedWithWhatIsStored(t *testing.T) {
+	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+		if c := r.Header.Get("If-None-Match"); c != "" {
+			t.Errorf("the handler is asked about %s", c)
+		}
+		saying("Cache-Control: max-age=60", `Etag: "a"`)(w, r)
+	})
+	s.get("/")
+	s.get("/", "Cache-Control: no-store", "Authorization: me")
+	s.wantRuns(t, 2)
+}
+
+func TestAClientThatLeavesWithTheLastByteHasItStored(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Length", "5")
+		io.WriteString(w, "hello")
+		leave()
+	})
+	s.send(request("GET", "/").WithContext(ctx))
+	if n := s.cache.Stats().Stored; n != 1 {
+		t.Errorf("%d responses are stored, want 1", n)
+	}
+}
+
+func TestAReaderThatHasEnoughBeforeTheEndHasItStored(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, `{"a":1}`)
+		w.(http.Flusher).Flush()
+		time.Sleep(10 * time.Millisecond)
+		io.WriteString(w, "\n")
+	})
+	for range 2 {
+		res, err := s.client.Get(s.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v struct{ A int }
+		if err := json.NewDecoder(res.Body).Decode(&v); err != nil || v.A != 1 {
+			t.Errorf("got %v, %v", v, err)
+		}
+		res.Body.Close()
+		deadline := time.Now().Add(5 * time.Second)
+		for s.cache.Stats().Stored == 0 && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	s.wantRuns(t, 1)
+}
+
+func TestTheTagOfACompressedBodyIsWeakForThePlainOne(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Etag", `"a"`)
+		zip := gzip.NewWriter(w)
+		io.WriteString(zip, "hello")
+		zip.Close()
+	})
+	for range 2 {
+		if res, b := s.do(t, "GET", "/"); b != "hello" || res.Header.Get("Etag") != `W/"a"` {
+			t.Errorf("got %q, %v", b, res.Header)
+		}
+	}
+	s.wantRuns(t, 1)
 }

@@ -86,6 +86,11 @@ func (c *Cache) execute(ctx context.Context, e errand) (*record, error) {
 	case l := <-e.run.landed:
 		return c.keep(ctx, l)
 	case <-ctx.Done():
+	}
+	select {
+	case l := <-e.run.landed: // the last client left with the last byte
+		return c.keep(ctx, l)
+	default:
 		return nil, ctx.Err()
 	}
 }

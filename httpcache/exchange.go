@@ -33,6 +33,24 @@ type exchange struct {
 	release func() // see follow; never nil while a handler runs
 }
 
+// answer answers with what is stored, or fetches what is not.
+func (x *exchange) answer() {
+	if !x.answered() {
+		x.fetch()
+	}
+}
+
+// answered answers with what is stored, if that may be used at once. A request that
+// must leave no trace (no-store) is none that it looks for.
+func (x *exchange) answered() bool {
+	if x.asked.any(noStore) {
+		x.miss = byRequest
+		return false
+	}
+	x.find()
+	return x.serveIfUsable(false)
+}
+
 // find looks for a stored response.
 func (x *exchange) find() {
 	x.index, x.old, x.miss = nil, nil, uriMiss
@@ -58,16 +76,9 @@ func (x *exchange) find() {
 // appendResource appends the key of what was asked for.
 func (x *exchange) appendResource(b []byte) []byte {
 	if x.face == transportFace {
-		return x.policy.appendURL(b, x.face, x.method(), requested(x.r))
+		return x.policy.appendURL(b, x.face, x.r.Method, requested(x.r))
 	}
 	return x.policy.appendServed(b, x.r)
-}
-
-func (x *exchange) method() string {
-	if x.r.Method == "" {
-		return http.MethodGet
-	}
-	return x.r.Method
 }
 
 // target returns the URL that was asked for.

@@ -35,7 +35,7 @@ func (x *exchange) runHandler(rec *recorder) {
 			rec.abandonClient()
 		}
 	}()
-	x.next.ServeHTTP(rec, x.request(rec.ctx, rec.run))
+	x.next.ServeHTTP(rec, x.request(rec))
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
 	}
@@ -82,19 +82,19 @@ func cloneIfAny(h http.Header) http.Header {
 //   - When others wait for the answer, or it is to be stored, the conditions of
 //     this client are left out: they are evaluated on the answer.
 //   - Parameters that are no part of the key are left out.
-func (x *exchange) request(ctx context.Context, run *run) *http.Request {
-	r := x.r.WithContext(ctx)
-	conditional := x.old != nil && x.old.canValidate() && r.Method != http.MethodHead
-	if conditional || run != nil {
+func (x *exchange) request(rec *recorder) *http.Request {
+	r := x.r.WithContext(rec.ctx)
+	rec.asks = x.old != nil && x.old.canValidate() && r.Method != http.MethodHead
+	if rec.asks || rec.run != nil {
 		r.Header = maps.Clone(r.Header)
 		for _, name := range preconditions {
 			delete(r.Header, name)
 		}
 	}
-	if conditional {
+	if rec.asks {
 		x.old.origins().condition(r.Header)
 	}
-	if q := x.policy.visibleQuery(r.URL.RawQuery); run != nil && q != r.URL.RawQuery {
+	if q := x.policy.visibleQuery(r.URL.RawQuery); rec.run != nil && q != r.URL.RawQuery {
 		u := *r.URL
 		u.RawQuery = q
 		r.URL = &u
@@ -111,7 +111,7 @@ func (x *exchange) decide(rec *recorder, status int) {
 	own := rec.ownHeader()
 	rec.reply = x.policy.receptionOf(status, own, rec.started, time.Now())
 	switch {
-	case status == http.StatusNotModified && x.old != nil && x.old.canValidate():
+	case status == http.StatusNotModified && rec.asks:
 		x.hold(rec)
 		if x.old.origins().validates(own) {
 			rec.then = func() { x.validated(rec) }
@@ -137,8 +137,8 @@ func (x *exchange) hold(rec *recorder) {
 func (x *exchange) pass(rec *recorder) {
 	r := rec.reply
 	hint := hintOf(rec.ctx)
-	l := x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
-	why := x.policy.mayStore(r, x.r.Header, &x.asked, &l)
+	rec.life = x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
+	why := x.policy.mayStore(r, x.r.Header, &x.asked, &rec.life)
 	switch {
 	case hint.NoStore:
 		why = hintedNoStore
@@ -156,7 +156,7 @@ func (x *exchange) pass(rec *recorder) {
 		if x.mayAnswerGet(r) {
 			rec.mode = storing
 		}
-	case why == storable && rec.run != nil, why == partialResponse && rec.run == nil && x.isPart(r, &l):
+	case why == storable && rec.run != nil, why == partialResponse && rec.run == nil && x.isPart(r, &rec.life):
 		rec.mode = storing
 	default:
 		x.release()
@@ -166,7 +166,7 @@ func (x *exchange) pass(rec *recorder) {
 		rec.pace()
 	}
 	x.count(rec)
-	x.writeHeader(rec, &l, why)
+	x.writeHeader(rec, why)
 }
 
 // unshared is what a run lands with whose response nobody else can have. For a
@@ -193,7 +193,7 @@ func (x *exchange) count(rec *recorder) {
 // writeHeader sends the header of a response that goes to the client, with what
 // the cache has to say. If the client's own conditions are met by it, the client
 // gets a 304 in its place.
-func (x *exchange) writeHeader(rec *recorder, l *life, why reason) {
+func (x *exchange) writeHeader(rec *recorder, why reason) {
 	r, h := rec.reply, rec.Header()
 	if !x.policy.keepTags {
 		deleteTags(h)
@@ -201,7 +201,6 @@ func (x *exchange) writeHeader(rec *recorder, l *life, why reason) {
 	if len(r.header["Date"]) == 0 && r.status >= 200 {
 		date := []string{r.received.UTC().Format(http.TimeFormat)}
 		h["Date"], r.header["Date"] = date, date
-		// It was made just now, which is how a response without Date is dated.
 	}
 	if rec.mode == storing && x.policy.clientControl != nil && len(r.header["Cache-Control"]) == 0 {
 		h["Cache-Control"] = x.policy.clientControl
@@ -242,7 +241,7 @@ func (x *exchange) announce(h http.Header, s *cacheStatus) {
 
 // land stores a response that the handler has written to its end.
 func (x *exchange) land(rec *recorder) {
-	if !rec.complete() || rec.ctx.Err() != nil {
+	if !rec.complete() {
 		return // execute says so
 	}
 	hint := hintOf(rec.ctx)
@@ -252,9 +251,11 @@ func (x *exchange) land(rec *recorder) {
 	}
 	trailer := rec.trailer()
 	r := rec.reply
-	l := x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
+	if hint.HasTTL { // perhaps since the header was written
+		rec.life = x.policy.lifeOf(r, hint.TTL, true, x.personal)
+	}
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, &l, hint.HasTTL, rec.body, trailer)
+	response := x.policy.newResponse(r, &rec.life, hint.HasTTL, rec.body, trailer)
 	x.cache.count.stored.Add(1)
 	rec.run.land(x.place(response, r.header))
 }
@@ -339,7 +340,7 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	if rec.reply == nil || rec.reply.status != http.StatusOK || x.old.Status != http.StatusOK || x.asked.any(noStore) {
 		return
 	}
-	ctx, h := x.r.Context(), rec.reply.header
+	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.header
 	if !x.old.origins().validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
 		x.cache.fn.Invalidate(ctx, errand{key: x.key})
 		return

@@ -95,10 +95,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
 	}
 	y := x // x stays on the stack of a hit
 	y.personal = isPersonal(r.Header)
-	y.find()
-	if y.asked.any(noStore) || !y.serveIfUsable(false) {
-		y.fetch()
-	}
+	y.answer()
 }
 
 // hit answers if what is stored under the resource's key may be used at once. It

@@ -56,17 +56,17 @@ func (x *exchange) mayAnswerGet(r *reception) bool {
 // storeForGet stores a response to a POST that mayAnswerGet, unless something has
 // been dropped since the handler began.
 func (x *exchange) storeForGet(rec *recorder) {
-	if !rec.complete() || rec.ctx.Err() != nil || x.purged(rec) || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+	if !rec.complete() || x.purged(rec) || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
 		return
 	}
 	r := rec.reply
-	l := x.policy.lifeOf(r, 0, false, x.personal)
-	if _, given := x.policy.explicitLifetime(r); !given || x.policy.mayStore(r, x.r.Header, &x.asked, &l) != storable {
+	l := &rec.life
+	if _, given := x.policy.explicitLifetime(r); !given || x.policy.mayStore(r, x.r.Header, &x.asked, l) != storable {
 		return
 	}
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, &l, false, rec.body, nil)
+	response := x.policy.newResponse(r, l, false, rec.body, nil)
 	d := response.look()
 	key := string(x.policy.appendURL(nil, x.face, http.MethodGet, x.target()))
-	x.cache.store(x.r.Context(), key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()), tagsOf(r.header))
+	x.cache.store(context.WithoutCancel(x.r.Context()), key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()), tagsOf(r.header))
 }

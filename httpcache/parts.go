@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -52,10 +53,10 @@ func (x *exchange) isPart(r *reception, l *life) bool {
 
 // storePart stores a part under its resource's index, which a purge drops it with.
 func (x *exchange) storePart(rec *recorder) {
-	if !rec.complete() || rec.ctx.Err() != nil {
+	if !rec.complete() {
 		return
 	}
-	ctx, r := x.r.Context(), rec.reply
+	ctx, r := context.WithoutCancel(x.r.Context()), rec.reply
 	index := x.index
 	if index == nil {
 		if _, busy := x.cache.leading.Load(x.resource); busy || x.cache.peek(ctx, x.resource) != nil {
@@ -67,8 +68,7 @@ func (x *exchange) storePart(rec *recorder) {
 	if !ok || !containsAll(index.Names, names) || x.purged(rec) {
 		return
 	}
-	l := x.policy.lifeOf(r, 0, false, x.personal)
 	key, _ := x.partKey(index)
 	x.cache.count.stored.Add(1)
-	x.cache.store(ctx, key, x.policy.newResponse(r, &l, false, rec.body, nil), l.left(r.received), tagsOf(r.header))
+	x.cache.store(ctx, key, x.policy.newResponse(r, &rec.life, false, rec.body, nil), rec.life.left(r.received), tagsOf(r.header))
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A pipe carries a response from the goroutine that runs an exchange to the reader
@@ -27,6 +28,7 @@ type pipe struct {
 	trailer http.Header // guarded by mu until ended, then not written any more
 	buf     []byte      // what has been written and not read
 	paced   bool        // the writer waits for the reader
+	timer   *time.Timer // calls leave when the body has been closed; may be nil
 	closed  bool        // by the reader
 	ended   bool        // by the writer
 	err     error       // why, if not at the end of the body
@@ -62,6 +64,9 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 		for p.paced && len(p.buf) >= pipeSize && !p.closed {
 			p.change.Wait()
 		}
+		if p.closed && !p.paced {
+			return n + len(b), nil // nobody reads it, and it is stored all the same
+		}
 		if p.closed {
 			return n, io.ErrClosedPipe
 		}
@@ -82,8 +87,11 @@ func (p *pipe) Flush() {}
 // pace makes the writer wait for the reader from now on.
 func (p *pipe) pace() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.paced = true
-	p.mu.Unlock()
+	if p.closed {
+		p.leave()
+	}
 }
 
 // end ends the body: with its trailer, or with err.
@@ -94,6 +102,9 @@ func (p *pipe) end(err error) {
 		return
 	}
 	p.ended, p.err = true, err
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	if err == nil {
 		for name, lines := range p.header {
 			if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
@@ -129,13 +140,23 @@ func (p *pipe) Read(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Close lets the writer go, and tells the exchange that its client has left,
-// unless all has been written.
+// Close lets the writer go, and tells the exchange that its client has left. A
+// response that is being stored has a moment to come to its end: readers that
+// know when they have enough, as decoders do, close it just before.
 func (p *pipe) Close() error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
 	p.closed, p.buf = true, nil
 	p.change.Broadcast()
-	p.mu.Unlock()
-	p.leave()
+	if p.paced || p.ended {
+		p.leave()
+	} else {
+		p.timer = time.AfterFunc(closeGrace, p.leave)
+	}
 	return nil
 }
+
+const closeGrace = 100 * time.Millisecond

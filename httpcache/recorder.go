@@ -36,6 +36,8 @@ type recorder struct {
 	then     func() // what is done in place of a response that is held
 	muted    bool   // the client gets no body, or no more
 	reply    *reception
+	life     life // of the reply
+	asks     bool // the handler was asked whether the stored response is still good
 	body     []byte
 	drain    *drain // writes to the client; nil as long as the handler does
 	declared int64  // Content-Length, or -1
@@ -296,7 +298,15 @@ func (rec *recorder) trailer() (t http.Header) {
 	return t
 }
 
-// complete reports whether the handler has written all that it said it would.
+// complete reports whether the handler has written all of the response: as much as
+// its Content-Length says, or, without one, all that it wanted to before anybody
+// told it to stop.
 func (rec *recorder) complete() bool {
-	return !rec.failed && (rec.declared < 0 || rec.declared == rec.written || !hasBody(rec.reply.status))
+	switch {
+	case rec.failed:
+		return false
+	case rec.declared < 0 || !hasBody(rec.reply.status):
+		return rec.ctx.Err() == nil
+	}
+	return rec.declared == rec.written
 }

@@ -15,9 +15,6 @@ const (
 	isRefreshing                // use it, and validate it in the background
 )
 
-// usable reports whether the stored response may be used without asking.
-func (v verdict) usable() bool { return v >= isFresh }
-
 // terms are what a stored response says about its own reuse.
 type terms struct {
 	life

@@ -45,6 +45,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
 		return t.next.RoundTrip(r)
 	}
+	if r.Method == "" { // which is how clients may write GET
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodGet
+	}
 	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, r: r, release: func() {}}
 	x.authorized = len(r.Header["Authorization"]) > 0
 	x.personal = t.policy.shared && isPersonal(r.Header)
@@ -52,7 +56,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		x.asked = requestDirectives(r.Header)
 	}
 	switch {
-	case r.Method == "" || r.Method == http.MethodGet || r.Method == http.MethodHead:
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		if r.Body != nil && r.Body != http.NoBody {
 			return t.next.RoundTrip(r)
 		}
@@ -70,8 +74,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *transport) answer(x *exchange) (*http.Response, error) {
 	w := &answered{header: http.Header{}}
 	x.w, x.next = w, t.forwarder(nil)
-	x.find()
-	if !x.asked.any(noStore) && x.serveIfUsable(false) {
+	if x.answered() {
 		return w.response(x.r), nil
 	}
 	return t.start(x, x.fetch)
@@ -220,6 +223,9 @@ func relay(w http.ResponseWriter, res *http.Response) {
 		h[name] = lines
 	}
 	removeHopByHop(h)
+	if etag := h.Get("Etag"); res.Uncompressed && isStrong(etag) {
+		h["Etag"] = []string{"W/" + etag} // it is that of the compressed bytes
+	}
 	if res.ContentLength >= 0 && len(h["Content-Length"]) == 0 && res.Request != nil && res.Request.Method != http.MethodHead && hasBody(res.StatusCode) {
 		h["Content-Length"] = []string{decimal(res.ContentLength)}
 	}

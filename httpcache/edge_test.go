@@ -353,6 +353,30 @@ func TestAHandlerAndATransportShareNoResponses(t *testing.T) {
 	}
 }
 
+func TestWhatOnlyItsLifetimeAllowsToStoreIsStoredAgainWhenValidated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, fields := range [][]string{nil, {"Cookie: a"}} {
+			s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				w.Header().Set("Etag", `"a"`)
+				if r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			})
+			s.get("/", fields...)
+			time.Sleep(2 * time.Minute)
+			for range 3 {
+				if res := s.get("/", fields...); res.StatusCode != http.StatusFound {
+					t.Errorf("got %s", res.Status)
+				}
+			}
+			s.wantRuns(t, 2)
+		}
+	})
+}
+
 func TestTheTimeThatAHandlerTakesDoesNotAgeItsResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {

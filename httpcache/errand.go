@@ -52,6 +52,10 @@ type landing struct {
 	// makes it known.
 	variant    *record
 	variantKey string
+
+	// of, if not nil, is the record that rec is a newer state of: the same body,
+	// validated. It has to be held still, and hands its tags on.
+	of *record
 }
 
 var (
@@ -84,26 +88,36 @@ func (c *Cache) execute(ctx context.Context, e errand) (*record, error) {
 	e.run.lead <- ctx
 	select {
 	case l := <-e.run.landed:
-		return c.keep(ctx, l)
+		return c.keep(ctx, e.key, l)
 	case <-ctx.Done():
 	}
 	select {
 	case l := <-e.run.landed: // the last client left with the last byte
-		return c.keep(ctx, l)
+		return c.keep(ctx, e.key, l)
 	default:
 		return nil, ctx.Err()
 	}
 }
 
 // keep says for how long what a run landed with is held, and by which tags it is
-// found.
+// found. ctx is the execution's own.
+//
+// The body of a record that was validated is older than the execution. If it has
+// been invalidated meanwhile, by whatever way, memo does not hold it any more,
+// and its newer state is not stored. Looking at it hands its tags, those of other
+// functions included, on to the execution.
 //
 // The variant is stored first, where nobody finds it yet: its key has the random
 // number of an index that memo publishes afterwards, unless an invalidation has
 // come in between.
-func (c *Cache) keep(ctx context.Context, l landing) (*record, error) {
+func (c *Cache) keep(ctx context.Context, key string, l landing) (*record, error) {
 	if l.err != nil {
 		return nil, l.err
+	}
+	if l.of != nil {
+		if held := c.peek(ctx, key); held == nil || held.Made != l.of.Made {
+			return nil, errPass
+		}
 	}
 	if l.variant != nil {
 		c.store(ctx, l.variantKey, l.variant, l.keep, l.tags)

@@ -301,7 +301,7 @@ func (x *exchange) widen(names []string) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) <= maxVary {
-		x.cache.store(x.r.Context(), x.resource, newIndex(names), indexLife, nil)
+		x.cache.store(context.WithoutCancel(x.r.Context()), x.resource, newIndex(names), indexLife, nil)
 	}
 }
 
@@ -318,18 +318,12 @@ func containsAll(all, some []string) bool {
 // still good.
 func (x *exchange) validated(rec *recorder) {
 	hint := hintOf(rec.ctx)
-	fresh := x.policy.refreshed(x.old, rec.reply, hint.TTL, hint.HasTTL)
-	d := fresh.look()
-	l := landing{rec: fresh, tags: tagsOf(rec.reply.header)}
-	x.now = time.Now()
-	l.keep = x.policy.keepFor(&d.terms, fresh.canValidate(), x.now)
-	why := x.policy.mayStore(x.policy.receptionOf(fresh.Status, fresh.Header, rec.started, rec.reply.received), x.r.Header, &x.asked, &d.life)
-	switch {
-	case hint.NoStore || why != storable && why != nothingToReuse:
+	fresh, why := x.refreshed(rec.reply, hint.TTL, hint.HasTTL)
+	if hint.NoStore || why != storable && why != nothingToReuse {
 		rec.run.land(landing{err: errPass})
-	default:
-		rec.run.land(l)
 	}
+	rec.run.land(x.landingOf(fresh, rec.reply))
+	x.now = time.Now()
 	x.cache.count.revalidated.Add(1)
 	x.respond(fresh, &cacheStatus{forward: x.miss, status: http.StatusNotModified, stored: rec.run != nil})
 }
@@ -345,10 +339,11 @@ func (x *exchange) learnFromHead(rec *recorder) {
 		x.cache.fn.Invalidate(ctx, errand{key: x.key})
 		return
 	}
-	fresh := x.policy.refreshed(x.old, rec.reply, 0, false)
-	d := fresh.look()
-	whole := x.policy.receptionOf(fresh.Status, fresh.Header, rec.started, rec.reply.received)
-	if x.policy.mayStore(whole, x.r.Header, &x.asked, &d.life) == storable && !x.purged(rec) {
-		x.cache.store(ctx, x.key, fresh, x.policy.keepFor(&d.terms, fresh.canValidate(), time.Now()), tagsOf(h))
+	fresh, why := x.refreshed(rec.reply, 0, false)
+	if _, busy := x.cache.leading.Load(x.key); busy || why != storable {
+		return // what a GET brings in this moment is better
 	}
+	update := newRun()
+	update.land(x.landingOf(fresh, rec.reply))
+	x.cache.fn.Refresh(ctx, errand{x.key, update})
 }

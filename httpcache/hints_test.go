@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -133,6 +134,50 @@ func TestWhatAHandlerIsMadeOfHandsItsTagsUp(t *testing.T) {
 		}
 		s.wantRuns(t, 2)
 	}
+}
+
+// A handler that answers "not modified" need not say again by what its response is
+// found.
+func TestTagsSurviveAValidation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := memo.NewGroup("users")
+		user := memo.Wrap(func(ctx context.Context, id int) (int, error) {
+			memo.AddTags(ctx, "function")
+			return id, nil
+		}, users)
+		for _, tag := range []string{"field", "added", "function"} {
+			for _, vary := range []string{"", "A"} {
+				for _, by := range []string{"GET", "HEAD"} {
+					s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+						w.Header().Set("Cache-Control", "max-age=60")
+						w.Header().Set("Etag", `"a"`)
+						if r.Header.Get("If-None-Match") != "" {
+							w.WriteHeader(http.StatusNotModified)
+							return
+						}
+						if r.Method == "HEAD" {
+							return
+						}
+						w.Header().Set("Vary", vary)
+						w.Header().Set("Cache-Tag", "field")
+						memo.AddTags(r.Context(), "added")
+						user(r.Context(), 42)
+					})
+					s.get("/")
+					time.Sleep(2 * time.Minute)
+					s.do(by, "/")
+					s.get("/")
+					s.wantRuns(t, 2)
+					s.cache.PurgeTags(context.Background(), tag)
+					users.InvalidateTags(context.Background(), tag)
+					if got := s.get("/").Header.Get("Cache-Status"); !strings.Contains(got, "miss") {
+						t.Errorf("%s, Vary %q, by %s: after the purge: %s", tag, vary, by, got)
+					}
+					s.wantRuns(t, 3)
+				}
+			}
+		}
+	})
 }
 
 func TestACacheBelongsToItsGroup(t *testing.T) {

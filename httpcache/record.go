@@ -175,17 +175,18 @@ func (r *record) origins() *validators {
 }
 
 // refreshed returns a record of the same response, updated by a response that
-// validated it or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4).
-func (p *policy) refreshed(old *record, r *reception, given time.Duration, hasGiven bool) *record {
+// validated it or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4),
+// and whether that may be stored.
+func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (*record, reason) {
+	p, old := x.policy, x.old
 	merged := old.Header.Clone()
 	update := p.storedFields(r)
 	updateFields(merged, update)
 	if len(update["Date"]) == 0 {
 		merged["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
 	}
-	whole := p.receptionOf(old.Status, merged, r.requested, r.received)
-	whole.header = withAge(merged, r.header["Age"])
-	l := p.lifeOf(whole, given, hasGiven, false)
+	whole := p.receptionOf(old.Status, withAge(merged, r.header["Age"]), r.requested, r.received)
+	l := p.lifeOf(whole, given, hasGiven, x.personal)
 	if len(r.header["Date"]) == 0 && len(r.header["Age"]) == 0 {
 		l.born = r.received
 	}
@@ -193,7 +194,13 @@ func (p *policy) refreshed(old *record, r *reception, given time.Duration, hasGi
 		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
 		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven,
-	}
+	}, p.mayStore(whole, x.r.Header, &x.asked, &l)
+}
+
+// landingOf is what a run lands with that has refreshed the stored response.
+func (x *exchange) landingOf(fresh *record, r *reception) landing {
+	keep := x.policy.keepFor(&fresh.look().terms, fresh.canValidate(), r.received)
+	return landing{rec: fresh, of: x.old, keep: keep, tags: tagsOf(r.header)}
 }
 
 // withAge returns h with an Age field, for reading the life of a response.

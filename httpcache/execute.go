@@ -56,6 +56,7 @@ func (x *exchange) conclude(rec *recorder) {
 	case x.r.Method == http.MethodHead && x.old != nil:
 		x.learnFromHead(rec)
 	}
+	rec.commit()
 	rec.finishClient()
 }
 
@@ -191,8 +192,8 @@ func (x *exchange) count(rec *recorder) {
 }
 
 // writeHeader sends the header of a response that goes to the client, with what
-// the cache has to say. If the client's own conditions are met by it, the client
-// gets a 304 in its place.
+// the cache has to say, or lets it wait. If the client's own conditions are met by
+// it, the client gets a 304 in its place.
 func (x *exchange) writeHeader(rec *recorder, why reason) {
 	r, h := rec.reply, rec.Header()
 	if !x.policy.keepTags {
@@ -206,12 +207,21 @@ func (x *exchange) writeHeader(rec *recorder, why reason) {
 		h["Cache-Control"] = x.policy.clientControl
 	}
 	x.announce(h, &cacheStatus{forward: x.miss, stored: rec.mode == storing, detail: string(why)})
-	if r.status == http.StatusOK && rec.run != nil && x.clientHas(r) {
-		rec.muted = true
-		x.notModified(h)
+	if rec.isLate() {
+		rec.waits()
 		return
 	}
-	rec.ResponseWriter.WriteHeader(r.status)
+	x.sendHeader(rec)
+}
+
+// sendHeader sends the header, or a 304 in its place.
+func (x *exchange) sendHeader(rec *recorder) {
+	if rec.reply.status == http.StatusOK && rec.run != nil && x.clientHas(rec.reply) {
+		rec.muted = true
+		x.notModified(rec.Header())
+		return
+	}
+	rec.ResponseWriter.WriteHeader(rec.reply.status)
 }
 
 // clientHas reports whether the response is what the client says to have. It is
@@ -256,6 +266,7 @@ func (x *exchange) land(rec *recorder) {
 	}
 	x.finishHeader(rec)
 	response := x.policy.newResponse(r, &rec.life, hint.HasTTL, rec.body, trailer)
+	rec.tag(response)
 	x.cache.count.stored.Add(1)
 	rec.run.land(x.place(response, r.header))
 }

@@ -229,6 +229,49 @@ func TestAMadeETagDependsOnTheBodyAlone(t *testing.T) {
 	}
 }
 
+func TestTheFirstAnswerOfAShortResponseHasTheETagAlready(t *testing.T) {
+	tests := map[string]struct {
+		serve http.HandlerFunc
+		tag   bool
+	}{
+		"short":     {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }, true},
+		"in pieces": {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "a"); io.WriteString(w, "b") }, true},
+		"empty":     {func(w http.ResponseWriter, r *http.Request) {}, true},
+		"long":      {func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 3000)) }, false},
+		"flushed":   {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "a"); w.(http.Flusher).Flush() }, false},
+		"too late for fields": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			w.Header().Set("X-Late", "1")
+			w.WriteHeader(500)
+		}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				tt.serve(w, r)
+			})
+			first, second := s.get("/"), s.get("/")
+			if a, b := body(t, first), body(t, second); a != b || first.StatusCode != 200 {
+				t.Errorf("got %s, %q, then %q", first.Status, a, b)
+			}
+			tag := first.Header.Get("Etag")
+			if (tag != "") != tt.tag || tag != "" && tag != second.Header.Get("Etag") {
+				t.Errorf("the tags are %q and %q", tag, second.Header.Get("Etag"))
+			}
+			if first.Header.Get("X-Late") != "" || second.Header.Get("X-Late") != "" {
+				t.Error("a field came after the header, and went out")
+			}
+			s.cache.Clear(context.Background())
+			if tt.tag {
+				if res := s.get("/", "If-None-Match: "+tag); res.StatusCode != http.StatusNotModified || body(t, res) != "" {
+					t.Errorf("who has it already gets %s", res.Status)
+				}
+			}
+		})
+	}
+}
+
 func TestConditionsOfTheFirstClientAreEvaluatedOnTheWholeResponse(t *testing.T) {
 	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") != "" {

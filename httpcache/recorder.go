@@ -39,10 +39,11 @@ type recorder struct {
 	life     life // of the reply
 	asks     bool // the handler was asked whether the stored response is still good
 	body     []byte
-	drain    *drain // writes to the client; nil as long as the handler does
-	declared int64  // Content-Length, or -1
-	written  int64  // bytes of the body that the handler has written
-	failed   bool   // the response cannot be stored after all
+	drain    *drain      // writes to the client; nil as long as the handler does
+	late     http.Header // the header, when it waits for the body's end; see late.go
+	declared int64       // Content-Length, or -1
+	written  int64       // bytes of the body that the handler has written
+	failed   bool        // the response cannot be stored after all
 }
 
 type mode uint8
@@ -58,7 +59,7 @@ const (
 func (rec *recorder) WriteHeader(status int) {
 	switch {
 	case rec.wrote:
-		if rec.mode != holding && !rec.muted {
+		if rec.mode != holding && !rec.muted && rec.late == nil {
 			rec.ResponseWriter.WriteHeader(status) // which logs that it is superfluous
 		}
 	case status < 200 && status != http.StatusSwitchingProtocols:
@@ -96,6 +97,12 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		return 0, http.ErrBodyNotAllowed
 	}
 	rec.copy(p)
+	if rec.late != nil {
+		if len(rec.body) > lateSize {
+			rec.commit()
+		}
+		return len(p), nil
+	}
 	return rec.toClient(p)
 }
 
@@ -114,6 +121,7 @@ func (rec *recorder) copy(p []byte) {
 // stopStoring lets the rest of the response stream through. Whoever waits for it
 // is told not to.
 func (rec *recorder) stopStoring() {
+	rec.commit()
 	rec.mode, rec.failed = passing, true
 	rec.exchange.release()
 	rec.run.land(landing{err: errPass})
@@ -219,6 +227,7 @@ func (rec *recorder) FlushError() error {
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
 	}
+	rec.commit()
 	if rec.mode == holding || rec.muted {
 		return nil
 	}
@@ -235,7 +244,7 @@ func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rec.finishClient()
 	conn, rw, err := http.NewResponseController(rec.ResponseWriter).Hijack()
 	if err == nil {
-		rec.wrote = true
+		rec.wrote, rec.late = true, nil
 		rec.stopStoring()
 	}
 	return conn, rw, err

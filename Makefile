@@ -7,12 +7,13 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test format build vet static race allocs tour fuzz benchmodule bench quickstart tools
+.PHONY: help test format build vet static race allocs tour fuzz benchmodule conformance bench quickstart tools
 
 help:
 	@echo 'make test        everything below but bench; FUZZTIME=1m fuzzes longer than 5s'
 	@echo 'make quickstart  the example to begin with'
 	@echo 'make fuzz        every fuzz target for FUZZTIME'
+	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
 	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
 
@@ -69,6 +70,13 @@ benchmodule:
 	$(call step,bench: the module builds and its tests pass)
 	@cd bench && $(GO) build ./... && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -short ./...
 
+conformance: internal/conformance/node_modules/.package-lock.json
+	$(call step,conformance: what the public test suite of HTTP caches found still holds)
+	@$(GO) run ./internal/conformance $(if $(UPDATE),-update)
+
+internal/conformance/node_modules/.package-lock.json: internal/conformance/package-lock.json
+	@cd internal/conformance && npm ci --ignore-scripts --no-audit --no-fund
+
 bench:
 	@cd bench && $(GO) run ./cmd/ratios
 
@@ -79,3 +87,4 @@ tools:
 	$(GO) mod download
 	cd bench && $(GO) mod download
 	$(STATICCHECK) -version
+	$(MAKE) internal/conformance/node_modules/.package-lock.json

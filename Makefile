@@ -10,7 +10,7 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 .PHONY: help test format build vet static race allocs tour fuzz benchmodule conformance bench quickstart tools
 
 help:
-	@echo 'make test        everything below but bench; FUZZTIME=1m fuzzes longer than 5s'
+	@echo 'make test        everything below but conformance and bench; FUZZTIME=1m fuzzes longer than 5s'
 	@echo 'make quickstart  the example to begin with'
 	@echo 'make fuzz        every fuzz target for FUZZTIME'
 	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
@@ -87,4 +87,3 @@ tools:
 	$(GO) mod download
 	cd bench && $(GO) mod download
 	$(STATICCHECK) -version
-	$(MAKE) internal/conformance/node_modules/.package-lock.json

@@ -25,6 +25,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -33,54 +35,94 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/store/redisstore"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "proxy:", err)
 		os.Exit(1)
 	}
 }
 
-// run proxies until ctx ends.
-func run(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("proxy", flag.ExitOnError)
+// run proxies until ctx ends. It prints the proxy's URL once that can be used.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
 	originURL := flags.String("origin", "", "the `URL` of the server behind the proxy")
 	listen := flags.String("listen", "127.0.0.1:8080", "the `address` to listen on; port 0 takes any that is free")
-	face := flags.String("face", "handler", "where the cache is: `handler` or transport")
-	flags.Parse(args)
-
+	face := flags.String("face", "handler", "what the cache is: a `handler` or a transport")
+	redisAddress := flags.String("redis", "", "share responses through the Redis at this `address`")
+	maxBody := flags.Int64("max-body", 8<<20, "store bodies of at most so many `bytes`")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	origin, err := url.Parse(*originURL)
 	if err != nil || origin.Host == "" {
 		return fmt.Errorf("-origin %q: give a URL like http://127.0.0.1:8000", *originURL)
 	}
-	handler, err := proxyTo(origin, *face)
-	if err != nil {
-		return err
+	var storing []memo.Option
+	if *redisAddress != "" {
+		client := redis.NewClient(&redis.Options{Addr: *redisAddress})
+		defer client.Close()
+		storing = append(storing, memo.Store(redisstore.New(client, nil)), memo.Name("proxy"))
+	}
+	cache := httpcache.New(&httpcache.Options{
+		Shared:         true,           // as a Transport too: it answers many users
+		StoreSetCookie: true,           // the origin decides, as RFC 9111, section 7.3, has it
+		StaleIfError:   24 * time.Hour, // where the origin does not forbid it
+		MaxBody:        *maxBody,
+	}, storing...)
+
+	proxy := reverseProxy(origin)
+	defer proxy.Transport.(*http.Transport).CloseIdleConnections()
+	var handler http.Handler = proxy
+	switch *face {
+	case "handler":
+		handler = cache.Handler(proxy)
+	case "transport":
+		proxy.Transport = cache.Transport(proxy.Transport)
+	default:
+		return fmt.Errorf("-face %q: it is a handler or a transport", *face)
 	}
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s\n", l.Addr())
+	fmt.Fprintf(out, "http://%s\n", l.Addr())
 	return serve(ctx, l, handler)
 }
 
-// proxyTo returns a proxy for origin.
-func proxyTo(origin *url.URL, face string) (http.Handler, error) {
+// reverseProxy returns a proxy that keeps nothing.
+func reverseProxy(origin *url.URL) *httputil.ReverseProxy {
 	direct := http.DefaultTransport.(*http.Transport).Clone()
-	direct.DisableCompression = true // what the client accepts is between it and the origin
-	proxy := &httputil.ReverseProxy{
+	direct.DisableCompression = true // encodings are between the client and the origin
+	return &httputil.ReverseProxy{
 		Transport: direct,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(origin)
 			r.Out.Host = r.In.Host
 			r.SetXForwarded()
 		},
+		ErrorHandler: unanswered,
 	}
-	return proxy, nil
+}
+
+// unanswered is called when the origin cannot be reached, or hangs up. A cache
+// before the proxy learns of it by the 502, and answers with something stale in its
+// place if it holds something and may.
+func unanswered(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) {
+		panic(http.ErrAbortHandler) // the client has left, so the origin is not to blame
+	}
+	slog.Warn("proxy: no answer from the origin", "url", r.URL.Redacted(), "error", err)
+	w.WriteHeader(http.StatusBadGateway)
 }
 
 // serve answers on l until ctx ends, and then what has begun by then.

@@ -8,7 +8,8 @@
 //
 // Each handler is served by a process of its own, on a free port of the loopback
 // interface, and asked by this one. A round asks every handler once, in random
-// order, each for as long as -duration; the table shows medians over the rounds.
+// order, each for as long as -duration; the table shows medians over the rounds,
+// the ratios being those within each round.
 // Both sides share the processors of one machine, so the figures say nothing about
 // how many requests a server can answer: only the ratios do.
 //
@@ -78,8 +79,8 @@ func compare(w io.Writer, rounds, connections int, d time.Duration) error {
 		defer stop()
 		addresses[name] = address
 	}
-	rates := map[string][]float64{}
-	for range rounds {
+	rates, ratios := map[string][]float64{}, map[string][]float64{}
+	for round := range rounds {
 		for _, i := range rand.Perm(len(names)) {
 			rate, err := load(addresses[names[i]], connections, d)
 			if err != nil {
@@ -87,12 +88,15 @@ func compare(w io.Writer, rounds, connections int, d time.Duration) error {
 			}
 			rates[names[i]] = append(rates[names[i]], rate)
 		}
+		for _, name := range names {
+			ratios[name] = append(ratios[name], rates[name][round]/rates["bare"][round])
+		}
 	}
 	fmt.Fprintf(w, "medians of %d rounds, %d connections\n\n", rounds, connections)
 	fmt.Fprintln(w, "| handler | requests per second | to bare |")
 	fmt.Fprintln(w, "| --- | --: | --: |")
 	for _, name := range names {
-		fmt.Fprintf(w, "| %s | %.0f | %.2f |\n", name, median(rates[name]), median(rates[name])/median(rates["bare"]))
+		fmt.Fprintf(w, "| %s | %.0f | %.2f |\n", name, median(rates[name]), median(ratios[name]))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
 // Proxy is a caching reverse proxy: net/http/httputil.ReverseProxy with a cache
-// before it or inside it, at the reader's choice.
+// before it or inside it, as its flags say.
 //
 // Usage:
 //
@@ -45,7 +45,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "proxy:", err)
 		os.Exit(1)
@@ -54,42 +54,33 @@ func main() {
 
 // run proxies until ctx ends. It prints the proxy's URL once that can be used.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
+	flags := flag.NewFlagSet("proxy", flag.ExitOnError)
 	originURL := flags.String("origin", "", "the `URL` of the server behind the proxy")
 	listen := flags.String("listen", "127.0.0.1:8080", "the `address` to listen on; port 0 takes any that is free")
 	face := flags.String("face", "handler", "what the cache is: a `handler` or a transport")
 	redisAddress := flags.String("redis", "", "share responses through the Redis at this `address`")
 	maxBody := flags.Int64("max-body", 8<<20, "store bodies of at most so many `bytes`")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
+	flags.Parse(args)
+
 	origin, err := url.Parse(*originURL)
 	if err != nil || origin.Host == "" {
 		return fmt.Errorf("-origin %q: give a URL like http://127.0.0.1:8000", *originURL)
 	}
-	var storing []memo.Option
-	if *redisAddress != "" {
-		client := redis.NewClient(&redis.Options{Addr: *redisAddress})
-		defer client.Close()
-		storing = append(storing, memo.Store(redisstore.New(client, nil)), memo.Name("proxy"))
-	}
-	cache := httpcache.New(&httpcache.Options{
+	options := &httpcache.Options{
 		Shared:         true,           // as a Transport too: it answers many users
 		StoreSetCookie: true,           // the origin decides, as RFC 9111, section 7.3, has it
 		StaleIfError:   24 * time.Hour, // where the origin does not forbid it
 		MaxBody:        *maxBody,
-	}, storing...)
-
-	proxy := reverseProxy(origin)
-	defer proxy.Transport.(*http.Transport).CloseIdleConnections()
-	var handler http.Handler = proxy
-	switch *face {
-	case "handler":
-		handler = cache.Handler(proxy)
-	case "transport":
-		proxy.Transport = cache.Transport(proxy.Transport)
-	default:
-		return fmt.Errorf("-face %q: it is a handler or a transport", *face)
+	}
+	var storing memo.Options
+	if *redisAddress != "" {
+		client := redis.NewClient(&redis.Options{Addr: *redisAddress})
+		defer client.Close()
+		storing = memo.Options{memo.Store(redisstore.New(client, nil)), memo.Name("proxy")}
+	}
+	handler, err := withCache(httpcache.New(options, storing), *face, reverseProxy(origin))
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -97,6 +88,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "http://%s\n", l.Addr())
 	return serve(ctx, l, handler)
+}
+
+// withCache puts the cache before the proxy, or into it.
+func withCache(cache *httpcache.Cache, face string, proxy *httputil.ReverseProxy) (http.Handler, error) {
+	switch face {
+	case "handler":
+		return cache.Handler(proxy), nil
+	case "transport":
+		proxy.Transport = cache.Transport(proxy.Transport)
+		return proxy, nil
+	}
+	return nil, fmt.Errorf("-face %q: it is a handler or a transport", face)
 }
 
 // reverseProxy returns a proxy that keeps nothing.

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // startProxy runs the proxy in front of origin until the test ends, and returns its URL.
-func startProxy(t *testing.T, origin http.HandlerFunc, face string) string {
+func startProxy(t *testing.T, origin http.HandlerFunc, face string, flags ...string) string {
 	t.Helper()
 	server := httptest.NewServer(origin)
 	t.Cleanup(server.Close)
@@ -27,7 +27,8 @@ func startProxy(t *testing.T, origin http.HandlerFunc, face string) string {
 	out, printed := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"-origin", server.URL, "-listen", "127.0.0.1:0", "-face", face}, printed)
+		args := append([]string{"-origin", server.URL, "-listen", "127.0.0.1:0", "-face", face}, flags...)
+		err := run(ctx, args, printed)
 		printed.CloseWithError(err)
 		ended <- err
 	}()
@@ -92,6 +93,43 @@ func TestSecondAnswerComesFromTheCache(t *testing.T) {
 	})
 }
 
+func TestLongBodyPassesThrough(t *testing.T) {
+	onBothFaces(t, func(t *testing.T, face string) {
+		var asked atomic.Int64
+		proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(w, "page")
+		}, face, "-max-body", "3")
+		for range 2 {
+			if status, body := get(t, proxy+"/"); status != http.StatusOK || body != "page" {
+				t.Errorf("got %d %q, want 200 and the page", status, body)
+			}
+		}
+		if n := asked.Load(); n != 2 {
+			t.Errorf("the origin was asked %d times, want twice", n)
+		}
+	})
+}
+
+func TestOriginIsAskedForTheEncodingsThatTheClientAccepts(t *testing.T) {
+	onBothFaces(t, func(t *testing.T, face string) {
+		var accepted []string
+		proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
+			accepted = r.Header["Accept-Encoding"]
+		}, face)
+		client := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+		resp, err := client.Get(proxy + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if len(accepted) > 0 {
+			t.Errorf("the origin was asked for %q, the client accepts none", accepted)
+		}
+	})
+}
+
 // hangUp ends the connection without an answer.
 func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
@@ -140,6 +178,16 @@ func TestOriginThatHangsUpIsABadGateway(t *testing.T) {
 			t.Errorf("got %d, want 502", status)
 		}
 	})
+}
+
+func TestClientThatLeavesGetsNoBadGateway(t *testing.T) {
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("unanswered panicked with %v, want http.ErrAbortHandler", v)
+		}
+	}()
+	r := httptest.NewRequest("GET", "/", nil)
+	unanswered(httptest.NewRecorder(), r, fmt.Errorf("round trip: %w", context.Canceled))
 }
 
 func TestInterimResponsesPassThrough(t *testing.T) {

@@ -88,10 +88,16 @@ func (x *exchange) variant(index *record) string {
 	return string(x.policy.appendVariant(nil, x.resource, index, x.r, x.digest))
 }
 
-// openIndex makes an index for a resource before anything is known of it.
+// openIndex makes an index for a resource before anything is known of it: one, for
+// all who ask at once.
 func (c *Cache) openIndex(ctx context.Context, resource string) *record {
-	index := newIndex(nil)
-	c.store(ctx, resource, index, indexLife, nil)
+	made := newRun()
+	made.land(landing{rec: newIndex(nil), keep: indexLife})
+	index, err := c.call(ctx, errand{resource, made}, nil)
+	if err != nil || index.Kind != anIndex {
+		index = newIndex(nil)
+		c.store(ctx, resource, index, indexLife, nil)
+	}
 	return index
 }
 

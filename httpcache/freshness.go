@@ -130,12 +130,19 @@ func (p *policy) lifeOf(r *reception, given time.Duration, hasGiven, personal bo
 	if personal && p.shared {
 		return l // nothing is assumed of what may be somebody's own
 	}
-	if p.ttl > 0 && heuristicallyCacheable[r.status] && !r.cc.any(noCache) {
+	if p.ttl > 0 && isPlain(r.status) && !r.cc.any(noCache) {
 		l.lifetime, l.explicit = min(p.ttl, forever), true
 		return l
 	}
 	l.lifetime = p.heuristicLifetime(r)
 	return l
+}
+
+// isPlain reports whether Options.TTL is for this status code: it is about the
+// resource, and not about how this one request was made, as 405 and 414 are.
+// Those would let one odd request spoil the page for all.
+func isPlain(status int) bool {
+	return heuristicallyCacheable[status] && (status < 400 || status == http.StatusNotFound || status == http.StatusGone)
 }
 
 // heuristicallyCacheable are the status codes that RFC 9110, section 15.1,

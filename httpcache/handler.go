@@ -57,7 +57,7 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		if r.ContentLength != 0 || passesThrough(r.Header) {
+		if r.ContentLength != 0 || isForOrigin(r.Header) {
 			h.next.ServeHTTP(w, r)
 			return
 		}
@@ -69,11 +69,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// passesThrough reports whether a request is none of the cache's business: it
-// wants another protocol, a stream, or has conditions that only the origin
-// evaluates.
-func passesThrough(h http.Header) bool {
-	return len(h["Upgrade"]) > 0 || isForOrigin(h) || len(h["Accept"]) == 1 && h["Accept"][0] == "text/event-stream"
+// isStream reports whether a request wants another protocol, or a stream of
+// events. No stored response is for it, and nobody should wait for it.
+func isStream(h http.Header) bool {
+	return len(h["Upgrade"]) > 0 || len(h["Accept"]) == 1 && h["Accept"][0] == "text/event-stream"
 }
 
 // keyBuffers hold keys while they are looked up.
@@ -84,14 +83,18 @@ var keyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
 	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest}
 	x.authorized = len(r.Header["Authorization"]) > 0
-	x.personal = x.authorized || len(r.Header["Cookie"]) > 0
 	if !h.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
 	}
 	if h.hit(&x) {
 		return
 	}
+	if isStream(r.Header) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
 	y := x // x stays on the stack of a hit
+	y.personal = isPersonal(r.Header)
 	y.find()
 	if y.asked.any(noStore) || !y.serveIfUsable(false) {
 		y.fetch()
@@ -125,7 +128,7 @@ func (h *handler) hit(x *exchange) bool {
 // serveWithBody answers a request of one of Options.Methods, whose body is part of
 // the key by its digest.
 func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
-	if passesThrough(r.Header) {
+	if isForOrigin(r.Header) {
 		h.next.ServeHTTP(w, r)
 		return
 	}

@@ -58,11 +58,15 @@ func canonicalHost(scheme, host string) string {
 
 // appendURL appends the key of the resource that u names.
 func (p *policy) appendURL(b []byte, face face, method string, u *url.URL) []byte {
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
+	return p.appendResource(b, face, method, strings.ToLower(u.Scheme), u.Host, pathOf(u), u.RawQuery)
+}
+
+// pathOf returns the path that a client asks for to get u.
+func pathOf(u *url.URL) string {
+	if path := u.EscapedPath(); path != "" {
+		return path
 	}
-	return p.appendResource(b, face, method, strings.ToLower(u.Scheme), u.Host, path, u.RawQuery)
+	return "/"
 }
 
 // appendServed appends the key of the resource that a server was asked for: by
@@ -77,7 +81,7 @@ func (p *policy) appendServed(b []byte, r *http.Request) []byte {
 		path, query, _ := strings.Cut(r.RequestURI, "?")
 		return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, path, query)
 	}
-	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, r.URL.EscapedPath(), r.URL.RawQuery)
+	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, pathOf(r.URL), r.URL.RawQuery)
 }
 
 // rewritten reports whether the URL that the handler sees is another than the

@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -116,6 +117,9 @@ var inNotModified = map[string]bool{
 // are kept.
 func (p *policy) newResponse(r *reception, l *life, body []byte, trailer http.Header) *record {
 	h := p.storedFields(r)
+	if cap(body)-len(body) > len(body)/8 {
+		body = bytes.Clone(body) // which is what it weighs as long as it is held
+	}
 	if len(h["Date"]) == 0 {
 		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
 	}

@@ -42,7 +42,7 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL == nil || r.URL.Host == "" || r.Header == nil || passesThrough(r.Header) {
+	if r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
 		return t.next.RoundTrip(r)
 	}
 	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, r: r, release: func() {}}

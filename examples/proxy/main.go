@@ -105,7 +105,8 @@ func withCache(cache *httpcache.Cache, face string, proxy *httputil.ReverseProxy
 // reverseProxy returns a proxy that keeps nothing.
 func reverseProxy(origin *url.URL) *httputil.ReverseProxy {
 	direct := http.DefaultTransport.(*http.Transport).Clone()
-	direct.DisableCompression = true // encodings are between the client and the origin
+	direct.DisableCompression = true                 // encodings are between the client and the origin
+	direct.MaxIdleConnsPerHost = direct.MaxIdleConns // there is only one host
 	return &httputil.ReverseProxy{
 		Transport: direct,
 		Rewrite: func(r *httputil.ProxyRequest) {

@@ -35,8 +35,8 @@ import (
 
 func main() {
 	serve := flag.String("serve", "", "only serve `handler`: bare, map or cached; prints its URL")
-	duration := flag.Duration("duration", 2*time.Second, "how long to ask a handler at a time")
-	rounds := flag.Int("rounds", 7, "ask all of them so often")
+	duration := flag.Duration("duration", 500*time.Millisecond, "how long to ask a handler at a time")
+	rounds := flag.Int("rounds", 21, "ask all of them so often")
 	connections := flag.Int("connections", 32, "over so many connections at once")
 	flag.Parse()
 

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -27,8 +26,8 @@ type Cache struct {
 	private *policy
 	fn      *memo.Func[errand, *record]
 	group   *memo.Group
-	leading sync.Map      // keys to leaders: who runs what
-	purges  atomic.Uint64 // counts what makes responses on their way too old to be stored
+	leading sync.Map // keys to leaders: who runs what
+	purges  purges
 	count   counters
 }
 
@@ -103,7 +102,7 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 
 // purge drops what is held for a URL, of both faces.
 func (c *Cache) purge(ctx context.Context, u *url.URL) error {
-	c.purges.Add(1)
+	c.purges.counter(purgeName(u)).Add(1)
 	var drop []errand
 	for _, face := range []face{handlerFace, transportFace} {
 		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
@@ -111,6 +110,11 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 		}
 	}
 	return c.fn.Invalidate(ctx, drop...)
+}
+
+// purgeName names a resource for purges: all faces and methods have one.
+func purgeName(u *url.URL) string {
+	return canonicalHost(u.Scheme, u.Host) + pathOf(u) + "?" + u.RawQuery
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag
@@ -121,13 +125,13 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 // After PurgeTags has returned, no request that begins later gets such a response
 // whose handler began before.
 func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
-	c.purges.Add(1)
+	c.purges.all.Add(1)
 	return c.group.InvalidateTags(ctx, tags...)
 }
 
 // Clear drops everything.
 func (c *Cache) Clear(ctx context.Context) error {
-	c.purges.Add(1)
+	c.purges.all.Add(1)
 	return c.fn.Clear(ctx)
 }
 

@@ -52,6 +52,7 @@ func (x *exchange) find() {
 	x.key = x.variant(x.index)
 	x.miss = varyMiss
 	x.take(x.cache.peek(ctx, x.key))
+	x.findPart()
 }
 
 // appendResource appends the key of what was asked for.

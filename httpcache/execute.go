@@ -16,15 +16,17 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 	for {
 		rec := &recorder{
 			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
-			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.cache.purges.Load(),
+			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run),
 		}
 		x.next.ServeHTTP(rec, x.request(ctx, run))
 		if !rec.wrote {
 			rec.WriteHeader(http.StatusOK)
 		}
 		switch {
-		case rec.mode == storing && run == nil:
+		case rec.mode == storing && run == nil && x.miss == byMethod:
 			x.storeForGet(rec)
+		case rec.mode == storing && run == nil:
+			x.storePart(rec)
 		case rec.mode == storing:
 			x.land(rec)
 		case rec.mode == holding && rec.then == nil:
@@ -37,6 +39,15 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 		}
 		return
 	}
+}
+
+// purgesNow is what [exchange.purged] compares with. What run brings needs no such
+// number.
+func (x *exchange) purgesNow(run *run) uint64 {
+	if run != nil {
+		return 0
+	}
+	return x.cache.purges.at(purgeName(x.target()))
 }
 
 func cloneIfAny(h http.Header) http.Header {
@@ -123,11 +134,11 @@ func (x *exchange) pass(rec *recorder) {
 	rec.mode = passing
 	switch {
 	case x.miss == byMethod:
-		rec.purges += x.invalidate(r)
+		x.invalidate(rec)
 		if x.mayAnswerGet(r) {
 			rec.mode = storing
 		}
-	case why == storable && rec.run != nil:
+	case why == storable && rec.run != nil, why == partialResponse && rec.run == nil && x.isPart(r, &l):
 		rec.mode = storing
 	default:
 		x.release()
@@ -318,7 +329,7 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	fresh := x.policy.refreshed(x.old, rec.reply, 0, false)
 	d := fresh.look()
 	whole := x.policy.receptionOf(fresh.Status, fresh.Header, rec.started, rec.reply.received)
-	if x.policy.mayStore(whole, x.r.Header, &x.asked, &d.life) == storable && x.cache.purges.Load() == rec.purges {
+	if x.policy.mayStore(whole, x.r.Header, &x.asked, &d.life) == storable && !x.purged(rec) {
 		x.cache.store(ctx, x.key, fresh, x.policy.keepFor(&d.terms, fresh.canValidate(), time.Now()), tagsOf(h))
 	}
 }

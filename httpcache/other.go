@@ -23,19 +23,26 @@ func (h *handler) serveOther(w http.ResponseWriter, r *http.Request) {
 }
 
 // invalidate drops what a response to an unsafe request makes outdated (RFC 9111,
-// section 4.4), and returns how many purges that took.
-func (x *exchange) invalidate(r *reception) (purges uint64) {
+// section 4.4). The response itself is not among that.
+func (x *exchange) invalidate(rec *recorder) {
 	if isSafe(x.r.Method) {
-		return 0
+		return
 	}
 	ctx := context.WithoutCancel(x.r.Context())
-	for _, u := range invalidatedBy(x.target(), r.status, r.header) {
-		purges++
+	own := x.cache.purges.counter(purgeName(x.target()))
+	for _, u := range invalidatedBy(x.target(), rec.reply.status, rec.reply.header) {
+		if x.cache.purges.counter(purgeName(u)) == own {
+			rec.purges++
+		}
 		if err := x.cache.purge(ctx, u); err != nil {
 			x.cache.log().Warn("memo: httpcache: what a request has changed could not be dropped", "error", err)
 		}
 	}
-	return purges
+}
+
+// purged reports whether the resource has been purged since the handler began.
+func (x *exchange) purged(rec *recorder) bool {
+	return x.cache.purges.at(purgeName(x.target())) != rec.purges
 }
 
 // mayAnswerGet reports whether the response to a POST is stored to answer GET: it
@@ -49,7 +56,7 @@ func (x *exchange) mayAnswerGet(r *reception) bool {
 // storeForGet stores a response to a POST that mayAnswerGet, unless something has
 // been dropped since the handler began.
 func (x *exchange) storeForGet(rec *recorder) {
-	if !rec.complete() || rec.ctx.Err() != nil || x.cache.purges.Load() != rec.purges || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+	if !rec.complete() || rec.ctx.Err() != nil || x.purged(rec) || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
 		return
 	}
 	r := rec.reply

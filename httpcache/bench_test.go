@@ -24,7 +24,7 @@ func BenchmarkHit(b *testing.B) {
 	})
 	run := func(name string, h http.Handler, inm string) {
 		b.Run(name, func(b *testing.B) {
-			r := httptest.NewRequest("GET", "http://example.com/users/42?x=1", nil)
+			r := httptest.NewRequest("GET", "/users/42?x=1", nil)
 			r.Header.Set("User-Agent", "Mozilla/5.0")
 			r.Header.Set("Accept", "*/*")
 			r.Header.Set("Accept-Encoding", "gzip")

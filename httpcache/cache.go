@@ -114,7 +114,7 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 
 // purgeName names a resource for purges: all faces and methods have one.
 func purgeName(u *url.URL) string {
-	return canonicalHost(u.Scheme, u.Host) + pathOf(u) + "?" + u.RawQuery
+	return canonicalHost(u.Scheme, u.Host) + requestTarget(u)
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag

@@ -18,27 +18,45 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
 			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run),
 		}
-		x.next.ServeHTTP(rec, x.request(ctx, run))
-		if !rec.wrote {
-			rec.WriteHeader(http.StatusOK)
+		x.runHandler(rec)
+		if rec.mode != holding || rec.then != nil {
+			x.conclude(rec)
+			return
 		}
-		switch {
-		case rec.mode == storing && run == nil && x.miss == byMethod:
-			x.storeForGet(rec)
-		case rec.mode == storing && run == nil:
-			x.storePart(rec)
-		case rec.mode == storing:
-			x.land(rec)
-		case rec.mode == holding && rec.then == nil:
-			x.old = nil // what is not modified is not what is stored: ask without conditions
-			continue
-		case rec.mode == holding:
-			rec.then()
-		case x.r.Method == http.MethodHead && x.old != nil:
-			x.learnFromHead(rec)
-		}
-		return
+		x.old = nil // what is not modified is not what is stored: ask without conditions
 	}
+}
+
+// runHandler has the handler write its response.
+func (x *exchange) runHandler(rec *recorder) {
+	returned := false
+	defer func() {
+		if !returned {
+			rec.abandonClient()
+		}
+	}()
+	x.next.ServeHTTP(rec, x.request(rec.ctx, rec.run))
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	returned = true
+}
+
+// conclude does what is to be done when the handler has returned.
+func (x *exchange) conclude(rec *recorder) {
+	switch {
+	case rec.mode == holding:
+		rec.then()
+	case rec.mode == storing && rec.run != nil:
+		x.land(rec)
+	case rec.mode == storing && x.miss == byMethod:
+		x.storeForGet(rec)
+	case rec.mode == storing:
+		x.storePart(rec)
+	case x.r.Method == http.MethodHead && x.old != nil:
+		x.learnFromHead(rec)
+	}
+	rec.finishClient()
 }
 
 // purgesNow is what [exchange.purged] compares with. What run brings needs no such

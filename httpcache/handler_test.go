@@ -37,7 +37,9 @@ func (s *site) do(method, target string, fields ...string) *http.Response {
 	return s.send(request(method, target, fields...))
 }
 
-func (s *site) get(target string, fields ...string) *http.Response { return s.do("GET", target, fields...) }
+func (s *site) get(target string, fields ...string) *http.Response {
+	return s.do("GET", target, fields...)
+}
 
 func (s *site) send(r *http.Request) *http.Response {
 	w := httptest.NewRecorder()

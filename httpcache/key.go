@@ -16,8 +16,9 @@ import (
 // The host is the one that net/http gives. X-Forwarded-Host and its like are read
 // by nobody here: anyone can send them.
 
-// appendResource appends the key of a resource. path is escaped.
-func (p *policy) appendResource(b []byte, face face, method, scheme, host, path, query string) []byte {
+// appendResource appends the key of a resource. target is its path, escaped, and
+// its query with the question mark.
+func (p *policy) appendResource(b []byte, face face, method, scheme, host, target string) []byte {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -27,6 +28,10 @@ func (p *policy) appendResource(b []byte, face face, method, scheme, host, path,
 	b = append(b, scheme...)
 	b = append(b, "://"...)
 	b = append(b, canonicalHost(scheme, host)...)
+	if !p.sortQuery && len(p.ignoreParams) == 0 {
+		return append(b, target...)
+	}
+	path, query, _ := strings.Cut(target, "?")
 	b = append(b, path...)
 	if query = p.canonicalQuery(query); query != "" {
 		b = append(b, '?')
@@ -58,15 +63,19 @@ func canonicalHost(scheme, host string) string {
 
 // appendURL appends the key of the resource that u names.
 func (p *policy) appendURL(b []byte, face face, method string, u *url.URL) []byte {
-	return p.appendResource(b, face, method, strings.ToLower(u.Scheme), u.Host, pathOf(u), u.RawQuery)
+	return p.appendResource(b, face, method, strings.ToLower(u.Scheme), u.Host, requestTarget(u))
 }
 
-// pathOf returns the path that a client asks for to get u.
-func pathOf(u *url.URL) string {
-	if path := u.EscapedPath(); path != "" {
-		return path
+// requestTarget returns the path and query that a client asks for to get u.
+func requestTarget(u *url.URL) string {
+	target := u.EscapedPath()
+	if target == "" {
+		target = "/"
 	}
-	return "/"
+	if u.ForceQuery || u.RawQuery != "" {
+		target += "?" + u.RawQuery
+	}
+	return target
 }
 
 // appendServed appends the key of the resource that a server was asked for: by
@@ -78,10 +87,9 @@ func (p *policy) appendServed(b []byte, r *http.Request) []byte {
 		scheme = "https"
 	}
 	if strings.HasPrefix(r.RequestURI, "/") {
-		path, query, _ := strings.Cut(r.RequestURI, "?")
-		return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, path, query)
+		return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, r.RequestURI)
 	}
-	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, pathOf(r.URL), r.URL.RawQuery)
+	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, requestTarget(r.URL))
 }
 
 // rewritten reports whether the URL that the handler sees is another than the
@@ -115,10 +123,10 @@ func targetOf(r *http.Request) *url.URL {
 	return &u
 }
 
-// canonicalQuery returns the part of a query that is in the key.
+// canonicalQuery returns the part of a query that is in the key, by the options.
 func (p *policy) canonicalQuery(query string) string {
-	if query == "" || !p.sortQuery && len(p.ignoreParams) == 0 {
-		return query
+	if query == "" {
+		return ""
 	}
 	params := strings.Split(query, "&")
 	params = slices.DeleteFunc(params, p.ignores)

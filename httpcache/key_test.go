@@ -21,7 +21,7 @@ func TestAKeyIsWhatWasAskedForExactly(t *testing.T) {
 		"http://a.example/x?a=1", "http://a.example/x?A=1", "http://a.example/x%3Fa=1", "http://a.example/x?a=%31",
 	} {
 		key := served(p, target)
-		if other, ok := seen[key]; ok && target != "http://a.example/?" {
+		if other, ok := seen[key]; ok {
 			t.Errorf("%s and %s have one key, %q", target, other, key)
 		}
 		seen[key] = target

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -36,9 +37,10 @@ type recorder struct {
 	muted    bool   // the client gets no body, or no more
 	reply    *reception
 	body     []byte
-	declared int64 // Content-Length, or -1
-	written  int64 // bytes of the body that the handler has written
-	failed   bool  // the response cannot be stored after all
+	drain    *drain // writes to the client; nil as long as the handler does
+	declared int64  // Content-Length, or -1
+	written  int64  // bytes of the body that the handler has written
+	failed   bool   // the response cannot be stored after all
 }
 
 type mode uint8
@@ -83,10 +85,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	rec.written += int64(len(p))
 	switch rec.mode {
 	case passing:
-		if rec.muted {
-			return len(p), nil
-		}
-		return rec.ResponseWriter.Write(p)
+		return rec.toClient(p)
 	case holding:
 		return len(p), nil
 	}
@@ -113,10 +112,32 @@ func (rec *recorder) copy(p []byte) {
 // stopStoring lets the rest of the response stream through. Whoever waits for it
 // is told not to.
 func (rec *recorder) stopStoring() {
-	rec.mode, rec.body, rec.failed = passing, nil, true
+	rec.mode, rec.failed = passing, true
 	rec.exchange.release()
 	rec.run.land(landing{err: errPass})
 	rec.pace()
+	rec.finishClient()
+	rec.body = nil
+}
+
+// finishClient waits until the client has got what it has not got yet.
+func (rec *recorder) finishClient() {
+	if rec.drain != nil {
+		rec.clientLost(rec.drain.end())
+		rec.drain = nil
+	}
+}
+
+// abandonClient ends what goes on for the client when the handler has panicked.
+func (rec *recorder) abandonClient() {
+	if rec.drain != nil {
+		rec.drain.abort()
+	}
+}
+
+// clientLost notes that the client gets no more, if err says so.
+func (rec *recorder) clientLost(err error) {
+	rec.muted = rec.muted || err != nil
 }
 
 // pace has a client that would take the response as fast as it comes take it as
@@ -127,12 +148,20 @@ func (rec *recorder) pace() {
 	}
 }
 
-// toClient writes p to the client. When that fails, the handler learns of it only
-// if it runs for nobody else.
+// toClient writes p, which has been copied if the response is being stored, to the
+// client. When that fails, the handler learns of it only if it runs for nobody
+// else.
 func (rec *recorder) toClient(p []byte) (int, error) {
-	if rec.muted {
-		if err := rec.ctx.Err(); err != nil {
-			return 0, err
+	switch {
+	case rec.muted && rec.mode == passing:
+		return 0, errNobodyReads
+	case rec.muted:
+		return len(p), rec.ctx.Err()
+	case rec.mode == storing && rec.drains():
+		if rec.drain == nil {
+			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
+		} else {
+			rec.clientLost(rec.drain.grow(rec.body))
 		}
 		return len(p), nil
 	}
@@ -140,12 +169,29 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if rec.run == nil || err == http.ErrContentLength {
+	if rec.run == nil || rec.mode == passing || err == http.ErrContentLength {
 		rec.failed = true
 		return n, err
 	}
 	rec.muted = true
 	return len(p), nil
+}
+
+// errNobodyReads is what a handler gets that goes on writing for a client who has
+// got a 304, or is gone, when nobody else will get the response either.
+var errNobodyReads = errors.New("memo: httpcache: nobody reads this response")
+
+// drains reports whether a drain writes to the client. A pipe takes all at once
+// without, and what is discarded takes no time.
+func (rec *recorder) drains() bool {
+	if rec.run == nil || len(rec.body) <= directSize {
+		return false
+	}
+	switch rec.ResponseWriter.(type) {
+	case *pipe, discarded:
+		return false
+	}
+	return true
 }
 
 // ReadFrom lets bodies that are not stored go the way that the connection has for
@@ -174,12 +220,17 @@ func (rec *recorder) FlushError() error {
 	if rec.mode == holding || rec.muted {
 		return nil
 	}
+	if rec.drain != nil {
+		rec.drain.askFlush()
+		return nil
+	}
 	return http.NewResponseController(rec.ResponseWriter).Flush()
 }
 
 // Hijack gives the connection to the handler. What it does with that is no
 // response.
 func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	rec.finishClient()
 	conn, rw, err := http.NewResponseController(rec.ResponseWriter).Hijack()
 	if err == nil {
 		rec.wrote = true

@@ -38,18 +38,18 @@ func (recordCodec) Append(dst []byte, v any) ([]byte, error) {
 		dst = binary.AppendVarint(dst, n)
 	}
 	dst = appendStrings(dst, r.Targets)
-	dst = append(dst, bits(r.Shared, r.OwnETag))
+	dst = append(dst, bits(r.Shared, r.OwnETag, r.Given))
 	dst = appendHeader(dst, r.Header)
 	dst = appendHeader(dst, r.Trailer)
 	return append(dst, r.Body...), nil
 }
 
-func bits(shared, ownETag bool) (b byte) {
-	if shared {
-		b |= 1
-	}
-	if ownETag {
-		b |= 2
+// bits packs flags, the first in the lowest bit.
+func bits(flags ...bool) (b byte) {
+	for i, set := range flags {
+		if set {
+			b |= 1 << i
+		}
 	}
 	return b
 }
@@ -118,7 +118,7 @@ func (d *decoder) record() *record {
 	r.Born, r.Life, r.Made = d.varint(), d.varint(), d.varint()
 	r.Targets = d.strings()
 	flags := d.byte()
-	r.Shared, r.OwnETag = flags&1 != 0, flags&2 != 0
+	r.Shared, r.OwnETag, r.Given = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	r.Header, r.Trailer = d.header(), d.header()
 	r.Body = slices.Clone(d.rest)
 	if r.Header == nil || r.Status < 200 || r.Status > 999 {

@@ -16,7 +16,7 @@ var someRecords = []*record{
 	{Kind: anIndex, Names: []string{"Accept", "Foo"}, Generation: "abc"},
 	{Kind: aResponse, Status: 204, Header: http.Header{"Date": {"x"}}, Body: []byte{}},
 	{Kind: aResponse, Status: 200, Header: http.Header{"A": {"1", ""}, "B": {"\x00\xff"}}, Body: []byte("hello"), Trailer: http.Header{"T": {"t"}},
-		Born: -1, Life: 1 << 60, Made: 1 << 62, Targets: []string{"CDN-Cache-Control"}, Shared: true, OwnETag: true},
+		Born: -1, Life: 1 << 60, Made: 1 << 62, Targets: []string{"CDN-Cache-Control"}, Shared: true, OwnETag: true, Given: true},
 }
 
 var sameRecord = cmp.Options{cmpopts.IgnoreUnexported(record{})}

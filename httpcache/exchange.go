@@ -252,7 +252,7 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		x.old, x.miss = nil, bypassed
 	default:
 		x.miss = wasStale
-		if x.old.look().left(x.now) > 0 {
+		if d := x.old.look(); d.left(x.now) > 0 && !d.cc.any(noCache) {
 			x.miss = byRequest
 		}
 	}

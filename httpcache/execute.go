@@ -254,7 +254,7 @@ func (x *exchange) land(rec *recorder) {
 	r := rec.reply
 	l := x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, &l, rec.body, trailer)
+	response := x.policy.newResponse(r, &l, hint.HasTTL, rec.body, trailer)
 	x.cache.count.stored.Add(1)
 	rec.run.land(x.place(response, r.header))
 }

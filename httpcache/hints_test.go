@@ -32,6 +32,18 @@ func TestAHandlerSaysHowLongItsResponseIsFresh(t *testing.T) {
 	})
 }
 
+func TestALifetimeForThisCacheIsStrongerThanNoCacheForOthers(t *testing.T) {
+	for control, runs := range map[string]int64{"no-cache": 1, "no-store": 2, "private": 2} {
+		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+			memo.SetTTL(r.Context(), time.Minute)
+			saying("Cache-Control: "+control)(w, r)
+		})
+		s.get("/")
+		s.get("/")
+		s.wantRuns(t, runs)
+	}
+}
+
 func TestAHandlerKeepsItsResponseOutOfTheCache(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {

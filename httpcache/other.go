@@ -65,7 +65,7 @@ func (x *exchange) storeForGet(rec *recorder) {
 		return
 	}
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, &l, rec.body, nil)
+	response := x.policy.newResponse(r, &l, false, rec.body, nil)
 	d := response.look()
 	key := string(x.policy.appendURL(nil, x.face, http.MethodGet, x.target()))
 	x.cache.store(x.r.Context(), key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()), tagsOf(r.header))

@@ -70,5 +70,5 @@ func (x *exchange) storePart(rec *recorder) {
 	l := x.policy.lifeOf(r, 0, false, x.personal)
 	key, _ := x.partKey(index)
 	x.cache.count.stored.Add(1)
-	x.cache.store(ctx, key, x.policy.newResponse(r, &l, rec.body, nil), l.left(r.received), tagsOf(r.header))
+	x.cache.store(ctx, key, x.policy.newResponse(r, &l, false, rec.body, nil), l.left(r.received), tagsOf(r.header))
 }

@@ -32,6 +32,7 @@ type record struct {
 	Targets []string    // the targeted fields that were obeyed
 	Shared  bool        // made by a shared cache's rules
 	OwnETag bool        // the cache made the ETag
+	Given   bool        // the handler gave the lifetime by memo.SetTTL, for this cache alone
 
 	derived    atomic.Pointer[derived] `memo:"-"`
 	refreshing atomic.Int64            `memo:"-"` // see [record.startRefresh]
@@ -87,6 +88,9 @@ func (r *record) derive() *derived {
 	born := time.Unix(0, r.Born)
 	made := time.Unix(0, r.Made)
 	cc, _ := responseDirectives(r.Header, r.Targets)
+	if r.Given {
+		cc.has &^= noCache // which is for others
+	}
 	rec := reception{header: r.Header, received: made}
 	d := &derived{
 		terms:      terms{life: life{born: born, lifetime: time.Duration(r.Life)}, cc: cc, status: r.Status},
@@ -115,7 +119,7 @@ var inNotModified = map[string]bool{
 
 // newResponse makes the record of a response that may be stored. body and trailer
 // are kept.
-func (p *policy) newResponse(r *reception, l *life, body []byte, trailer http.Header) *record {
+func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, trailer http.Header) *record {
 	h := p.storedFields(r)
 	if cap(body)-len(body) > len(body)/8 {
 		body = bytes.Clone(body) // which is what it weighs as long as it is held
@@ -126,7 +130,7 @@ func (p *policy) newResponse(r *reception, l *life, body []byte, trailer http.He
 	rec := &record{
 		Kind: aResponse, Status: r.status, Header: h, Body: body, Trailer: trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: p.shared, Targets: p.targets,
+		Shared: p.shared, Targets: p.targets, Given: given,
 	}
 	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
@@ -188,7 +192,7 @@ func (p *policy) refreshed(old *record, r *reception, given time.Duration, hasGi
 	return &record{
 		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag,
+		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven,
 	}
 }
 

@@ -1,0 +1,36 @@
+package httpcache_test
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"testing"
+)
+
+func TestEveryExportedFunctionHasAnExample(t *testing.T) {
+	fset := token.NewFileSet()
+	packages, err := parser.ParseDir(fset, ".", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*ast.File
+	for _, p := range packages {
+		for _, f := range p.Files {
+			files = append(files, f)
+		}
+	}
+	p, err := doc.NewFromFiles(fset, files, "github.com/seed-0226adef/memo/httpcache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	funcs := p.Funcs
+	for _, typ := range p.Types {
+		funcs = append(append(funcs, typ.Funcs...), typ.Methods...)
+	}
+	for _, f := range funcs {
+		if len(f.Examples) == 0 {
+			t.Errorf("%s has no Example", f.Name)
+		}
+	}
+}

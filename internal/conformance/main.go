@@ -59,6 +59,7 @@ func run(ctx context.Context, update, verbose bool) error {
 	got := tabulate(measured)
 	for i, face := range faces {
 		fmt.Printf("%-10s %s\n", face+":", got.counts(i))
+		printLate(measured[i])
 		if verbose {
 			printFailures(measured[i])
 		}
@@ -84,6 +85,16 @@ func run(ctx context.Context, update, verbose bool) error {
 		return errors.New("what the table promises does not hold; -v says why")
 	}
 	return nil
+}
+
+// printLate names the tests that passed only when they were run again: if that
+// happens on an idle machine, something is wrong.
+func printLate(results []result) {
+	for _, r := range results {
+		if r.Passed && r.Second {
+			fmt.Printf("  %s %s passed only when it was run again\n", r.Kind, r.ID)
+		}
+	}
 }
 
 func printFailures(results []result) {

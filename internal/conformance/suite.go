@@ -21,6 +21,7 @@ type result struct {
 	Kind   string `json:"kind"` // required, optimal, or check
 	Passed bool   `json:"passed"`
 	Why    string `json:"why"` // it did not pass
+	Second bool   `json:"-"`   // this is what the second run found
 }
 
 // measure runs the suite against every face at the same time, and returns the
@@ -94,6 +95,7 @@ func replace(results, second []result) []result {
 	}
 	for i, r := range results {
 		if s, ok := byID[r.ID]; ok {
+			s.Second = true
 			results[i] = s
 		}
 	}

@@ -58,7 +58,7 @@ func TestComparisonTellsWorseFromOutdated(t *testing.T) {
 func TestSecondRunReplacesWhatDidNotPass(t *testing.T) {
 	first := []result{{ID: "a", Passed: true}, {ID: "b", Why: "late"}, {ID: "c", Why: "wrong"}}
 	got := replace(first, []result{{ID: "b", Passed: true}, {ID: "c", Why: "wrong again"}})
-	want := []result{{ID: "a", Passed: true}, {ID: "b", Passed: true}, {ID: "c", Why: "wrong again"}}
+	want := []result{{ID: "a", Passed: true}, {ID: "b", Passed: true, Second: true}, {ID: "c", Why: "wrong again", Second: true}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -189,9 +189,11 @@ func TestATransportHonoursContexts(t *testing.T) {
 func TestClosingTheBodyEndsTheRoundTrip(t *testing.T) {
 	for _, control := range []string{"max-age=60", "no-store"} {
 		gone := make(chan struct{})
+		written := 0
 		s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", control)
 			for r.Context().Err() == nil {
+				written++
 				w.Write(make([]byte, 1000))
 				w.(http.Flusher).Flush()
 				time.Sleep(time.Millisecond)
@@ -204,6 +206,9 @@ func TestClosingTheBodyEndsTheRoundTrip(t *testing.T) {
 		}
 		res.Body.Close()
 		<-gone
+		if written > 2000 {
+			t.Errorf("the origin has written %d KB for nobody", written)
+		}
 	}
 }
 

@@ -171,7 +171,8 @@
 // [github.com/seed-0226adef/memo/store.Store]. The function needs a [Name] that
 // stays the same when the code is moved:
 //
-//	shared := redisstore.New(redis.NewClient(&redis.Options{Addr: "localhost:6379"}), nil)
+//	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+//	shared := redisstore.New(client, nil)
 //	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Prefix("shop"))
 //
 // Of all processes that miss a result one executes the function, by a lease in

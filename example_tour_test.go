@@ -267,9 +267,11 @@ func Example_levels() {
 func Example_oneCacheForAFleet() {
 	loadUser := func(_ context.Context, id int) (string, error) { return "Ann", nil }
 
-	shared := redisstore.New(redis.NewClient(&redis.Options{Addr: "localhost:6379"}), nil)
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	shared := redisstore.New(client, nil)
 	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Prefix("shop"))
 
+	defer client.Close()
 	key, err := users.Key(42)
 	fmt.Println(strings.HasPrefix(key, "shop:users.byID:"), err)
 	// Output: true <nil>

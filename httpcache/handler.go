@@ -78,6 +78,14 @@ func isStream(h http.Header) bool {
 // keyBuffers hold keys while they are looked up.
 var keyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
+// releaseKey gives a buffer back, unless it has become so large that it is better
+// forgotten.
+func releaseKey(buffer *[]byte) {
+	if cap(*buffer) <= 8<<10 {
+		keyBuffers.Put(buffer)
+	}
+}
+
 // serve answers a request whose response may be stored. digest is that of its
 // body.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
@@ -106,10 +114,11 @@ func (h *handler) hit(x *exchange) bool {
 		return false
 	}
 	buffer := keyBuffers.Get().(*[]byte)
-	defer keyBuffers.Put(buffer)
+	defer releaseKey(buffer)
 	key := h.policy.appendServed((*buffer)[:0], x.r)
 	*buffer = key
 	rec := h.cache.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
+	x.top, x.looked = rec, true
 	if rec == nil || rec.Kind != aResponse || rewritten(x.r) {
 		return false
 	}

@@ -21,7 +21,8 @@ type exchange struct {
 	asked      directives
 	authorized bool   // the request carries Authorization
 	personal   bool   // it carries that or a Cookie
-	digest     string // of the request's body, for one of Options.Methods
+	digest     string // of payload, for one of Options.Methods
+	payload    []byte // the request's body, which may be sent more than once
 
 	top    *record // what a look under the resource's key has found already, if looked
 	looked bool

@@ -61,7 +61,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.next.ServeHTTP(w, r)
 			return
 		}
-		h.serve(w, r, "")
+		h.serve(w, r, "", nil)
 	case slices.Contains(h.policy.methods, r.Method):
 		h.serveWithBody(w, r)
 	default:
@@ -87,9 +87,9 @@ func releaseKey(buffer *[]byte) {
 }
 
 // serve answers a request whose response may be stored. digest is that of its
-// body.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
-	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest}
+// body, payload, if it has one.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, payload []byte) {
+	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest, payload: payload}
 	x.authorized = len(r.Header["Authorization"]) > 0
 	if !h.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
@@ -140,15 +140,14 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, h.policy.maxRequestBody+1))
 	whole := err == nil && int64(len(body)) <= h.policy.maxRequestBody
-	r = r.WithContext(r.Context())
 	if !whole {
+		r = r.WithContext(r.Context())
 		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), failing(r.Body, err)), r.Body}
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	sum := sha256.Sum256(body)
-	h.serve(w, r, hex.EncodeToString(sum[:]))
+	h.serve(w, r, hex.EncodeToString(sum[:]), body)
 }
 
 // rejoined is a body of which a part has been read already.

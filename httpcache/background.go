@@ -18,10 +18,6 @@ const backgroundTimeout = 30 * time.Second
 // The handler gets the client's request, without what is about this client's
 // answer only: its conditions, its range and its cancellation.
 func (x *exchange) refreshInBackground() {
-	if x.digest != "" { // its body is the client's; the first request after the window does it
-		x.old.endRefresh(x.now)
-		return
-	}
 	x.cache.count.refreshes.Add(1)
 	r := x.r.Clone(context.WithoutCancel(x.r.Context()))
 	r.Body = http.NoBody
@@ -31,7 +27,7 @@ func (x *exchange) refreshInBackground() {
 	b := &exchange{
 		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: discarded{http.Header{}}, r: r, now: x.now,
 		authorized: x.authorized, personal: x.personal,
-		resource: x.resource, key: x.key, index: x.index, old: x.old, miss: wasStale,
+		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old, miss: wasStale,
 	}
 	go b.refresh()
 }

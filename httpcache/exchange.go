@@ -21,7 +21,11 @@ type exchange struct {
 	asked      directives
 	authorized bool   // the request carries Authorization
 	personal   bool   // it carries that or a Cookie
-	digest     string // of the request's body, for one of Options.Methods
+	digest     string // of payload, for one of Options.Methods
+	payload    []byte // the request's body, which may be sent more than once
+
+	top    *record // what a look under the resource's key has found already, if looked
+	looked bool
 
 	resource string  // the key of what was asked for
 	key      string  // the key of the record that answers: the resource's or a variant's
@@ -57,7 +61,11 @@ func (x *exchange) find() {
 	ctx := x.r.Context()
 	x.resource = string(x.appendResource(nil))
 	x.key = x.resource
-	top := x.cache.peek(ctx, x.resource)
+	top := x.top
+	if !x.looked {
+		top = x.cache.peek(ctx, x.resource)
+	}
+	x.top, x.looked = nil, false // things change
 	switch {
 	case top != nil && top.Kind == anIndex:
 		x.index = top

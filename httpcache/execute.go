@@ -1,7 +1,9 @@
 package httpcache
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -91,6 +93,9 @@ func (x *exchange) request(rec *recorder) *http.Request {
 		for _, name := range preconditions {
 			delete(r.Header, name)
 		}
+	}
+	if x.digest != "" {
+		r.Body = io.NopCloser(bytes.NewReader(x.payload))
 	}
 	if rec.asks {
 		x.old.origins().condition(r.Header)

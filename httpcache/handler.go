@@ -61,7 +61,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.next.ServeHTTP(w, r)
 			return
 		}
-		h.serve(w, r, "")
+		h.serve(w, r, "", nil)
 	case slices.Contains(h.policy.methods, r.Method):
 		h.serveWithBody(w, r)
 	default:
@@ -78,10 +78,18 @@ func isStream(h http.Header) bool {
 // keyBuffers hold keys while they are looked up.
 var keyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
+// releaseKey gives a buffer back, unless it has become so large that it is better
+// forgotten.
+func releaseKey(buffer *[]byte) {
+	if cap(*buffer) <= 8<<10 {
+		keyBuffers.Put(buffer)
+	}
+}
+
 // serve answers a request whose response may be stored. digest is that of its
-// body.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
-	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest}
+// body, payload, if it has one.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, payload []byte) {
+	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest, payload: payload}
 	x.authorized = len(r.Header["Authorization"]) > 0
 	if !h.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
@@ -106,10 +114,11 @@ func (h *handler) hit(x *exchange) bool {
 		return false
 	}
 	buffer := keyBuffers.Get().(*[]byte)
-	defer keyBuffers.Put(buffer)
+	defer releaseKey(buffer)
 	key := h.policy.appendServed((*buffer)[:0], x.r)
 	*buffer = key
 	rec := h.cache.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
+	x.top, x.looked = rec, true
 	if rec == nil || rec.Kind != aResponse || rewritten(x.r) {
 		return false
 	}
@@ -131,15 +140,14 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, h.policy.maxRequestBody+1))
 	whole := err == nil && int64(len(body)) <= h.policy.maxRequestBody
-	r = r.WithContext(r.Context())
 	if !whole {
+		r = r.WithContext(r.Context())
 		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), failing(r.Body, err)), r.Body}
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	sum := sha256.Sum256(body)
-	h.serve(w, r, hex.EncodeToString(sum[:]))
+	h.serve(w, r, hex.EncodeToString(sum[:]), body)
 }
 
 // rejoined is a body of which a part has been read already.

@@ -45,6 +45,22 @@ func (x *exchange) purged(rec *recorder) bool {
 	return x.cache.purges.at(purgeName(x.target())) != rec.purges
 }
 
+// storeBeside stores what the handler wrote under a key that no run stands for,
+// unless the resource has been purged since the handler began. A purge counts
+// before it drops what is stored, so one that comes between the question and the
+// storing is seen afterwards.
+func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep time.Duration) {
+	if x.purged(rec) {
+		return
+	}
+	ctx := context.WithoutCancel(x.r.Context())
+	x.cache.count.stored.Add(1)
+	x.cache.store(ctx, key, response, keep, tagsOf(rec.reply.header))
+	if x.purged(rec) {
+		x.cache.fn.Invalidate(ctx, errand{key: key})
+	}
+}
+
 // mayAnswerGet reports whether the response to a POST is stored to answer GET: it
 // says that it describes its own target, and how long it is fresh (RFC 9110,
 // section 9.3.3; RFC 9111, section 4).
@@ -56,7 +72,7 @@ func (x *exchange) mayAnswerGet(r *reception) bool {
 // storeForGet stores a response to a POST that mayAnswerGet, unless something has
 // been dropped since the handler began.
 func (x *exchange) storeForGet(rec *recorder) {
-	if !rec.complete() || x.purged(rec) || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+	if !rec.complete() || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
 		return
 	}
 	r := rec.reply
@@ -68,5 +84,5 @@ func (x *exchange) storeForGet(rec *recorder) {
 	response := x.policy.newResponse(r, l, false, rec.body, nil)
 	d := response.look()
 	key := string(x.policy.appendURL(nil, x.face, http.MethodGet, x.target()))
-	x.cache.store(context.WithoutCancel(x.r.Context()), key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()), tagsOf(r.header))
+	x.storeBeside(rec, key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()))
 }

@@ -65,10 +65,9 @@ func (x *exchange) storePart(rec *recorder) {
 		index = x.cache.openIndex(ctx, x.resource)
 	}
 	names, ok := varyNames(r.header["Vary"])
-	if !ok || !containsAll(index.Names, names) || x.purged(rec) {
+	if !ok || !containsAll(index.Names, names) {
 		return
 	}
 	key, _ := x.partKey(index)
-	x.cache.count.stored.Add(1)
-	x.cache.store(ctx, key, x.policy.newResponse(r, &rec.life, false, rec.body, nil), rec.life.left(r.received), tagsOf(r.header))
+	x.storeBeside(rec, key, x.policy.newResponse(r, &rec.life, false, rec.body, nil), rec.life.left(r.received))
 }

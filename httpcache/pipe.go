@@ -16,10 +16,11 @@ import (
 // is read: others wait for the end. Otherwise it holds pipeSize at most, and a
 // writer waits for the reader.
 type pipe struct {
-	header http.Header // the writer's, until it is sent
-	sent   chan struct{}
-	leave  func()         // called when the reader closes the body
-	origin *http.Response // what the header was made from, if it came just now
+	header   http.Header // the writer's, until it is sent
+	sent     chan struct{}
+	leave    func()         // called when the reader closes the body
+	origin   *http.Response // what the header was made from, if it came just now
+	panicked any            // what the next RoundTripper panicked with, before there was a header
 
 	mu      sync.Mutex
 	change  sync.Cond

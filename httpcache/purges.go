@@ -7,11 +7,11 @@ import (
 
 // purges counts what makes responses on their way too old to be stored. memo does
 // so for all that its function brings; this is for what is stored beside that: the
-// answer to a POST, what a HEAD has taught, a part. Resources share counters, so
-// now and then one of them is not stored without need.
+// answer to a POST, and a part. Resources share counters, so that now and then
+// one of these is not stored without need.
 type purges struct {
 	all atomic.Uint64 // of tags, and of everything
-	of  [256]atomic.Uint64
+	of  [4096]atomic.Uint64
 }
 
 var purgeSeed = maphash.MakeSeed()

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -87,16 +89,14 @@ func (t *transport) withBody(x *exchange) (*http.Response, error) {
 		x.r.Body.Close()
 		return nil, err
 	}
-	r := x.r.WithContext(x.r.Context())
 	if int64(len(body)) > t.policy.maxRequestBody {
+		r := x.r.WithContext(x.r.Context())
 		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), x.r.Body), x.r.Body}
 		return t.next.RoundTrip(r)
 	}
 	x.r.Body.Close()
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	r.Body, _ = r.GetBody()
 	sum := sha256.Sum256(body)
-	x.r, x.digest = r, hex.EncodeToString(sum[:])
+	x.digest, x.payload = hex.EncodeToString(sum[:]), body
 	return t.answer(x)
 }
 
@@ -111,8 +111,8 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 	go func() {
 		defer cancel()
 		defer func() {
-			if v := recover(); v != nil { // the one below, which nobody else recovers
-				p.fail(v)
+			if v := recover(); v != nil {
+				p.fail(v, x.cache.log())
 			}
 		}()
 		run()
@@ -127,26 +127,33 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 		p.Close()
 		return nil, client.Context().Err()
 	}
-	if p.status == 0 {
-		cancel()
+	switch {
+	case p.panicked != nil:
+		panic(p.panicked)
+	case p.status == 0:
 		return nil, p.err
 	}
 	return p.response(client), nil
 }
 
-// fail ends the exchange by what a forwarder panicked with.
-func (p *pipe) fail(v any) {
-	err, ok := v.(forwardError)
-	if !ok {
-		p.end(io.ErrUnexpectedEOF)
-		if v != http.ErrAbortHandler {
-			panic(v)
-		}
-		err.err = io.ErrUnexpectedEOF
+// fail ends the exchange by what a forwarder panicked with: a failure of the
+// request, or a panic of the next RoundTripper, which is for whoever called this
+// one.
+func (p *pipe) fail(v any, log *slog.Logger) {
+	err := io.ErrUnexpectedEOF
+	f, failed := v.(forwardError)
+	if failed {
+		err = f.err
 	}
-	p.end(err.err)
-	if p.status == 0 {
+	p.end(err)
+	switch {
+	case p.status == 0 && !failed:
+		p.panicked = v
 		close(p.sent)
+	case p.status == 0:
+		close(p.sent)
+	case !isExpected(v):
+		log.Error("memo: httpcache: a RoundTripper's body panicked", "panic", v, "stack", string(debug.Stack()))
 	}
 }
 

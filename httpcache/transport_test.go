@@ -236,6 +236,48 @@ func TestErrorsOfTheOriginAreReturnedAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestAPanicOfTheNextRoundTripperIsItsCallers(t *testing.T) {
+	rt := httpcache.New(nil).Transport(roundTripper(func(*http.Request) (*http.Response, error) { panic("broken") }))
+	defer func() {
+		if v := recover(); v != "broken" {
+			t.Errorf("got the panic %v", v)
+		}
+	}()
+	req, _ := http.NewRequest("GET", "http://example.com/", nil)
+	rt.RoundTrip(req)
+	t.Error("it returned")
+}
+
+func TestASearchByPostIsSentAgainWhole(t *testing.T) {
+	var sent atomic.Int64
+	rt := httpcache.New(&httpcache.Options{Methods: []string{"POST"}}).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent.Add(1)
+		b, _ := io.ReadAll(r.Body)
+		if string(b) != "query" {
+			t.Errorf("the origin gets %q", b)
+		}
+		if r.Header.Get("If-None-Match") != "" {
+			res := respond(r, "", `Etag: "b"`) // about another response
+			res.StatusCode = http.StatusNotModified
+			return res, nil
+		}
+		return respond(r, "found", "Cache-Control: no-cache", `Etag: "a"`), nil
+	}))
+	for range 2 {
+		req, _ := http.NewRequest("POST", "http://example.com/", strings.NewReader("query"))
+		res, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := body(t, res); b != "found" {
+			t.Errorf("got %q", b)
+		}
+	}
+	if sent.Load() != 3 {
+		t.Errorf("the origin was asked %d times, want 3", sent.Load())
+	}
+}
+
 func TestAStaleResponseStandsInForAnOriginThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var gone atomic.Bool

@@ -1,0 +1,131 @@
+package httpcache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// A process sees the store that a fleet shares as a value of its own, and is told
+// of nothing.
+type process struct{ store.Store }
+
+// newFleet returns sites that share nothing but a store. They ask it every time.
+func newFleet(n int, o *httpcache.Options, serve http.HandlerFunc) (fleet []*site, runs *atomic.Int64) {
+	shared := memstore.New(nil)
+	runs = new(atomic.Int64)
+	for range n {
+		s := &site{cache: httpcache.New(o, memo.Store(&process{shared}), memo.Name("pages"), memo.LocalTTL(0))}
+		s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			runs.Add(1)
+			serve(w, r)
+		}))
+		fleet = append(fleet, s)
+	}
+	return fleet, runs
+}
+
+func TestAFleetSharesItsResponses(t *testing.T) {
+	for _, vary := range []string{"", "A"} {
+		fleet, runs := newFleet(3, nil, saying("Cache-Control: max-age=60", "Vary: "+vary, "X-A: 1"))
+		for i, s := range fleet {
+			res := s.get("/", "A: 1")
+			if b := body(t, res); b != "answer 1" || res.Header.Get("X-A") != "1" || res.Header.Get("Etag") == "" {
+				t.Errorf("Vary %q, process %d: got %q, %v", vary, i, b, res.Header)
+			}
+		}
+		if n := runs.Load(); n != 1 {
+			t.Errorf("Vary %q: the handler ran %d times, want 1", vary, n)
+		}
+	}
+}
+
+func TestAPurgeReachesTheFleet(t *testing.T) {
+	ctx := context.Background()
+	purges := map[string]func(*site) error{
+		"url":  func(s *site) error { return s.cache.Purge(ctx, "http://example.com/") },
+		"post": func(s *site) error { s.do("POST", "/"); return nil },
+		"tag":  func(s *site) error { return s.cache.PurgeTags(ctx, "t") },
+		"all":  func(s *site) error { return s.cache.Clear(ctx) },
+	}
+	for name, purge := range purges {
+		for _, vary := range []string{"", "A"} {
+			t.Run(name+" "+vary, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fleet, _ := newFleet(2, nil, func(w http.ResponseWriter, r *http.Request) {
+						memo.AddTags(r.Context(), "t")
+						saying("Cache-Control: max-age=60", "Vary: "+vary)(w, r)
+					})
+					for _, s := range fleet {
+						s.get("/")
+					}
+					if err := purge(fleet[0]); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Second) // in which tags and Clear are seen by who is not notified
+					if got := fleet[1].get("/").Header.Get("Cache-Status"); !strings.Contains(got, "miss") {
+						t.Errorf("the other process goes on with what was dropped: %s", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAFleetRunsTheHandlerOnceForAColdPage(t *testing.T) {
+	gate := make(chan struct{})
+	fleet, runs := newFleet(4, nil, func(w http.ResponseWriter, r *http.Request) {
+		<-gate
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write(page("/", 10_000))
+	})
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			if b := body(t, fleet[i%len(fleet)].get("/")); !isPage("/", []byte(b)) {
+				t.Errorf("got %d bytes", len(b))
+			}
+		})
+	}
+	time.AfterFunc(50*time.Millisecond, func() { close(gate) })
+	wg.Wait()
+	if n := runs.Load(); n != 1 {
+		t.Errorf("the handler ran %d times, want 1", n)
+	}
+}
+
+func TestAStoreThatIsDownLeavesTheHandler(t *testing.T) {
+	s := &site{cache: httpcache.New(nil, memo.Store(&process{downStore{}}), memo.Name("pages"))}
+	s.Handler = s.cache.Handler(saying("Cache-Control: max-age=60"))
+	for range 2 {
+		if b := body(t, s.get("/")); b != "answer 1" {
+			t.Errorf("got %q", b)
+		}
+	}
+	if err := s.cache.Purge(context.Background(), "http://example.com/"); err == nil {
+		t.Error("a purge that has not reached the store says nothing")
+	}
+}
+
+type downStore struct{}
+
+var errDown = fmt.Errorf("the store is down")
+
+func (downStore) Get(context.Context, string) ([]byte, error)              { return nil, errDown }
+func (downStore) Set(context.Context, string, []byte, time.Duration) error { return errDown }
+func (downStore) Add(context.Context, string, []byte, time.Duration) error { return errDown }
+func (downStore) Delete(context.Context, ...string) error                  { return errDown }
+func (downStore) Swap(context.Context, string, store.Token, []byte, time.Duration) error {
+	return errDown
+}

@@ -268,15 +268,15 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 // are not known.
 func (c *core) search(ctx context.Context, p *policy, key string) (*entry, verdict) {
 	e, v := c.find(p, key, preciseNow())
-	if v == unverified {
-		if beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
-			e, v = c.find(p, key, now())
+	if v != unverified {
+		return e, v
+	}
+	if beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+		if e, v := c.find(p, key, now()); v != unverified {
+			return e, v
 		}
 	}
-	if v == unverified {
-		v = unusable
-	}
-	return e, v
+	return nil, unusable
 }
 
 // askEpochs asks for those epochs that are not known.

@@ -352,7 +352,7 @@ func (c *core) hold(e *entry) bool {
 // forget drops the copy of what the store holds under sharedKey.
 func (c *core) forget(sharedKey string) {
 	if t := c.tier.Load(); t != nil {
-		if e := t.copyOf(sharedKey); e != nil {
+		if e := t.copyOf(sharedKey); e != nil && e.stored() {
 			t.remove(e)
 		}
 	}

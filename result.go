@@ -116,9 +116,9 @@ type fence struct {
 func (e *entry) stored() bool { return e.share != nil && e.share.token != store.Token{} }
 
 // doubtful reports whether something was reported of the entry's key since it
-// was read.
+// was read. What the store does not have is no copy of what has changed there.
 func (e *entry) doubtful() bool {
-	if e.share == nil {
+	if !e.stored() {
 		return false
 	}
 	n := &e.share.realm.notices
@@ -149,6 +149,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 		switch {
 		case !known:
 			sure = false
+			continue
 		case r.token != f.epoch:
 			return never, true
 		}

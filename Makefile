@@ -24,7 +24,7 @@ test:
 checks: servers format build vet static race allocs tour fuzz benchmodule skipped
 
 skipped:
-	@scripts/skipped "$$MEMO_SKIPPED"
+	@scripts/skipped "$${MEMO_SKIPPED:?is what make test sets}"
 
 # step prints what comes next.
 step = @printf '\n== %s\n' "$(1)"

@@ -63,10 +63,10 @@ func TestMemcachedThatIsFullStoresNothing(t *testing.T) {
 	p := NewMemcachedProxy(t, Memcached(t))
 	conn := dial(t, p.Proxy)
 	const (
-		request = "set k 0 0 7\r\nv\r\nget \r\nget k absent\r\nadd l 0 0 1\r\nv\r\ngets l\r\ndelete l\r\n"
+		request = "set k 0 0 7\r\nv\r\nget \r\nget k absent\r\nadd l 0 0 1\r\nv\r\nget l\r\ndelete l\r\n"
 		value   = "VALUE k 0 7\r\nv\r\nget \r\nEND\r\n"
 	)
-	want := "STORED\r\n" + value + "STORED\r\nVALUE l 0 1 "
+	want := "STORED\r\n" + value + "STORED\r\nVALUE l 0 1\r\nv\r\nEND\r\nDELETED\r\n"
 	if got := send(t, conn, request, want); got != want {
 		t.Errorf("%q brings %q, want %q", request, got, want)
 	}

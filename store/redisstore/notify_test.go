@@ -422,9 +422,11 @@ func TestNotificationsMoveWhenTheMasterDoes(t *testing.T) {
 func TestSentinelFailoverMovesTheNotifications(t *testing.T) {
 	s := testserver.NewRedisSentinel(t)
 	sink, _ := notify(t, failover(t, s), "")
-	if _, err := s.Sentinels[0].Do("SENTINEL", "FAILOVER", s.MasterName); err != nil {
-		t.Fatal(err)
-	}
+	// On a machine under load the replica may seem lost for a moment (NOGOODSLAVE).
+	await(t, "there is a failover", func() bool {
+		_, err := s.Sentinels[0].Do("SENTINEL", "FAILOVER", s.MasterName)
+		return err == nil || strings.Contains(err.Error(), "INPROG")
+	})
 	await(t, "the notifications move", func() bool { return sink.count("up") > 1 && sink.isUp() })
 	await(t, "a SET on the new master is reported", func() bool {
 		_, _ = s.Replica.Do("SET", "k", "v") // fails while it is a replica still

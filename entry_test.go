@@ -1,0 +1,182 @@
+package memo
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/seed-0226adef/memo/store"
+)
+
+var writeEntries = flag.Bool("write-entries", false, "add the entries of this format version to testdata/entries")
+
+// tokenOf makes a token that is easy to tell in a dump.
+func tokenOf(b byte) store.Token { return store.Token(bytes.Repeat([]byte{b}, store.TokenSize)) }
+
+const corpusKey = "shop:users.byID:fdcb5a6c:-:42"
+
+// corpus are the entries in testdata/entries, by file name. The files are never
+// written again: what a version wrote, every later version must read.
+var corpus = map[string]stored{
+	"v1-result": {
+		token: tokenOf(1), kind: kindResult, created: 1700000000123456789,
+		fresh: time.Minute, stale: time.Hour, cost: 42 * time.Millisecond, codec: "json",
+		scopes:  []scopeEpoch{{"", tokenOf(2)}, {"shop/users", tokenOf(3)}, {"shop", tokenOf(4)}},
+		tags:    []tagEpochs{{"shop/users", "user:42", []store.Token{tokenOf(5), tokenOf(6)}}, {"", "loose", nil}},
+		payload: []byte(`{"Name":"Ann"}`),
+	},
+	"v1-forever": {
+		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: Forever, codec: "msgpack",
+		scopes: []scopeEpoch{{"", tokenOf(2)}}, payload: []byte{0xa3, 'A', 'n', 'n'},
+	},
+	"v1-absent": {
+		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: time.Second,
+		scopes: []scopeEpoch{{"", tokenOf(2)}},
+	},
+	"v1-lease":    {token: tokenOf(1), kind: kindLease, scopes: []scopeEpoch{{"", tokenOf(2)}}},
+	"v1-released": {token: tokenOf(1), kind: kindReleased},
+	"v1-epoch":    {token: tokenOf(1), kind: kindEpoch, mark: mark{tokenOf(2), 300}},
+	"v1-turn":     {token: tokenOf(1), kind: kindTurn, mark: mark{tokenOf(2), 1 << 40}},
+}
+
+// storedAs compares what entries say.
+var storedAs = cmp.Options{cmp.AllowUnexported(stored{}, scopeEpoch{}, tagEpochs{}, mark{}), cmpopts.EquateEmpty()}
+
+func encoded(t testing.TB, key string, s stored) []byte {
+	t.Helper()
+	b, err := s.encode(key, func(b []byte) ([]byte, error) { return append(b, s.payload...), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEntriesOfEveryVersionAreRead(t *testing.T) {
+	for name, want := range corpus {
+		path := filepath.Join("testdata", "entries", name)
+		if _, err := os.Stat(path); *writeEntries && os.IsNotExist(err) {
+			if err := os.WriteFile(path, encoded(t, corpusKey, want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeEntry(corpusKey, b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(&want, got, storedAs); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join("testdata", "entries"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if _, ok := corpus[f.Name()]; !ok {
+			t.Errorf("nothing says what %s holds", f.Name())
+		}
+	}
+}
+
+func TestEntryOfAnotherKeyIsForeign(t *testing.T) {
+	for name, s := range corpus {
+		for _, key := range []string{"", corpusKey + "0", strings.Replace(corpusKey, "42", "43", 1)} {
+			if _, err := decodeEntry(key, encoded(t, corpusKey, s)); err != errForeign {
+				t.Errorf("%s was read as the entry of %q: %v", name, key, err)
+			}
+		}
+	}
+}
+
+func TestEntryThatWasDamagedIsForeign(t *testing.T) {
+	for name, s := range corpus {
+		whole := encoded(t, corpusKey, s)
+		for i := range whole {
+			for bit := range 8 {
+				b := bytes.Clone(whole)
+				b[i] ^= 1 << bit
+				if _, err := decodeEntry(corpusKey, b); err != errForeign {
+					t.Fatalf("%s: bit %d of byte %d was flipped, and nobody noticed", name, bit, i)
+				}
+			}
+			if _, err := decodeEntry(corpusKey, whole[:i]); err != errForeign {
+				t.Fatalf("%s: it was cut at byte %d, and nobody noticed", name, i)
+			}
+		}
+		if _, err := decodeEntry(corpusKey, append(bytes.Clone(whole), 0)); err != errForeign {
+			t.Errorf("%s: a byte too many went unnoticed", name)
+		}
+	}
+}
+
+// sealed returns b with the sum that belongs to it.
+func sealed(b []byte) []byte {
+	b = bytes.Clone(b)
+	if len(b) >= headerSize {
+		sum := checksum(b)
+		b[sumAt], b[sumAt+1], b[sumAt+2], b[sumAt+3] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
+	}
+	return b
+}
+
+func TestEntryOfAnotherFormatIsForeign(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		at   int
+		to   byte
+	}{
+		{"a later version", store.TokenSize + 1, formatVersion + 1},
+		{"no version", store.TokenSize + 1, 0},
+		{"another mark", store.TokenSize, 'n'},
+		{"an unknown kind", kindAt, 'q'},
+	} {
+		b := encoded(t, corpusKey, corpus["v1-result"])
+		b[tt.at] = tt.to
+		if _, err := decodeEntry(corpusKey, sealed(b)); err != errForeign {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// FuzzEntry gives decodeEntry bytes whose sum is right, so that it has to look at
+// the rest.
+func FuzzEntry(f *testing.F) {
+	for _, s := range corpus {
+		f.Add(encoded(f, corpusKey, s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := decodeEntry(corpusKey, b); err != nil && err != errForeign {
+			t.Fatal(err)
+		}
+		got, err := decodeEntry(corpusKey, sealed(b))
+		if err != nil {
+			return
+		}
+		things := len(got.scopes) + len(got.tags)
+		for _, t := range got.tags {
+			things += len(t.epochs)
+		}
+		if things > len(b) {
+			t.Errorf("%d bytes became %d things", len(b), things)
+		}
+		if got.fresh < 0 || got.stale < 0 || got.cost < 0 {
+			t.Errorf("a negative duration: %+v", got)
+		}
+		again, err := decodeEntry(corpusKey, encoded(t, corpusKey, *got))
+		if diff := cmp.Diff(got, again, storedAs); err != nil || diff != "" {
+			t.Errorf("written again it reads otherwise: %v %s", err, diff)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 )
 
 func TestThousandCallersInFourProcessesCauseOneExecution(t *testing.T) {
+	t.Parallel()
 	onEveryServer(t, func(t *testing.T, kind, addr string) {
 		f := newFleet(t, 4, kind, addr)
 		for round, key := range []string{"a", "b", "c"} {
@@ -34,6 +35,7 @@ const (
 
 // A process that crashes in the middle of an execution cannot give its lease back.
 func TestProcessThatDiesDelaysOthersByNoMoreThanTheLease(t *testing.T) {
+	t.Parallel()
 	onEveryServer(t, func(t *testing.T, kind, addr string) {
 		f := newFleet(t, 3, kind, addr)
 		f.must(0, "hold")
@@ -61,6 +63,7 @@ func TestProcessThatDiesDelaysOthersByNoMoreThanTheLease(t *testing.T) {
 // For the others a process that stands still has died. Unlike that one it comes back,
 // with an old result that it must not store.
 func TestProcessThatWakesUpAfterItsLeaseDoesNotStoreItsResult(t *testing.T) {
+	t.Parallel()
 	onEveryServer(t, func(t *testing.T, kind, addr string) {
 		f := newFleet(t, 3, kind, addr)
 		f.must(0, "hold")

@@ -27,6 +27,7 @@ var rounds = []struct {
 }
 
 func TestResultOfAnExecutionThatWasOvertakenIsNeverStored(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		function string
 		command  []string // without the key of an Invalidate

@@ -32,6 +32,7 @@ func (d detour) Notify(ctx context.Context, prefix string, sink store.Sink) (fun
 const noticed = 3 * time.Second
 
 func TestCopiesAreUsedOnlyWhileTheNotificationsArrive(t *testing.T) {
+	t.Parallel()
 	for name, strike := range map[string]func(*testserver.Proxy){
 		"closed": (*testserver.Proxy).Down,
 		"reset":  func(p *testserver.Proxy) { p.Reset(true) },

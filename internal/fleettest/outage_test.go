@@ -26,6 +26,7 @@ func shoutAll(_ context.Context, words []string) (map[string]string, error) {
 }
 
 func TestNoCallFailsOrLosesMoreThanTheBudgetWhateverTheStoreDoes(t *testing.T) {
+	t.Parallel()
 	onEveryFault(t, func(t *testing.T, s *site, fault fault) {
 		there := memo.New(shout, s.there(memo.Name("shout"))...)
 		for i := range 5 {
@@ -71,6 +72,7 @@ func TestNoCallFailsOrLosesMoreThanTheBudgetWhateverTheStoreDoes(t *testing.T) {
 
 // Slow answers are no failures, and yet a call needs several.
 func TestCallLosesNoMoreThanTheBudgetToAStoreThatAnswersSlowly(t *testing.T) {
+	t.Parallel()
 	for kind, newSite := range sites {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +92,7 @@ func TestCallLosesNoMoreThanTheBudgetToAStoreThatAnswersSlowly(t *testing.T) {
 }
 
 func TestStoreIsUsedAgainWithinTwoSecondsOfItsReturn(t *testing.T) {
+	t.Parallel()
 	onEveryFault(t, func(t *testing.T, s *site, fault fault) {
 		there := memo.New(shout, s.there(memo.Name("shout"))...)
 		f := memo.New(shout, s.here(memo.Name("shout"))...)
@@ -116,6 +119,7 @@ func TestStoreIsUsedAgainWithinTwoSecondsOfItsReturn(t *testing.T) {
 }
 
 func TestNothingThatWasInvalidatedDuringAnOutageIsReturnedAfterwards(t *testing.T) {
+	t.Parallel()
 	for name, how := range map[string]struct {
 		invalidate func(ctx context.Context, g *memo.Group, f *memo.Func[string, string]) error
 		needs      harm // what must be spared for it to reach the store
@@ -213,6 +217,7 @@ func (j *journal) String() string {
 }
 
 func TestOutageIsLoggedOnceAndItsEndOnce(t *testing.T) {
+	t.Parallel()
 	for kind, faults := range map[string][]string{
 		"redis": {"down", "black hole", "LOADING", "reset"}, "memcached": {"down", "black hole", "reset"}, "dynamodb": {"throttled", "black hole"},
 	} {

@@ -7,13 +7,14 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test checks servers skipped format build vet static race allocs tour fuzz benchmodule bench quickstart tools
+.PHONY: help test checks servers skipped format build vet static race allocs tour fuzz benchmodule conformance bench quickstart tools
 
 help:
-	@echo 'make test        everything below but bench; FUZZTIME=1m fuzzes longer than 5s'
+	@echo 'make test        everything below but conformance and bench; FUZZTIME=1m fuzzes longer than 5s'
 	@echo 'make servers     installs what make test needs, where that may be done; make test begins with it'
 	@echo 'make quickstart  the example to begin with'
 	@echo 'make fuzz        every fuzz target for FUZZTIME'
+	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
 	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
 
@@ -78,6 +79,13 @@ fuzz:
 benchmodule:
 	$(call step,bench: the module builds and its tests pass)
 	@cd bench && $(GO) build ./... && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -short ./...
+
+conformance: internal/conformance/node_modules/.package-lock.json
+	$(call step,conformance: what the public test suite of HTTP caches found still holds)
+	@$(GO) run ./internal/conformance $(if $(UPDATE),-update)
+
+internal/conformance/node_modules/.package-lock.json: internal/conformance/package-lock.json
+	@cd internal/conformance && npm ci --ignore-scripts --no-audit --no-fund
 
 bench:
 	@cd bench && $(GO) run ./cmd/ratios

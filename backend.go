@@ -20,6 +20,8 @@ type backend struct {
 	store   store.Store
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     atomic.Pointer[slog.Logger] // of a function that uses the store
+	longest atomic.Int64                // the longest StoreTimeout in use
+	changes atomic.Int32                // of the breaker's state that are to be logged; see flush
 
 	mu      sync.Mutex
 	reading int    // guarded by mu; round trips of look-ups that are under way
@@ -48,23 +50,54 @@ func newBackend(s store.Store) *backend {
 		MaxRequests:   1,
 		Timeout:       probeAfter,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
-		IsExcluded:    func(err error) bool { return errors.Is(err, errHungUp) },
-		OnStateChange: b.report,
+		IsExcluded:    func(err error) bool { return errors.Is(err, errImpatient) },
+		OnStateChange: b.note,
 	})
 	return b
 }
 
-// errHungUp marks an operation that ended with its caller's context: that says
-// nothing about the store.
-var errHungUp = errors.New("memo: the caller has left")
+// errImpatient marks an operation that was given less time than others are: that it
+// took longer says nothing about the store.
+var errImpatient = errors.New("memo: the store was not given much time")
 
-// report logs a change of state, once each way.
-func (b *backend) report(_ string, from, to gobreaker.State) {
+// The values of backend.changes.
+const (
+	wentOut  = 1
+	cameBack = 2
+)
+
+// note remembers a change of state for flush: the breaker is locked.
+func (b *backend) note(_ string, from, to gobreaker.State) {
 	switch {
 	case from == gobreaker.StateClosed:
-		b.logger().Warn("memo: a store does not answer; its functions go on without it until it does", "store", b.kind())
+		b.changes.Store(wentOut)
 	case to == gobreaker.StateClosed:
+		b.changes.Store(cameBack)
+	}
+}
+
+// flush logs the last change of state, if that was not done.
+func (b *backend) flush() {
+	switch b.changes.Swap(0) {
+	case wentOut:
+		b.logger().Warn("memo: a store does not answer; its functions go on without it until it does", "store", b.kind())
+	case cameBack:
 		b.logger().Info("memo: a store answers again", "store", b.kind())
+	}
+}
+
+// patience returns the longest StoreTimeout in use, for what nobody waits for.
+func (b *backend) patience() time.Duration {
+	if d := time.Duration(b.longest.Load()); d > 0 {
+		return d
+	}
+	return defaultStoreTimeout
+}
+
+// grant notes that operations are given limit.
+func (b *backend) grant(limit time.Duration) {
+	for old := b.longest.Load(); int64(limit) > old && !b.longest.CompareAndSwap(old, int64(limit)); {
+		old = b.longest.Load()
 	}
 }
 
@@ -92,50 +125,78 @@ func (b *backend) allow() (done func(error), err error) {
 	return done, nil
 }
 
-// probe pings the store in a goroutine that ends within probeAfter, unless one is
-// at it.
+// probe pings the store in a goroutine that ends with that, unless one is at it.
 func (b *backend) probe() {
 	if done, err := b.breaker.Allow(); err == nil {
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), probeAfter)
+			ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, b.patience()))
 			defer cancel()
-			done(store.Ping(ctx, b.store))
+			done(b.ping(ctx))
+			b.flush()
 		}()
 	}
 }
 
-// try runs an operation within limit, which zero does not set, and tells the
-// breaker how it ended. Answers such as store.ErrNotFound are no failures.
-func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
+func (b *backend) ping(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the store panicked: %v", v)
+		}
+	}()
+	return store.Ping(ctx, b.store)
+}
+
+// try runs an operation within limit, and tells the breaker how it ended. Answers
+// such as store.ErrNotFound are no failures; a panic of the store is one.
+//
+// The end of ctx does not end the operation, lest callers in a hurry hide that
+// the store is slow; who does not want to wait does so beside it. Without a
+// limit it is all that does.
+func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) (err error) {
 	done, err := b.allow()
 	if err != nil {
 		return err
 	}
-	bounded, cancel := within(ctx, limit)
-	defer cancel()
-	failure := errors.New("memo: the store panicked")
-	defer func() { done(failure) }()
-	err = op(bounded)
-	switch failure = err; {
-	case isAnswer(err):
-		failure = nil
-	case ctx.Err() != nil:
-		failure = errHungUp
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = store.Within(context.WithoutCancel(ctx), limit)
+		defer cancel()
 	}
-	return err
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the store panicked: %v", v)
+		}
+		switch {
+		case isAnswer(err):
+			done(nil)
+		case limit > 0 && limit < b.patience() && ctx.Err() != nil:
+			done(errImpatient)
+		default:
+			done(err)
+		}
+		b.flush()
+	}()
+	return op(ctx)
 }
 
-// within returns a context that ends after limit, which zero does not set.
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit == 0 {
-		return context.WithCancel(ctx)
+// beside runs work, which ctx does not end, and returns when it is done or, then
+// reporting false, when ctx ends.
+func beside(ctx context.Context, work func(context.Context)) bool {
+	if ctx.Done() == nil {
+		work(ctx)
+		return true
 	}
-	return context.WithTimeout(ctx, limit)
-}
-
-// write is try for a write that has to be tried although its caller may have left.
-func (b *backend) write(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
-	return b.try(context.WithoutCancel(ctx), limit, op)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(context.WithoutCancel(ctx))
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // isAnswer reports whether err is what a store in order may say.

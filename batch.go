@@ -158,22 +158,24 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
 	var mine []*lookup
 	for _, w := range c.open {
-		if core.executing(w.text) {
+		if core.executes(w.text) {
 			continue // which is waited for
 		}
-		if l, first := core.beginLookup(w.text, sequence.Load()); first {
+		if l, first := core.beginLookup(c.policy, w.text, sequence.Load()); first {
 			l.sharedKey = core.shared.head + c.job(nil, w.key).args(w.text)
 			looks[w], mine = l, append(mine, l)
 		}
 	}
-	core.perform(ctx, c.policy, mine...)
+	if !beside(ctx, func(ctx context.Context) { core.perform(ctx, c.policy, mine...) }) {
+		return // ctx has ended
+	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		l := looks[w]
 		if l == nil {
 			return false
 		}
 		v := core.judgeMade(c.policy, l.made)
-		w.before.asked, w.before.seen = true, l.seen
+		w.before.asked, w.before.seen, w.before.detours = true, l.seen, l.detours
 		if v == fallback {
 			w.before.old = l.made
 		}

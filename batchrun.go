@@ -91,7 +91,9 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 		r.count(ctx, time.Since(began), err)
 		h := frame.seal()
 		for _, s := range seats {
-			frameOf(s.ctx).absorb(h)
+			own := frameOf(s.ctx)
+			own.absorb(h)
+			own.update(func(o *hint) { o.ttl, o.hasTTL, o.noStore = h.ttl, h.hasTTL, h.noStore })
 			s.take(values, err, panicked)
 		}
 	}()
@@ -155,15 +157,12 @@ func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
 	}
 }
 
-// absorb takes over what an execution for several keys has said about its results.
-func (f *frame) absorb(from *hint) {
-	f.update(func(h *hint) {
-		h.ttl, h.hasTTL, h.noStore = from.ttl, from.hasTTL, from.noStore
-		h.tags.add(from.tags.list...)
-		h.added.add(from.added.list...)
-		h.fresh = min(h.fresh, from.fresh)
-		h.epochs.merge(&from.epochs)
-	})
+// within returns a context that ends after limit, which zero does not set.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // A batchJob is the execution of one key of a batch.

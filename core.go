@@ -108,7 +108,10 @@ func (c *core) settle() {
 	if s.store != nil {
 		c.shared = c.newShared(&s)
 	}
-	c.base = c.policy(s)
+	if c.base = c.policy(s); c.shared != nil {
+		c.space.reaches(c.shared.realm)
+		c.shared.enroll(c)
+	}
 }
 
 // join makes the function one of g, if that is not nil. A function joins when it is
@@ -159,9 +162,13 @@ func (c *core) policy(s settings) *policy {
 		keeps:    c.types.keep(s.keep),
 		direct:   !s.bypass && s.clone == nil && s.observer == nil,
 	}
+	if c.base != nil && s.localTTL != c.base.localTTL {
+		p.direct = false
+	}
 	if c.shared != nil {
 		p.needs = c.shared.needs(p)
 		c.shared.codecs.Store(s.codec.Name(), s.codec)
+		c.shared.grant(s.storeTimeout)
 	}
 	return p
 }
@@ -225,8 +232,8 @@ func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 		local.remove(e)
 		return nil, unusable
 	}
-	if c.shared != nil && !c.trusts(e, t) {
-		return nil, unusable
+	if v := c.trust(p, e, t); v != fresh {
+		return e, v
 	}
 	e.validAt.Store(seq)
 	v := e.judge(t, p, draw)
@@ -236,22 +243,59 @@ func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 	return e, v
 }
 
-// trusts reports whether e may be used at t without asking the store, and lets
-// hits do so for as long as that holds.
-func (c *core) trusts(e *entry, t int64) bool {
-	until := c.shared.bound(e, t)
-	if t >= until {
-		e.warm(cold)
-		return false
+// trust returns fresh if e may be used at t without asking a store, and lets hits
+// do so for as long as that holds.
+func (c *core) trust(p *policy, e *entry, t int64) verdict {
+	if e.share == nil && len(e.fences) == 0 {
+		return fresh
 	}
-	if !e.exact {
+	until, sure := e.bound(p, t)
+	switch {
+	case t >= until:
+		e.warm(cold)
+		return unusable
+	case !sure:
+		e.warm(cold)
+		return unverified
+	}
+	if !e.exact && p.localTTL == c.base.localTTL {
 		e.warm(min(e.hot(c.base.beta), until-int64(clockSlack)))
 	}
-	return true
+	return fresh
 }
 
-// executing reports whether an execution for key is under way that a call may join.
-func (c *core) executing(key string) bool {
+// search is find, where the epochs that a result depends on are asked for if they
+// are not known.
+func (c *core) search(ctx context.Context, p *policy, key string) (*entry, verdict) {
+	e, v := c.find(p, key, preciseNow())
+	if v == unverified {
+		if beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+			e, v = c.find(p, key, now())
+		}
+	}
+	if v == unverified {
+		v = unusable
+	}
+	return e, v
+}
+
+// askEpochs asks for those epochs that are not known.
+func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
+	keys := map[*realm][]string{}
+	for _, f := range fences {
+		if _, known := f.realm.epoch(f.key, now()); !known {
+			keys[f.realm] = append(keys[f.realm], f.key)
+		}
+	}
+	for r, keys := range keys {
+		if values, sent, err := r.readNoting(ctx, limit, keys); err == nil {
+			r.noteEpochs(keys, values, sent)
+		}
+	}
+}
+
+// executes reports whether an execution for key is under way that a call may join.
+func (c *core) executes(key string) bool {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,30 +327,34 @@ func (c *core) overtaken(born uint64, tags []scopedTag) bool {
 // what the tier holds under a key; evictions may come in between.
 func (c *core) hold(e *entry) bool {
 	t := c.tier.Load()
-	if t == nil || e.empty() || e.trusted <= e.created || e.doubtful() || c.overtaken(e.born, e.tags) {
+	if t == nil || e.empty() || e.doubtful() || c.overtaken(e.born, e.tags) {
 		return false
 	}
 	e.size = entryOverhead + int64(len(e.key)) + c.types.size(e.value)
 	e.exact = bubbled(e.read)
 	e.hotUntil.Store(cold)
-	if !e.exact && c.shared == nil {
+	if !e.exact && e.share == nil && len(e.fences) == 0 {
 		e.hotUntil.Store(e.hot(c.base.beta))
 	}
 	e.validAt.Store(e.born)
 	t.set(e)
-	if e.share != nil {
-		e.share.realm.noteCopy(c, e)
+	if e.share == nil {
+		return true
+	}
+	t.noteCopy(e)
+	if e.doubtful() { // a report came before there was a copy to be found
+		t.remove(e)
+		return false
 	}
 	return true
 }
 
 // forget drops the copy of what the store holds under sharedKey.
-func (c *core) forget(key, sharedKey string) {
-	s := c.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := c.held(key); e != nil && e.share != nil && e.share.key == sharedKey {
-		c.drop(key)
+func (c *core) forget(sharedKey string) {
+	if t := c.tier.Load(); t != nil {
+		if e := t.copyOf(sharedKey); e != nil {
+			t.remove(e)
+		}
 	}
 }
 
@@ -321,18 +369,34 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 		tags: p.allTags(c.space, nil), trusted: forever,
 	}
 	e.window = p.lifetime(&hint{fresh: forever}).open(at(e.read), 0, draw())
-	var err error
-	if c.shared != nil {
-		err = c.shared.put(ctx, p, c.shared.head+exec.args(key), e)
+	if c.shared == nil {
+		c.replace(e, nil)
+		return nil
 	}
+	// Whoever looks for the key meanwhile looks again; and an Invalidate takes
+	// the mark away, so that e is not held after it.
+	mark := &lookup{key: key, retry: true, done: make(chan struct{})}
+	defer close(mark.done)
 	s := c.shard(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.detach(key)
-	if !c.hold(e) {
-		c.drop(key)
-	}
+	s.note(mark)
+	s.mu.Unlock()
+	err := c.shared.put(ctx, p, c.shared.head+exec.args(key), e)
+	c.replace(e, mark)
 	return c.notReached("Set", err)
+}
+
+// replace holds e in place of what there is, unless mark, if there is one, was
+// taken away.
+func (c *core) replace(e *entry, mark *lookup) {
+	s := c.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	noted := s.lookups[e.key] == mark
+	s.detach(e.key)
+	if !noted || !c.hold(e) {
+		c.drop(e.key)
+	}
 }
 
 // drop drops what is held under key. The caller holds the mu of its shard.
@@ -350,15 +414,25 @@ func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []str
 	if c.shared != nil {
 		err = c.shared.delete(ctx, p, sharedKeys...)
 	}
-	for _, key := range keys {
-		s := c.shard(key)
-		s.mu.Lock()
-		s.detach(key)
-		c.drop(key)
-		s.mu.Unlock()
+	for i, key := range keys {
+		c.overtake(key)
+		if c.shared != nil {
+			for _, other := range c.shared.users(sharedKeys[i]) {
+				other.overtake(key)
+			}
+		}
 		c.base.observe(ctx, c, EventInvalidation, key)
 	}
 	return c.notReached("Invalidate", err)
+}
+
+// overtake drops what is held under key, and detaches what is under way.
+func (c *core) overtake(key string) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detach(key)
+	c.drop(key)
 }
 
 // clear invalidates every result of the function. The sequence number does so in

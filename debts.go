@@ -7,20 +7,23 @@ import (
 	"time"
 )
 
-// A debt is something that the store could not be told yet: that a key is
-// deleted or, where value is not nil, that it holds value.
+// A debt is something that the store could not be told yet: that a key is deleted,
+// or that an epoch is another one.
 //
 // Until it is paid, this process does not believe the store: it does not read a
-// key that is to be deleted, and takes an epoch that is to be written for the
-// one in force, which no entry in the store has.
+// key that is to be deleted, and takes for the epoch in force one that no entry
+// has, and that it gives to none. Which epoch will be written is drawn anew at
+// every attempt: one that arrives late must not be in force again.
 type debt struct {
-	value []byte
-	owner string // the epoch of the function or group whose results it is about
+	epoch bool
+	mark  mark   // of the epoch
+	owner string // the key of the epoch of all results that it may be about
 	id    uint64 // tells it from a later debt for the same key
 }
 
 // maxDebts bounds how many debts a realm has. Beyond that, those of each owner
-// are replaced by one: everything of that function or group is cleared.
+// are replaced by one: everything of that function, or all that carries a tag of
+// that group, is invalidated.
 const maxDebts = 4096
 
 const (
@@ -28,27 +31,42 @@ const (
 	maxRetry   = time.Second
 )
 
-// owe notes a debt, and sees to its being paid.
-func (r *realm) owe(key string, d debt) {
+// owe notes a debt, and sees to its being paid. For an epoch, e is the one in
+// force until then.
+func (r *realm) owe(key string, d debt, e *reading) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, again := r.debts[key]; !again && len(r.debts) >= maxDebts {
+	waiting := len(r.debts)
+	_, again := r.debts[key]
+	full := !again && waiting >= maxDebts
+	if full {
 		r.consolidate()
 	}
-	r.lastDebt++
-	d.id = r.lastDebt
-	r.debts[key] = d
+	r.note(key, d, e)
 	if !r.retrying {
 		r.retrying = true
 		time.AfterFunc(firstRetry, func() { r.payDebts(firstRetry) })
+	}
+	r.mu.Unlock()
+	if full {
+		r.logger().Warn("memo: too many invalidations wait for a store; everything of their functions and groups is invalidated instead",
+			"store", r.kind(), "waiting", waiting)
+	}
+}
+
+// note notes a debt. The caller holds r.mu.
+func (r *realm) note(key string, d debt, e *reading) {
+	r.lastDebt++
+	d.id = r.lastDebt
+	r.debts[key] = d
+	if e != nil {
+		r.order++
+		r.readings[key] = reading{token: e.token, at: forever, order: r.order}
 	}
 }
 
 // consolidate replaces all debts by one for each owner; turns, of which there is
 // one a group, stay. The caller holds r.mu.
 func (r *realm) consolidate() {
-	r.logger().Warn("memo: too many invalidations wait for a store; everything of their functions and groups is invalidated instead",
-		"store", r.kind(), "waiting", len(r.debts))
 	owners := map[string]bool{}
 	for key, d := range r.debts {
 		owners[d.owner] = true
@@ -58,22 +76,36 @@ func (r *realm) consolidate() {
 		}
 	}
 	for owner := range owners {
-		e, value := r.newEpoch(owner, mark{})
-		e.at = forever
-		r.readings[owner] = e
-		r.lastDebt++
-		r.debts[owner] = debt{value: value, owner: owner, id: r.lastDebt}
+		e, _ := r.newEpoch(owner, mark{})
+		r.note(owner, debt{epoch: true, owner: owner}, &e)
 	}
 }
 
-// forgive strikes out the debt for key: the store has just been told something
-// newer.
-func (r *realm) forgive(key string) {
+// lastDebtNow returns the id of the newest debt, to be given to forgive.
+func (r *realm) lastDebtNow() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.lastDebt
+}
+
+// forgive strikes out the debt for key, unless it is newer than last: the store has
+// just been told something that began after that.
+func (r *realm) forgive(key string, last uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, ok := r.debts[key]
+	if !ok || d.id > last {
+		return
+	}
 	delete(r.debts, key)
-	if e := r.readings[key]; e.at == forever {
-		delete(r.readings, key)
+	r.forgetOwed(key)
+}
+
+// forgetOwed has the store asked for an epoch from now on that was owed. The caller
+// holds r.mu.
+func (r *realm) forgetOwed(key string) {
+	if r.readings[key].at == forever {
+		r.unknow(key)
 	}
 }
 
@@ -82,7 +114,7 @@ func (r *realm) disbelieves(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d, ok := r.debts[key]
-	return ok && d.value == nil
+	return ok && !d.epoch
 }
 
 // payDebts tells the store what it has to be told. It runs in a goroutine of a
@@ -113,7 +145,7 @@ func (r *realm) pay() error {
 	var deletes, turns, epochs []string
 	for key, d := range open {
 		switch {
-		case d.value == nil:
+		case !d.epoch:
 			deletes = append(deletes, key)
 		case r.isTurn(key):
 			turns = append(turns, key)
@@ -122,15 +154,16 @@ func (r *realm) pay() error {
 		}
 	}
 	for some := range slices.Chunk(deletes, 100) {
-		err := r.write(context.Background(), defaultStoreTimeout, func(ctx context.Context) error { return r.store.Delete(ctx, some...) })
+		err := r.try(context.Background(), r.patience(), func(ctx context.Context) error { return r.store.Delete(ctx, some...) })
 		if err != nil {
 			return err
 		}
 		r.paid(open, some...)
 	}
 	for _, key := range append(turns, epochs...) {
-		err := r.write(context.Background(), defaultStoreTimeout, func(ctx context.Context) error {
-			return r.store.Set(ctx, key, open[key].value, r.epochTTL(key))
+		_, value := r.newEpoch(key, open[key].mark)
+		err := r.try(context.Background(), r.patience(), func(ctx context.Context) error {
+			return r.store.Set(ctx, key, value, r.epochTTL(key))
 		})
 		if err != nil {
 			return err
@@ -149,9 +182,6 @@ func (r *realm) paid(debts map[string]debt, keys ...string) {
 			continue
 		}
 		delete(r.debts, key)
-		if e, ok := r.readings[key]; ok && e.at == forever {
-			e.at = now() // from now on the store may be asked
-			r.readings[key] = e
-		}
+		r.forgetOwed(key)
 	}
 }

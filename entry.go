@@ -21,7 +21,8 @@ import (
 //
 // and then, by kind:
 //
-//	result   created    8 bytes, little endian: Unix time in nanoseconds
+//	result   replaced   16 bytes: the token that it took the place of
+//	         created    8 bytes, little endian: Unix time in nanoseconds
 //	         fresh      nanoseconds from created on
 //	         stale      nanoseconds after that in which it may still be used
 //	         cost       nanoseconds that the execution took
@@ -31,7 +32,8 @@ import (
 //	                    number of epochs and these (16 bytes each)
 //	         payload    the rest
 //	lease    scopes     as above
-//	released nothing
+//	         failed     how many executions right before ended without a result
+//	released failed     as above, that one included
 //	epoch    mark       generation (16 bytes), count
 //	turn     mark       generation (16 bytes), count
 //
@@ -69,6 +71,7 @@ type stored struct {
 	token store.Token
 	kind  byte
 
+	replaced           store.Token
 	created            int64 // Unix time in nanoseconds, by the writer's clock
 	fresh, stale, cost time.Duration
 	codec              string
@@ -76,7 +79,16 @@ type stored struct {
 	tags               []tagEpochs
 	payload            []byte
 
-	mark mark // of an epoch or a turn
+	failed uint64 // of a lease, or its end
+	mark   mark   // of an epoch or a turn
+}
+
+// ends returns when the result's life ends, by the clocks of its writer and of this
+// process.
+func (s *stored) ends() int64 {
+	age := max(time.Now().UnixNano()-s.created, 0)
+	w := s.window(now(), age)
+	return w.end
 }
 
 // A scopeEpoch is the epoch of a scope when an execution began. The path of a
@@ -110,6 +122,7 @@ func (s *stored) encode(key string, payload func([]byte) ([]byte, error)) ([]byt
 	b = appendSized(b, key)
 	switch s.kind {
 	case kindResult:
+		b = append(b, s.replaced[:]...)
 		b = binary.LittleEndian.AppendUint64(b, uint64(s.created))
 		for _, d := range [...]time.Duration{s.fresh, s.stale, s.cost} {
 			b = binary.AppendUvarint(b, uint64(d))
@@ -121,7 +134,9 @@ func (s *stored) encode(key string, payload func([]byte) ([]byte, error)) ([]byt
 			return nil, err
 		}
 	case kindLease:
-		b = appendScopes(b, s.scopes)
+		b = binary.AppendUvarint(appendScopes(b, s.scopes), s.failed)
+	case kindReleased:
+		b = binary.AppendUvarint(b, s.failed)
 	case kindEpoch, kindTurn:
 		b = append(b, s.mark.generation[:]...)
 		b = binary.AppendUvarint(b, s.mark.count)
@@ -174,14 +189,16 @@ func decodeEntry(key string, b []byte) (*stored, error) {
 	}
 	switch s.kind {
 	case kindResult:
+		s.replaced = r.token()
 		s.created = int64(r.fixed64())
 		s.fresh, s.stale, s.cost = r.duration(), r.duration(), r.duration()
 		s.codec = string(r.text())
 		s.scopes, s.tags = r.scopes(), r.tags()
 		s.payload, r.rest = r.rest, nil
 	case kindLease:
-		s.scopes = r.scopes()
+		s.scopes, s.failed = r.scopes(), r.number()
 	case kindReleased:
+		s.failed = r.number()
 	case kindEpoch, kindTurn:
 		s.mark = mark{generation: r.token(), count: r.number()}
 	default:

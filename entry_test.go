@@ -26,7 +26,7 @@ const corpusKey = "shop:users.byID:fdcb5a6c:-:42"
 // written again: what a version wrote, every later version must read.
 var corpus = map[string]stored{
 	"v1-result": {
-		token: tokenOf(1), kind: kindResult, created: 1700000000123456789,
+		token: tokenOf(1), kind: kindResult, replaced: tokenOf(9), created: 1700000000123456789,
 		fresh: time.Minute, stale: time.Hour, cost: 42 * time.Millisecond, codec: "json",
 		scopes:  []scopeEpoch{{"", tokenOf(2)}, {"shop/users", tokenOf(3)}, {"shop", tokenOf(4)}},
 		tags:    []tagEpochs{{"shop/users", "user:42", []store.Token{tokenOf(5), tokenOf(6)}}, {"", "loose", nil}},
@@ -40,8 +40,8 @@ var corpus = map[string]stored{
 		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: time.Second,
 		scopes: []scopeEpoch{{"", tokenOf(2)}},
 	},
-	"v1-lease":    {token: tokenOf(1), kind: kindLease, scopes: []scopeEpoch{{"", tokenOf(2)}}},
-	"v1-released": {token: tokenOf(1), kind: kindReleased},
+	"v1-lease":    {token: tokenOf(1), kind: kindLease, scopes: []scopeEpoch{{"", tokenOf(2)}}, failed: 3},
+	"v1-released": {token: tokenOf(1), kind: kindReleased, failed: 4},
 	"v1-epoch":    {token: tokenOf(1), kind: kindEpoch, mark: mark{tokenOf(2), 300}},
 	"v1-turn":     {token: tokenOf(1), kind: kindTurn, mark: mark{tokenOf(2), 1 << 40}},
 }

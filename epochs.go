@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -24,12 +25,18 @@ const (
 type reading struct {
 	token store.Token // the epoch
 	mark  mark
-	at    int64 // when the store was asked; forever while the store still has to be told
-	used  int64 // when it was last needed
+	at    int64  // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
+	order uint64 // what the store was asked before is not believed against this; see sending
+	used  int64  // when it was last needed
 }
 
+// unknown is the time of a reading that only says which others to refuse.
+const unknown = math.MinInt64
+
 // current reports whether the reading may be used at t.
-func (r *reading) current(t int64) bool { return t < after(r.at, time.Duration(epochTrust)) }
+func (r *reading) current(t int64) bool {
+	return r.at != unknown && t < after(r.at, time.Duration(epochTrust))
+}
 
 // maxReadings bounds how many epochs are remembered. Beyond that all are
 // forgotten, and read again by whoever needs them.
@@ -45,7 +52,7 @@ func (r *realm) epoch(key string, t int64) (reading, bool) {
 	}
 	e.used = t
 	r.readings[key] = e
-	if t > e.at+epochRenewal && !r.renewing {
+	if t > after(e.at, time.Duration(epochRenewal)) && !r.renewing {
 		r.renewing = true
 		go r.renew(t)
 	}
@@ -58,13 +65,15 @@ func (r *realm) renew(t int64) {
 	var keys []string
 	r.mu.Lock()
 	for key, e := range r.readings {
-		if e.at < t && e.used >= e.at && len(keys) < maxGathered {
+		if e.at != unknown && e.at < t && e.used >= e.at && len(keys) < maxGathered {
 			keys = append(keys, key)
 		}
 	}
 	r.mu.Unlock()
-	if values, sent, err := r.readNoting(context.Background(), defaultStoreTimeout, keys); err == nil {
-		r.noteEpochs(keys, values, sent)
+	if len(keys) > 0 {
+		if values, sent, err := r.readNoting(context.Background(), r.patience(), keys); err == nil {
+			r.noteEpochs(keys, values, sent)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,6 +83,7 @@ func (r *realm) renew(t int64) {
 // A sending is when a look-up was sent, and which reports had come by then.
 type sending struct {
 	at      int64
+	order   uint64   // what is known to have changed later is not to be told by this
 	reports []uint32 // by key
 	era     uint64
 }
@@ -81,7 +91,7 @@ type sending struct {
 // readNoting is backend.read that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
 func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []string) ([][]byte, sending, error) {
-	s := sending{at: now(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
+	s := sending{at: now(), order: r.writes(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.reports[i] = r.notices.of(key).Load()
 	}
@@ -92,28 +102,71 @@ func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []stri
 // noteEpochs remembers the epochs among what was read.
 func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
 	for i, key := range keys {
-		if values[i] == nil || sent.era != r.notices.era.Load() || sent.reports[i] != r.notices.of(key).Load() {
-			continue
-		}
 		if s, err := decodeEntry(key, values[i]); err == nil && (s.kind == kindEpoch || s.kind == kindTurn) {
-			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at})
+			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at, order: sent.order})
 		}
 	}
 }
 
-// noteEpoch remembers one reading, unless a newer one is known.
+// writes returns the order of what is known now.
+func (r *realm) writes() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.order
+}
+
+// noteEpoch remembers one reading, unless something newer is known.
 func (r *realm) noteEpoch(key string, e reading) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old, known := r.readings[key]
-	if known && old.at > e.at {
+	if e.order < r.floor || known && (old.at == forever || old.order > e.order || old.at > e.at) {
 		return
 	}
 	if !known && len(r.readings) >= maxReadings {
-		maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
+		r.unknowAll()
 	}
 	e.used = max(e.used, old.used)
 	r.readings[key] = e
+}
+
+// wrote notes an epoch that this process has written, unless something has happened
+// to it since the write began: then the store is asked.
+func (r *realm) wrote(key string, e reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.readings[key]
+	switch {
+	case old.at == forever:
+	case old.order > e.order || r.floor > e.order:
+		r.unknow(key)
+	default:
+		r.order++
+		e.order, e.used = r.order, old.used
+		r.readings[key] = e
+	}
+}
+
+// begin returns the order from which on wrote is to look for other changes.
+func (r *realm) begin() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order++
+	return r.order
+}
+
+// unknow has the store asked at the next need of an epoch, and not believed what it
+// was asked before. The caller holds r.mu.
+func (r *realm) unknow(key string) {
+	r.order++
+	r.readings[key] = reading{at: unknown, order: r.order}
+}
+
+// unknowAll does so for all epochs but those that are owed. The caller holds r.mu.
+func (r *realm) unknowAll() {
+	r.order++
+	r.floor = r.order
+	maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
 }
 
 // forgetEpoch makes the next need of key ask the store. An epoch that the store
@@ -122,7 +175,7 @@ func (r *realm) forgetEpoch(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.readings[key].at != forever {
-		delete(r.readings, key)
+		r.unknow(key)
 	}
 }
 
@@ -137,12 +190,15 @@ type need struct {
 // then results of an epoch that the store has dropped would be valid again.
 func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
-	for range 4 {
+	left := remaining(limit)
+	for range contradictions {
 		var missing []need
 		var keys []string
 		for _, n := range needs {
 			if e, ok := r.epoch(n.key, now()); ok {
-				found[n.key] = e
+				if found[n.key] = e; e.at == forever {
+					return nil, errOwed
+				}
 			} else if _, ok := found[n.key]; !ok {
 				missing, keys = append(missing, n), append(keys, n.key)
 			}
@@ -150,7 +206,7 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 		if len(missing) == 0 {
 			return found, nil
 		}
-		values, sent, err := r.readNoting(ctx, limit, keys)
+		values, sent, err := r.readNoting(ctx, left(), keys)
 		if err != nil {
 			return nil, err
 		}
@@ -158,12 +214,26 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 		for i, n := range missing {
 			if s, err := decodeEntry(n.key, values[i]); err == nil {
 				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at}
-			} else if err := r.draw(ctx, limit, n, values[i]); err != nil {
+			} else if err := r.draw(ctx, left, n, values[i]); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return nil, errUnsettled
+}
+
+// errOwed is why nothing is stored at the moment: the store has not heard yet that
+// all there is of a function, or what has a tag, is invalid.
+var errOwed = errors.New("memo: an invalidation has not reached the store yet")
+
+// remaining returns a function that tells what is left of limit, which zero does
+// not set, for several operations in a row.
+func remaining(limit time.Duration) func() time.Duration {
+	if limit == 0 {
+		return func() time.Duration { return 0 }
+	}
+	end := after(now(), limit)
+	return func() time.Duration { return max(time.Duration(end-now()), time.Nanosecond) }
 }
 
 // errUnsettled is reported when others keep changing what a process tries to
@@ -172,11 +242,11 @@ var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 
 // draw adds a new epoch for n, where the store holds there. That another process
 // was faster is no error.
-func (r *realm) draw(ctx context.Context, limit time.Duration, n need, there []byte) error {
+func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, there []byte) error {
 	m := mark{}
 	switch {
 	case n.turn != "": // which has to be at least as late as the store's losing the epoch
-		values, _, err := r.readNoting(ctx, limit, []string{n.turn})
+		values, _, err := r.readNoting(ctx, left(), []string{n.turn})
 		if err != nil {
 			return err
 		}
@@ -187,7 +257,8 @@ func (r *realm) draw(ctx context.Context, limit time.Duration, n need, there []b
 		m.generation = store.NewToken()
 	}
 	e, value := r.newEpoch(n.key, m)
-	err := r.write(ctx, limit, func(ctx context.Context) error {
+	e.at, e.order = now(), r.begin()
+	err := r.try(ctx, left(), func(ctx context.Context) error {
 		if there != nil { // no epoch: nobody can use it
 			if err := r.store.Delete(ctx, n.key); err != nil {
 				return err
@@ -197,8 +268,7 @@ func (r *realm) draw(ctx context.Context, limit time.Duration, n need, there []b
 	})
 	switch {
 	case err == nil:
-		e.at = now()
-		r.noteEpoch(n.key, e)
+		r.wrote(n.key, e)
 	case errors.Is(err, store.ErrExists):
 		err = nil
 	}
@@ -234,6 +304,7 @@ func (r *realm) epochTTL(key string) time.Duration {
 //	prefix::group:path:      of a group's Clear
 //	prefix::turn:path:       of the invalidations of the group's tags
 //	prefix::tag:path:tag     of one of the group's tags
+//	prefix::tags:path:       of all of them together; see maxDebts
 func (r *realm) epochKey(kind, path, tag string) string {
 	b := append(append([]byte(r.prefix), ':'), kind...)
 	b = append(b, ':')
@@ -276,44 +347,80 @@ const maxWriting = 16
 
 func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string, m mark, key string) error {
 	e, value := r.newEpoch(key, m)
-	err := r.write(ctx, limit, func(ctx context.Context) error {
+	e.at, e.order = now(), r.begin()
+	last := r.lastDebtNow()
+	err := r.try(ctx, limit, func(ctx context.Context) error {
 		return r.store.Set(ctx, key, value, r.epochTTL(key))
 	})
-	if e.at = now(); err != nil {
-		e.at = forever
-		r.owe(key, debt{value: value, owner: owner})
-	} else {
-		r.forgive(key)
+	if err != nil {
+		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+		return err
 	}
-	r.noteEpoch(key, e)
+	r.forgive(key, last)
+	r.wrote(key, e)
+	return nil
+}
+
+// invalidateTags draws new epochs for tags of a group, and counts its turn before.
+// When an operation has failed, the rest is owed without another attempt.
+func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path string, tags []string) error {
+	owner, turn := r.epochKey("tags", path, ""), r.epochKey("turn", path, "")
+	keys := make([]string, len(tags))
+	for i, tag := range tags {
+		keys[i] = r.epochKey("tag", path, tag)
+	}
+	m, err := r.advance(ctx, limit, owner, turn)
+	if err == nil {
+		return r.setEpochs(ctx, limit, owner, m, keys...)
+	}
+	for _, key := range keys {
+		e, _ := r.newEpoch(key, m)
+		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+	}
 	return err
 }
 
 // advance counts an invalidation of tags in the group whose turn key is, before
-// their epochs are written, and returns the mark for these.
+// their epochs are written, and returns the mark for these. A turn that cannot be
+// counted begins anew, with a generation that no execution has seen.
 func (r *realm) advance(ctx context.Context, limit time.Duration, owner, key string) (mark, error) {
-	for range 3 {
+	m, err := r.count(ctx, limit, key)
+	if err == nil {
+		return m, nil
+	}
+	m = mark{generation: store.NewToken()}
+	if !isAnswer(err) && !errors.Is(err, errForeign) {
+		e, _ := r.newEpoch(key, m)
+		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+		return m, err
+	}
+	return m, r.setEpoch(ctx, limit, owner, m, key)
+}
+
+// count counts the turn under key up, if there is one.
+func (r *realm) count(ctx context.Context, limit time.Duration, key string) (m mark, err error) {
+	for range 3 { // others may count at the same time
+		last := r.lastDebtNow()
 		values, _, err := r.readNoting(ctx, limit, []string{key})
 		if err != nil {
-			break
+			return m, err
 		}
 		s, err := decodeEntry(key, values[0])
 		if err != nil {
-			break
+			return m, err
 		}
-		m := mark{s.mark.generation, s.mark.count + 1}
+		m = mark{s.mark.generation, s.mark.count + 1}
 		e, value := r.newEpoch(key, m)
-		err = r.write(ctx, limit, func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
+		e.at, e.order = now(), r.begin()
+		err = r.try(ctx, limit, func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
 		if err == nil {
-			e.at = now()
-			r.forgive(key)
-			r.noteEpoch(key, e)
+			r.forgive(key, last)
+			r.wrote(key, e)
 			return m, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			break
+			return m, err
 		}
 	}
-	m := mark{generation: store.NewToken()} // which no execution under way has seen
-	return m, r.setEpoch(ctx, limit, owner, m, key)
+	return m, store.ErrConflict
 }

@@ -2,10 +2,11 @@ package memo
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"weak"
 )
 
 // A sequence number orders invalidations and executions within the process:
@@ -31,7 +32,7 @@ type namespace struct {
 	children []*namespace      // guarded by mu; the namespaces of groups within this group
 	claimed  bool              // guarded by spaces; there is a group
 
-	realms map[weak.Pointer[realm]]struct{} // guarded by mu; where results were seen that carry its tags
+	realms map[*realm]struct{} // guarded by mu; where there may be results that carry its tags
 }
 
 // maxTags bounds how many invalidated tags a namespace remembers one by one.
@@ -102,22 +103,16 @@ func (n *namespace) reaches(r *realm) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.realms == nil {
-		n.realms = map[weak.Pointer[realm]]struct{}{}
+		n.realms = map[*realm]struct{}{}
 	}
-	n.realms[weak.Make(r)] = struct{}{}
+	n.realms[r] = struct{}{}
 }
 
-// reached returns those realms that are still in use, of the groups within too.
-func (n *namespace) reached() (in []*realm) {
+// reached returns these realms, and those of the groups within.
+func (n *namespace) reached() []*realm {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for w := range n.realms {
-		if r := w.Value(); r != nil {
-			in = append(in, r)
-		} else {
-			delete(n.realms, w)
-		}
-	}
+	in := slices.Collect(maps.Keys(n.realms))
 	for _, c := range n.children {
 		in = append(in, c.reached()...)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,14 +80,18 @@ type flight struct {
 	landed atomic.Bool // set by whoever ends the flight
 	ran    bool        // fn was run, and is to be counted; set before it is
 
-	// With a shared store. Those below seen are set in the flight's goroutine.
+	// With a shared store. Those from deadline on are the flight's own.
 	sharedKey string
-	forced    bool // fn is to be run whatever there is
-	alone     bool // and without the store: it has failed already
-	seen      *sighting
-	epochs    map[string]reading // in force before fn began
-	ticket    *ticket            // what makes this the fleet's execution; nil for one on its own
-	waited    bool               // for another process
+	forced    bool                   // fn is to be run whatever there is
+	alone     bool                   // and without the store: it has failed already
+	seen      *sighting              // what the caller found there
+	launched  int64                  // when the flight began
+	doubted   atomic.Bool            // a change of its key was reported, if only its own
+	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
+	deadline  int64                  // until when it may wait for the store before fn begins
+	left      time.Duration          // how long it may wait for the store when fn is back
+	epochs    map[string]reading     // in force before fn began
+	waited    bool                   // for another process
 
 	// Guarded by shard.mu.
 	waiters  int
@@ -106,13 +111,59 @@ type flight struct {
 type flights struct {
 	mu      sync.Mutex
 	of      map[string]*flight // guarded by mu
-	lookups map[string]*lookup // guarded by mu; look-ups in the shared store that may be joined
-	_       [40]byte           // a cache line each
+	lookups map[string]*lookup // guarded by mu; looks at the shared store, and Sets, that are under way
+	failing map[string]*entry  // guarded by mu; stored results whose refresh has failed
+	detours uint64             // guarded by mu; how often something was detached
+	_       [24]byte           // a cache line each
+}
+
+// maxFailing bounds how many failures are remembered in a shard. Beyond that all
+// are forgotten.
+const maxFailing = 1 << 10
+
+// fails notes that an attempt to refresh e has failed, also for other copies of e.
+// The caller holds mu.
+func (s *flights) fails(e *entry, t int64) {
+	e.refreshFailed(t)
+	if !e.stored() {
+		return
+	}
+	if s.failing == nil || len(s.failing) >= maxFailing {
+		s.failing = map[string]*entry{}
+	}
+	s.failing[e.key] = e
+}
+
+// resume tells e, a copy of a stored result, of earlier attempts to refresh it. The
+// caller holds mu.
+func (s *flights) resume(e *entry) {
+	if old := s.failing[e.key]; old != nil && old.share.token == e.share.token {
+		e.failures.Store(old.failures.Load())
+		e.retryAt.Store(old.retryAt.Load())
+	} else {
+		delete(s.failing, e.key)
+	}
+}
+
+// note makes l what is known of the key. The caller holds mu.
+func (s *flights) note(l *lookup) {
+	if s.lookups == nil {
+		s.lookups = map[string]*lookup{}
+	}
+	s.lookups[l.key] = l
+}
+
+// doubt has those ask the store who want to join the flight for a shared key.
+func (c *core) doubt(sharedKey string) {
+	if f, ok := c.shared.flying.Load(sharedKey); ok {
+		f.(*flight).doubted.Store(true)
+	}
 }
 
 // detach detaches the flight and the look-up for key, if there are any. The caller
 // holds mu.
 func (s *flights) detach(key string) {
+	s.detours++
 	delete(s.lookups, key)
 	if f := s.of[key]; f != nil {
 		f.detached = true
@@ -156,8 +207,9 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	s.detach(key)
 	f := &flight{
 		key: key, policy: p, shard: s, old: old, exec: exec,
-		born: sequence.Load(), began: now(), done: make(chan struct{}),
+		born: sequence.Load(), launched: now(), done: make(chan struct{}),
 	}
+	f.began, f.deadline = f.launched, after(f.launched, p.storeTimeout)
 	f.frame.values, f.frame.flight, f.frame.space = ctx, f, c.space
 	f.frame.hint.fresh = forever
 	if s.of == nil {
@@ -168,6 +220,7 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	f.ctx, f.cancel = context.WithCancel(&f.frame)
 	if c.shared != nil {
 		f.sharedKey = c.shared.head + exec.args(key)
+		c.shared.flying.Store(f.sharedKey, f)
 	}
 	return f
 }
@@ -220,6 +273,7 @@ func (c *core) fly(f *flight) {
 		}
 	}
 	f.ran, f.began = !f.exec.counted(), now()
+	f.left = f.patience()
 	var ctx context.Context
 	ctx, stop = c.limit(f)
 	l = f.judge(ctx)
@@ -262,16 +316,20 @@ func (c *core) end(f *flight, l landing) {
 	if !f.landed.CompareAndSwap(false, true) {
 		return
 	}
+	if c.shared != nil {
+		defer c.shared.flying.CompareAndDelete(f.sharedKey, f)
+	}
 	e := l.foreign
 	if e == nil {
 		e = c.entryFor(f, l)
 		if c.shared != nil {
+			stop := c.letGoInTime(f, e, l)
 			defer c.shared.publish(f, e, l)() // when the waiters have gone
+			stop()
 		}
 	}
 	failed := l.err != nil && !l.keep
 	f.shard.mu.Lock()
-	f.ended, f.result, f.panicked, f.foreign = true, e, l.panicked, l.foreign != nil
 	if !f.detached {
 		delete(f.shard.of, f.key)
 		switch {
@@ -284,19 +342,48 @@ func (c *core) end(f *flight, l landing) {
 		}
 	}
 	if failed && f.old != nil && !f.canceled {
-		f.old.refreshFailed(e.created)
+		f.shard.fails(f.old, e.created)
 	}
 	unattended := f.waiters == 0 && f.sticky
 	f.shard.mu.Unlock()
+	c.letGo(f, e, l)
+	if unattended && failed {
+		defer c.survive(f.policy)
+		c.reportBackground(f.policy, l)
+	}
+}
 
+// letGo lets the waiters go, with e. Only the first call does anything.
+func (c *core) letGo(f *flight, e *entry, l landing) {
+	f.shard.mu.Lock()
+	first := !f.ended
+	if first {
+		f.ended, f.result, f.panicked, f.foreign = true, e, l.panicked, l.foreign != nil
+	}
+	f.shard.mu.Unlock()
+	if !first {
+		return
+	}
 	defer close(f.done)
 	defer c.survive(f.policy)
 	if f.ran {
 		c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
 	}
-	if unattended && failed {
-		c.reportBackground(f.policy, l)
+}
+
+// letGoInTime lets the waiters go when the store has held them up for as long as it
+// may, before and after the execution together, unless stop is called before.
+// They get an entry of their own, since publishing goes on with e.
+func (c *core) letGoInTime(f *flight, e *entry, l landing) (stop func()) {
+	if f.policy.storeTimeout == 0 || f.ticket.Load() == nil {
+		return func() {}
 	}
+	own := &entry{
+		key: e.key, value: e.value, err: e.err, kept: e.kept, window: e.window, read: e.read,
+		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted,
+	}
+	timer := time.AfterFunc(f.left, func() { c.letGo(f, own, l) })
+	return func() { timer.Stop() }
 }
 
 // survive, deferred, keeps a panic of an observer or a logger from ending the
@@ -322,11 +409,14 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 	case l.remember:
 		life = lifetime{ttl: p.errorTTL, inherit: forever}
 	}
+	if h.epochs.torn {
+		life = lifetime{}
+	}
 	return &entry{
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
-		trusted: forever,
+		trusted: forever, fences: slices.Clip(h.epochs.fences),
 	}
 }
 

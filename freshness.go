@@ -80,10 +80,11 @@ const (
 	revalidate                // stale: return it and refresh it in the background
 	fallback                  // stale: execute, and return it if that fails or takes too long
 	held                      // stale: return it; refreshing it has failed and is backing off
+	unverified                // ask the store for the epochs first
 )
 
 // answers reports whether a call with this verdict returns what it found.
-func (v verdict) answers() bool { return v != unusable && v != fallback }
+func (v verdict) answers() bool { return v != unusable && v != fallback && v != unverified }
 
 // otherClock is how far in the future a result must have been stored to have been
 // stored under another clock than it is judged by: outside of the synctest

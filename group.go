@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 	"weak"
 )
 
@@ -110,30 +111,20 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 		return nil
 	}
 	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
-	path, limit := g.space.path, g.settings().storeTimeout
-	var errs []error
-	for _, r := range g.realms(g.space.reached()) {
-		owner := r.epochKey("group", path, "")
-		m, err := r.advance(ctx, limit, owner, r.epochKey("turn", path, ""))
-		keys := make([]string, len(tags))
-		for i, tag := range tags {
-			keys[i] = r.epochKey("tag", path, tag)
-		}
-		errs = append(errs, err, r.setEpochs(ctx, limit, owner, m, keys...))
-	}
+	err := g.tell(func(r *realm, limit time.Duration) error {
+		return r.invalidateTags(ctx, limit, g.space.path, tags)
+	})
 	g.space.invalidate(tags)
-	return g.notReached("InvalidateTags", errors.Join(errs...))
+	return g.notReached("InvalidateTags", err)
 }
 
 // Clear invalidates every result of the group's functions, as [Func.Clear] does
 // for each.
 func (g *Group) Clear(ctx context.Context) error {
-	limit := g.settings().storeTimeout
-	var errs []error
-	for _, r := range g.realms(nil) {
+	err := g.tell(func(r *realm, limit time.Duration) error {
 		key := r.epochKey("group", g.space.path, "")
-		errs = append(errs, r.setEpoch(ctx, limit, key, mark{}, key))
-	}
+		return r.setEpoch(ctx, limit, key, mark{}, key)
+	})
 	g.space.clear()
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
@@ -141,7 +132,19 @@ func (g *Group) Clear(ctx context.Context) error {
 			p.observe(ctx, c, EventClear, "")
 		}
 	}
-	return g.notReached("Clear", errors.Join(errs...))
+	return g.notReached("Clear", err)
+}
+
+// tell tells all stores that the group's results are in, at the same time.
+func (g *Group) tell(what func(r *realm, limit time.Duration) error) error {
+	limit, realms := g.settings().storeTimeout, g.realms()
+	errs := make([]error, len(realms))
+	var wg sync.WaitGroup
+	for i, r := range realms {
+		wg.Go(func() { errs[i] = what(r, limit) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // settings returns the options of the group as its functions see them.
@@ -153,15 +156,21 @@ func (g *Group) settings() settings {
 	return resolve(append(levels, g.levels()...)...)
 }
 
-// realms returns more and the realms of the group's functions, each once.
-func (g *Group) realms(more []*realm) []*realm {
+// realms returns where results of the group may be, each realm once: those of its
+// functions, also of those that were dropped or not called yet, and of others
+// that took over its tags.
+func (g *Group) realms() []*realm {
+	all := g.space.reached()
+	if s := g.settings(); s.store != nil {
+		all = append(all, realmOf(s.store, s.prefix))
+	}
 	for _, c := range g.functions() {
 		if r := c.realm(); r != nil {
-			more = append(more, r)
+			all = append(all, r)
 		}
 	}
 	var once []*realm
-	for _, r := range more {
+	for _, r := range all {
 		if !slices.Contains(once, r) {
 			once = append(once, r)
 		}

@@ -31,9 +31,9 @@ const (
 // replaced by "#" and their SHA-256, which no legible form contains.
 //
 // The epochs of results are kept in the entries and not in the key, so that who
-// invalidates a key finds its entry whatever epochs it has seen: in the place of
-// the epoch stands "-", and "lease" in the key that guards the refresh of an
-// entry.
+// invalidates a key finds its entry whatever epochs it has seen. In the place of
+// the epoch stands whose epochs they are, followed by "+" in the key that guards
+// the refresh of an entry.
 func sharedKey(prefix, name, version, epoch, args string) string {
 	return sharedHead(sharedPrefix(prefix), name, version, epoch) + args
 }

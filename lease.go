@@ -34,61 +34,80 @@ const (
 
 // A ticket is what an execution holds in the store.
 type ticket struct {
-	shared  *shared
-	policy  *policy
-	key     string      // of the lease
-	token   store.Token // of the lease
-	value   []byte      // the lease
-	held    bool        // there is a lease, which has to be given back
-	target  store.Token // what the result is to replace
-	refresh bool        // the lease is under a key of its own
+	shared *shared
+	policy *policy
+	failed uint64 // how many executions right before ended without a result
+	entry  string // the key that the result is to be under
+	since  int64  // when the flight got it
+	ends   int64  // of a refresh, when the old result's life in the store ends
 
-	mu    sync.Mutex
-	ended bool        // guarded by mu
-	timer *time.Timer // guarded by mu; renews the lease
+	turning sync.Mutex // held while a refresh is turned into a miss; see turn
+	mu      sync.Mutex
+	key     string      // guarded by mu; of the lease
+	token   store.Token // guarded by mu; of the lease
+	value   []byte      // guarded by mu; the lease
+	target  store.Token // guarded by mu; what the result is to replace
+	refresh bool        // guarded by mu; the lease is under a key of its own
+	held    bool        // guarded by mu; there is a lease, which has to be given back
+	timer   *time.Timer // guarded by mu; renews the lease
 }
+
+// contradictions is how often in a row the store may say first that there is
+// something under a key and then that there is not, or that others were faster,
+// before a process goes on without it.
+const contradictions = 4
 
 // obtain asks the fleet for the right to execute f. If another process has the
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
 // executed: with a ticket, or without one where the store is of no help.
 func (s *shared) obtain(f *flight) *entry {
-	p, began := f.policy, now()
-	seen := f.seen
-	for poll := firstPoll; f.ctx.Err() == nil; {
+	p, began, poll := f.policy, now(), firstPoll
+	seen, waits := f.seen, 0
+	for attempt := 0; f.ctx.Err() == nil; attempt++ {
 		var err error
 		if seen == nil {
 			seen, err = s.seeOne(f)
 		}
 		if err == nil {
-			f.epochs, err = s.ensure(f.ctx, p.storeTimeout, s.wanted(p))
+			f.epochs, err = s.ensure(f.ctx, f.patience(), s.wanted(p))
 		}
 		if err != nil {
 			s.failed(err)
 			return nil
 		}
 		e, next := s.claim(f, seen)
-		if e != nil || f.ticket != nil {
+		if e != nil || f.ticket.Load() != nil || next == goAlone || attempt-waits >= contradictions {
 			return e
 		}
-		switch next {
-		case goAlone:
-			return nil
-		case waitFor:
-			f.waited = true
+		if next == waitFor {
+			waits = attempt + 1
 			f.exec.waive()
-			if p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
+			if f.waited = true; p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
 				return nil
 			}
 			s.await(f.ctx, f.sharedKey, poll)
 			poll = min(poll*8/5, maxPoll)
+			f.deadline = after(now(), p.storeTimeout)
 		}
 		seen = nil
 	}
 	return nil
 }
 
+// patience returns how long f may still wait for the store before it is executed:
+// what is left of one StoreTimeout, whose zero sets no limit.
+func (f *flight) patience() time.Duration {
+	if f.policy.storeTimeout == 0 {
+		return 0
+	}
+	return max(time.Duration(f.deadline-now()), time.Nanosecond)
+}
+
 // seeOne looks what the store holds for f.
 func (s *shared) seeOne(f *flight) (*sighting, error) {
+	if s.disbelieves(f.sharedKey) {
+		return nil, errOut
+	}
 	seen, err := s.see(f.ctx, f.policy, f.sharedKey)
 	if seen[0] != nil {
 		err = nil
@@ -110,28 +129,24 @@ const (
 func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
 	st := seen.stored
 	switch {
-	case seen.there == nil:
-		return nil, s.take(f, &ticket{key: f.sharedKey}, nil)
-	case st == nil || !seen.valid || st.kind == kindReleased:
-		return nil, s.take(f, &ticket{key: f.sharedKey}, seen.there)
-	case st.kind == kindLease:
-		if f.forced {
-			return nil, s.take(f, &ticket{key: f.sharedKey}, seen.there)
+	case st != nil && st.kind == kindLease && seen.valid && !f.forced:
+		if f.waited && st.failed > 0 { // what was waited for has ended without a result
+			return nil, goAlone
 		}
 		return nil, waitFor
-	case st.kind != kindResult:
-		return nil, s.take(f, &ticket{key: f.sharedKey}, seen.there)
+	case st != nil && st.kind == kindResult && seen.valid:
+		if e := s.accept(f, seen); e != nil {
+			return e, 0
+		}
+		return nil, s.takeRefresh(f, seen)
 	}
-	if e := s.accept(f, seen); e != nil {
-		return e, 0
-	}
-	return nil, s.takeRefresh(f, seen)
+	return nil, s.take(f, &ticket{key: f.sharedKey}, seen.there, st)
 }
 
 // accept returns the result that was seen if it is what f would execute for: it is
 // fresh, and another one than f is to replace.
 func (s *shared) accept(f *flight, seen *sighting) *entry {
-	if f.forced || f.old != nil && f.old.share != nil && f.old.share.token == seen.stored.token {
+	if f.forced || f.old != nil && f.old.stored() && f.old.share.token == seen.stored.token {
 		return nil
 	}
 	e := s.result(f.policy, f.key, f.sharedKey, seen, f.born)
@@ -142,16 +157,19 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 }
 
 // take puts a lease in the place of what is there, and makes t the flight's ticket
-// if that succeeds.
-func (s *shared) take(f *flight, t *ticket, there []byte) step {
-	t.shared, t.policy, t.token = s, f.policy, store.NewToken()
-	lease := &stored{token: t.token, kind: kindLease, scopes: s.scopesOf(f.epochs)}
-	t.value, _ = lease.encode(t.key, nil)
+// if that succeeds. st is what is there as an entry, if it is one.
+func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
+	if st != nil && st.kind == kindReleased {
+		t.failed = st.failed
+	}
+	t.shared, t.policy, t.entry, t.token = s, f.policy, f.sharedKey, store.NewToken()
+	lease := &stored{token: t.token, kind: kindLease, scopes: s.scopesOf(f.epochs), failed: t.failed}
+	t.value, _ = lease.encode(t.key, nil) // which fails only for results
 	if !t.refresh {
 		t.target = t.token
 	}
 	old, swappable := store.TokenOf(there)
-	err := s.write(f.ctx, f.policy.storeTimeout, func(ctx context.Context) error {
+	err := s.try(f.ctx, f.patience(), func(ctx context.Context) error {
 		switch {
 		case swappable:
 			return s.store.Swap(ctx, t.key, old, t.value, leaseTTL)
@@ -164,35 +182,33 @@ func (s *shared) take(f *flight, t *ticket, there []byte) step {
 	})
 	switch {
 	case err == nil:
-		t.held = true
-		f.ticket = t
+		t.since = now()
 		t.keep()
+		f.ticket.Store(t)
 		return 0
-	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
-		return lookAgain
+	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
+		s.failed(err)
+		return goAlone
+	case f.waited && t.failed > 0:
+		return goAlone // others waited for the same, and one of them stores what comes
 	}
-	s.failed(err)
-	return goAlone
+	return lookAgain
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(f *flight, seen *sighting) step {
-	t := &ticket{key: s.lease + f.exec.args(f.key), refresh: true, target: seen.stored.token}
-	next := s.take(f, t, nil)
+	t := &ticket{key: s.lease + f.exec.args(f.key), refresh: true, target: seen.stored.token, ends: seen.stored.ends()}
+	next := s.take(f, t, nil, nil)
 	if next == lookAgain {
-		next = s.inherit(f, t)
+		next = s.takeOver(f, t)
 	}
-	if f.ticket == nil {
-		if f.forced && next == waitFor { // that execution began too early to count
-			t.shared, t.policy = s, f.policy
-			f.ticket = t
-		}
+	if f.ticket.Load() == nil || f.forced {
 		return next
 	}
 	// Whoever had the lease before may have replaced the result.
 	again, err := s.seeOne(f)
-	if err != nil || again.stored == nil || again.stored.token != t.target {
-		f.ticket = nil
+	if err != nil || again.stored == nil || again.stored.token != seen.stored.token {
+		f.ticket.Store(nil)
 		t.release()
 		if err != nil {
 			s.failed(err)
@@ -203,20 +219,25 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 	return 0
 }
 
-// inherit takes over the lease for a refresh if it was given back.
-func (s *shared) inherit(f *flight, t *ticket) step {
-	values, _, err := s.readNoting(f.ctx, f.policy.storeTimeout, []string{t.key})
+// takeOver takes the lease for a refresh if it was given back or, where an execution
+// that has begun does not count, from whoever has it.
+func (s *shared) takeOver(f *flight, t *ticket) step {
+	values, _, err := s.readNoting(f.ctx, f.patience(), []string{t.key})
 	if err != nil {
 		s.failed(err)
 		return goAlone
 	}
-	if values[0] == nil {
+	st, _ := decodeEntry(t.key, values[0])
+	switch {
+	case values[0] == nil:
 		return lookAgain
-	}
-	if st, err := decodeEntry(t.key, values[0]); err == nil && st.kind == kindLease {
+	case st != nil && st.kind == kindLease && !f.forced:
+		if f.waited && st.failed > 0 {
+			return goAlone
+		}
 		return waitFor
 	}
-	return s.take(f, t, values[0])
+	return s.take(f, t, values[0], st)
 }
 
 // await waits until a change of key is reported, or for about d.
@@ -232,42 +253,99 @@ func (s *shared) await(ctx context.Context, key string, d time.Duration) {
 	}
 }
 
-// keep renews the lease until release or forget is called.
+// keep renews the lease until it is released or replaced.
 func (t *ticket) keep() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.timer = time.AfterFunc(leaseRenewal, t.renew)
+	t.held = true
+	t.timer = time.AfterFunc(t.pause(), t.renew)
+}
+
+// turnMargin is how long before the end of an old result its refresh is turned.
+const turnMargin = 500 * time.Millisecond
+
+// pause returns how long the lease can be left alone. The caller holds t.mu.
+func (t *ticket) pause() time.Duration {
+	if !t.refresh || t.ends == forever {
+		return leaseRenewal
+	}
+	return min(leaseRenewal, max(time.Duration(t.ends-now())-turnMargin, 0))
 }
 
 // renew writes the same lease again, with the same token: whoever has seen it has
 // seen this one. If it is not there any more, the execution goes on without.
 func (t *ticket) renew() {
-	err := t.shared.write(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
-		return t.shared.store.Swap(ctx, t.key, t.token, t.value, leaseTTL)
+	t.turning.Lock()
+	defer t.turning.Unlock()
+	t.mu.Lock()
+	key, token, value := t.key, t.token, t.value
+	turn := t.held && t.refresh && t.ends != forever && now() >= t.ends-int64(turnMargin)
+	t.mu.Unlock()
+	if turn {
+		t.turn()
+		return
+	}
+	err := t.shared.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+		return t.shared.store.Swap(ctx, key, token, value, leaseTTL)
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.ended && !errors.Is(err, store.ErrConflict) {
-		t.timer.Reset(leaseRenewal)
+	if t.held && !errors.Is(err, store.ErrConflict) {
+		t.timer.Reset(t.pause())
 	}
 }
 
-// forget ends the renewals of a lease that has been replaced.
-func (t *ticket) forget() {
+// turn makes a miss of a refresh whose old result is about to end: it puts a lease
+// in that one's place. Otherwise the result would find nothing to replace, and
+// nobody could tell whether what it was to replace has expired or was
+// invalidated. The caller holds t.turning.
+func (t *ticket) turn() {
+	s, token := t.shared, store.NewToken()
+	old, _ := decodeEntry(t.key, t.value)
+	lease := &stored{token: token, kind: kindLease, scopes: old.scopes, failed: t.failed}
+	value, _ := lease.encode(t.entry, nil)
+	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+		return s.store.Swap(ctx, t.entry, t.target, value, leaseTTL)
+	})
+	t.mu.Lock()
+	held, key, former := t.held, t.key, t.token
+	if held && err == nil {
+		t.key, t.token, t.value, t.target, t.refresh = t.entry, token, value, token, false
+		t.timer.Reset(t.pause())
+	}
+	t.mu.Unlock()
+	switch {
+	case err != nil: // the result is going to find out why
+	case held:
+		s.failed(t.leave(key, former))
+	default: // the execution has ended meanwhile
+		s.failed(t.leave(t.entry, token))
+	}
+}
+
+// now returns what the ticket is for at the moment.
+func (t *ticket) now() (key string, token, target store.Token, refresh bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ended, t.held = true, false
+	return t.key, t.token, t.target, t.refresh
+}
+
+// end ends the renewals, and reports whether there was a lease.
+func (t *ticket) end() (held bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held, t.held = t.held, false
 	if t.timer != nil {
 		t.timer.Stop()
 	}
+	return held
 }
 
 // release gives the lease back, if there is one, so that nobody waits for its end.
 func (t *ticket) release() {
-	held := t.held
-	t.forget()
-	if held {
-		t.shared.failed(t.leave(t.key, t.token))
+	if t.end() {
+		key, token, _, _ := t.now()
+		t.shared.failed(t.leave(key, token))
 	}
 }
 
@@ -275,12 +353,23 @@ func (t *ticket) release() {
 // remove what others have put there meanwhile, which is why it is no Delete.
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
-	note, _ := (&stored{token: store.NewToken(), kind: kindReleased}).encode(key, nil)
-	err := s.write(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed + 1}).encode(key, nil)
+	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, key, token, note, time.Second)
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return nil
 	}
 	return err
+}
+
+// owns reports whether the lease is still the ticket's.
+func (t *ticket) owns(ctx context.Context) bool {
+	key, own, _, _ := t.now()
+	values, _, err := t.shared.readNoting(ctx, t.policy.storeTimeout, []string{key})
+	if err != nil {
+		return false
+	}
+	token, ok := store.TokenOf(values[0])
+	return ok && token == own
 }

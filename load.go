@@ -17,7 +17,7 @@ type outcome struct {
 // it may return it, the call is counted as answered. key need not outlive the
 // call.
 func (c *core) look(ctx context.Context, p *policy, key string) (*entry, verdict) {
-	e, v := c.find(p, key, preciseNow())
+	e, v := c.search(ctx, p, key)
 	switch v {
 	case fresh, early:
 		c.count.hits.inc()
@@ -48,16 +48,21 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 		b := boarding{core: c, policy: p, around: frameOf(ctx), old: before.old, seq: sequence.Load()}
 		f := b.join(key)
 		if f == nil && c.shared != nil && !before.asked {
-			out, answered, found := c.askStore(ctx, p, key, exec)
+			out, answered, found := c.askStore(ctx, p, key, before.old, exec)
 			if answered {
 				return out
 			}
-			if before.asked, before.seen = true, found.seen; found.old != nil {
-				before.old = found.old
+			if err := ctx.Err(); err != nil {
+				c.countJoined(ctx, p, key)
+				return outcome{err: err}
 			}
+			if found.old == nil {
+				found.old = before.old
+			}
+			before = found
 		}
 		if f == nil {
-			b.old, b.seen, b.alone = before.old, before.seen, before.asked && before.seen == nil
+			b.old, b.before = before.old, before
 			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
 				_, v := c.find(p, key, now())
 				return v.answers()
@@ -73,50 +78,78 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 		} else if out, ok := b.wait(ctx, f); ok {
 			return out
 		}
-		before.asked, before.seen = false, nil
+		before = lookedUp{old: before.old}
 	}
 }
 
 // replaced returns the result that an execution for key would replace, or nil.
 func (b *boarding) replaced(key string) *entry {
-	if b.old != nil && b.old.share != nil {
+	if b.old != nil && b.old.stored() {
 		return b.old
 	}
-	return b.core.held(key)
+	e := b.core.held(key)
+	if e != nil && b.core.trust(b.policy, e, now()) == unusable {
+		return nil
+	}
+	return e
 }
 
 // join makes the call a waiter of the flight for key, if there is one that it may
-// join.
+// join. About one that may have been overtaken in another process the store is
+// asked first.
 func (b *boarding) join(key string) *flight {
 	s := b.core.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.of[key]
-	if f == nil || b.core.overtaken(f.born, f.tags()) {
+	if f == nil || b.core.overtaken(f.born, f.tags()) || f.doubtful() {
 		return nil
 	}
 	f.waiters++
 	return f
 }
 
+// doubtful reports whether another process may have overtaken f: it has gone on for
+// a while, or a change of its key was reported.
+func (f *flight) doubtful() bool {
+	return f.ticket.Load() != nil && (f.doubted.Load() || now() > f.launched+epochTrust)
+}
+
+// contradicted reports whether what the store was seen to hold says that f has been
+// overtaken in another process.
+func (f *flight) contradicted(seen *sighting) bool {
+	t := f.ticket.Load()
+	if t == nil || seen == nil || seen.at <= t.since {
+		return false
+	}
+	st := seen.stored
+	_, token, target, _ := t.now()
+	return st == nil || !seen.valid || st.token != token && st.token != target
+}
+
 // refresh executes fn for key now. An execution that is under way began too
 // early to count, and is waited for first: there is one at a time.
 func (c *core) refresh(ctx context.Context, p *policy, key string, exec execution) outcome {
 	around, s := frameOf(ctx), c.shard(key)
-	s.mu.Lock()
-	earlier := s.of[key]
-	s.mu.Unlock()
-	if earlier != nil {
-		if err := earlier.outlast(ctx, around); err != nil {
-			return outcome{err: err}
-		}
-	}
+	wait := true
 	for {
+		s.mu.Lock()
+		earlier := s.of[key]
+		s.mu.Unlock()
+		if earlier != nil && (wait || !earlier.forced) {
+			if err := earlier.outlast(ctx, around); err != nil {
+				return outcome{err: err}
+			}
+		}
+		wait = false
 		if err := ctx.Err(); err != nil {
 			return outcome{err: err}
 		}
 		b := boarding{core: c, policy: p, around: around, seq: sequence.Load(), forced: true}
 		f := b.board(ctx, key, c.held(key), exec, func() bool { return false })
+		if f == nil {
+			continue
+		}
 		if out, ok := b.wait(ctx, f); ok {
 			return out
 		}
@@ -142,13 +175,12 @@ func (f *flight) outlast(ctx context.Context, around *frame) error {
 type boarding struct {
 	core   *core
 	policy *policy
-	around *frame    // of the execution that the call is made by, or nil
-	old    *entry    // to return if the flight fails or takes too long; may be nil
-	leader bool      // the call started the flight
-	seq    uint64    // the sequence number before the call joined
-	forced bool      // fn is to be run whatever the store has
-	seen   *sighting // what the store has, if the call has looked
-	alone  bool      // the store was of no help
+	around *frame // of the execution that the call is made by, or nil
+	old    *entry // to return if the flight fails or takes too long; may be nil
+	leader bool   // the call started the flight
+	seq    uint64 // the sequence number before the call joined
+	forced bool   // fn is to be run whatever the store has
+	before lookedUp
 }
 
 // board makes the call a waiter of the flight for key, and the leader of a new one
@@ -160,13 +192,19 @@ func (b *boarding) board(ctx context.Context, key string, old *entry, exec execu
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.of[key]
-	if f == nil || c.overtaken(f.born, f.tags()) {
+	f, alone := s.of[key], b.before.asked && b.before.seen == nil
+	if b.before.detours != s.detours {
+		b.before.seen = nil // it may be from before an invalidation
+	}
+	if f == nil || c.overtaken(f.born, f.tags()) || f.contradicted(b.before.seen) {
 		if answered() {
 			return nil
 		}
 		f, b.leader = c.launch(ctx, b.policy, key, old, exec), true
-		f.forced, f.seen, f.alone = b.forced, b.seen, b.alone
+		f.forced, f.seen, f.alone = b.forced, b.before.seen, alone
+		f.deadline -= int64(b.before.took)
+	} else if b.forced && !f.forced && c.shared != nil {
+		return nil // it may come back with what there was before
 	}
 	f.waiters++
 	return f
@@ -270,6 +308,12 @@ func (f *flight) isForeign() bool {
 	}
 }
 
+// countJoined counts a call that has waited, but whose context ended first.
+func (c *core) countJoined(ctx context.Context, p *policy, key string) {
+	c.count.joined.Add(1)
+	p.observe(ctx, c, EventJoined, key)
+}
+
 func (b *boarding) count(ctx context.Context, f *flight) {
 	counter, kind := &b.core.count.joined, EventJoined
 	switch {
@@ -291,7 +335,7 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	if f := s.of[e.key]; f != nil && !c.overtaken(f.born, f.tags()) {
 		return false
 	}
-	if h := c.held(e.key); h != e && (h != nil || e.share == nil) || e.backsOff(now()) {
+	if h := c.held(e.key); h != e && (h != nil || !e.stored()) || e.backsOff(now()) {
 		return false // replaced, gone, or backing off by now
 	}
 	f := c.launch(ctx, p, e.key, e, exec)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -24,6 +25,37 @@ type tier struct {
 	held  atomic.Int64 // how many entries the cache holds
 	bytes atomic.Int64 // the sum of their sizes
 	count *counters
+
+	mu     sync.Mutex
+	copies map[string]*entry // guarded by mu; those of shared results, by shared key
+}
+
+// copyOf returns the copy that is held of what the store has under sharedKey, or
+// nil.
+func (t *tier) copyOf(sharedKey string) *entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.copies[sharedKey]
+}
+
+// noteCopy notes that e, which is held, is a copy.
+func (t *tier) noteCopy(e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.copies == nil {
+		t.copies = map[string]*entry{}
+	}
+	if t.copies[e.share.key] = e; e.retired() { // evicted before it got there
+		delete(t.copies, e.share.key)
+	}
+}
+
+func (t *tier) dropCopy(e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.copies[e.share.key] == e {
+		delete(t.copies, e.share.key)
+	}
 }
 
 // A front has a place for each of a power of two of key hashes. It starts small
@@ -137,7 +169,7 @@ func (t *tier) deleted(d otter.DeletionEvent[string, *entry]) {
 	t.bytes.Add(-e.size)
 	t.held.Add(-1)
 	if e.share != nil {
-		e.share.realm.dropCopy(e)
+		t.dropCopy(e)
 	}
 	if d.Cause == otter.CauseOverflow {
 		t.count.evictions.Add(1)

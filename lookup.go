@@ -1,35 +1,42 @@
 package memo
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A lookup is a look at what the store holds under a key, shared by all callers who
 // come while it is under way. It runs in the goroutine of the first.
 type lookup struct {
 	key, sharedKey string
 	born           uint64 // the sequence number before the store was asked
+	detours        uint64 // of the shard, before that
+	retry          bool   // whoever waits looks again
 
 	done chan struct{} // closed when the fields below are set
 	seen *sighting     // nil if the store is of no help
 	made *entry        // the result that was seen, if it is of use
-	left bool          // the first caller has left, and with that the look ended
 }
 
 // lookUp looks what the store holds under key. A result that p may use is held in
-// this process and returned. Otherwise seen is what there is, for who executes
-// fn, or nil where the store is of no help.
-func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution) (e *entry, v verdict, seen *sighting) {
+// this process and returned. Otherwise l says what there is, for who executes fn.
+func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution) (*entry, verdict, *lookup) {
 	for ctx.Err() == nil {
 		seq := sequence.Load()
-		l, first := c.beginLookup(key, seq)
+		l, first := c.beginLookup(p, key, seq)
 		if first {
 			l.sharedKey = c.shared.head + exec.args(key)
-			c.perform(ctx, p, l)
-		} else if !l.await(ctx) || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
+			if !beside(ctx, func(ctx context.Context) { c.perform(ctx, p, l) }) {
+				break
+			}
+		} else if ended, again := l.await(ctx, p.storeTimeout); !ended {
+			return nil, unusable, &lookup{}
+		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
 		}
-		return l.made, c.judgeMade(p, l.made), l.seen
+		return l.made, c.judgeMade(p, l.made), l
 	}
-	return nil, unusable, nil
+	return nil, unusable, &lookup{}
 }
 
 // judgeMade says what a call may do with a result from the store, or with none.
@@ -46,28 +53,38 @@ func (c *core) judgeMade(p *policy, e *entry) verdict {
 }
 
 // beginLookup returns the look-up for key that is under way, or else begins one.
-func (c *core) beginLookup(key string, seq uint64) (l *lookup, first bool) {
+// With a LocalTTL of zero a call wants one of its own, that nobody joins.
+func (c *core) beginLookup(p *policy, key string, seq uint64) (l *lookup, first bool) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.lookups[key]; l != nil {
+	l = s.lookups[key]
+	if l != nil && p.localTTL != 0 {
 		return l, false
 	}
-	if s.lookups == nil {
-		s.lookups = map[string]*lookup{}
+	begun := &lookup{key: key, born: seq, detours: s.detours, done: make(chan struct{})}
+	if l == nil {
+		s.note(begun)
 	}
-	l = &lookup{key: key, born: seq, done: make(chan struct{})}
-	s.lookups[key] = l
-	return l, true
+	return begun, true
 }
 
-// await reports whether l has ended with something that others can use.
-func (l *lookup) await(ctx context.Context) bool {
+// await waits for the end of l, but not longer than limit, if that is set. Whoever
+// did not see the end goes on without the store.
+func (l *lookup) await(ctx context.Context, limit time.Duration) (ended, again bool) {
+	var late <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-l.done:
-		return !l.left
+		return true, l.retry
 	case <-ctx.Done():
-		return false
+		return true, true
+	case <-late:
+		return false, false
 	}
 }
 
@@ -82,13 +99,14 @@ func (c *core) perform(ctx context.Context, p *policy, ls ...*lookup) {
 		}
 	}
 	if len(keys) > 0 {
+		if c.tier.Load() != nil {
+			c.shared.listen()
+		}
 		seen, err := c.shared.see(ctx, p, keys...)
 		for i, l := range asked {
-			l.seen, l.left = seen[i], err != nil && ctx.Err() != nil
+			l.seen = seen[i]
 		}
-		if err != nil && ctx.Err() == nil {
-			c.shared.failed(err)
-		}
+		c.shared.failed(err)
 	}
 	for _, l := range ls {
 		c.endLookup(p, l)
@@ -105,21 +123,35 @@ func (c *core) endLookup(p *policy, l *lookup) {
 	s := c.shard(l.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.made != nil {
+		s.resume(l.made)
+	}
 	if s.lookups[l.key] != l {
 		return // good for those who wait, and nobody else
 	}
 	delete(s.lookups, l.key)
 	if l.made != nil {
-		l.made.resume(c.held(l.key))
 		c.hold(l.made)
 	}
 }
 
 // askStore answers a call that found nothing usable in this process from the
 // store, if that has a usable result. Otherwise it returns what it found.
-func (c *core) askStore(ctx context.Context, p *policy, key string, exec execution) (out outcome, answered bool, found lookedUp) {
-	e, v, seen := c.lookUp(ctx, p, key, exec)
-	found = lookedUp{asked: true, seen: seen}
+//
+// With old in hand the call does not wait longer than SoftTimeout.
+func (c *core) askStore(ctx context.Context, p *policy, key string, old *entry, exec execution) (out outcome, answered bool, found lookedUp) {
+	began, soft := now(), ctx
+	if old != nil && p.softTimeout > 0 {
+		var cancel context.CancelFunc
+		soft, cancel = context.WithTimeout(ctx, p.softTimeout)
+		defer cancel()
+	}
+	e, v, l := c.lookUp(soft, p, key, exec)
+	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(now(), p, draw) != unusable {
+		c.refreshInBackground(ctx, p, old, exec)
+		return c.answerStale(ctx, p, old), true, found
+	}
+	found = lookedUp{asked: true, seen: l.seen, detours: l.detours, took: time.Duration(now() - began)}
 	if v == fallback {
 		found.old = e
 	}
@@ -132,9 +164,11 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, exec executi
 
 // A lookedUp is what a call knows when it comes to executing fn.
 type lookedUp struct {
-	old   *entry    // a result to fall back on, if there is one
-	asked bool      // the store was asked
-	seen  *sighting // and held this; nil if it was of no help
+	old     *entry        // a result to fall back on, if there is one
+	asked   bool          // the store was asked
+	seen    *sighting     // and held this; nil if it was of no help
+	detours uint64        // of the shard before that
+	took    time.Duration // how long it took
 }
 
 // answerShared counts a call that is answered with e, from the store, if v says so.

@@ -313,7 +313,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.bypass {
 		return Entry[R]{}, ErrMiss
 	}
-	e, v := f.core.find(p, key, now())
+	e, v := f.core.search(ctx, p, key)
 	if v == unusable && f.core.shared != nil {
 		e, v, _ = f.core.lookUp(ctx, p, key, f.execution(a))
 	}
@@ -383,8 +383,9 @@ func (f *Func[A, R]) Clear(ctx context.Context) error {
 //
 // It is at most 250 bytes of printable ASCII without spaces. The arguments are
 // legible where they are short and printable, and "#" with a SHA-256 in
-// hexadecimal where they are not. Without a shared store there is no epoch, and
-// "-" stands in its place.
+// hexadecimal where they are not. The epochs themselves are in what is stored;
+// in their place stands whose they are: "@" and the names of the groups that the
+// function is in, or "-" outside of all groups.
 //
 // The error is a *[KeyError].
 func (f *Func[A, R]) Key(a A) (string, error) {
@@ -393,7 +394,7 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return sharedKey(p.prefix, f.core.label, f.core.version(&p.settings), "-", f.execution(a).args(key)), nil
+	return sharedKey(p.prefix, f.core.label, f.core.version(&p.settings), f.core.scopeText(), f.execution(a).args(key)), nil
 }
 
 // Stats returns the function's counters.

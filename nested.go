@@ -45,44 +45,35 @@ type tagSet struct {
 // takenEpochs are the epochs, in shared stores, of tags that were taken over from
 // inner results.
 type takenEpochs struct {
-	by   map[*realm]map[string]store.Token
-	torn bool // two results have different epochs of one tag: one of them is old
+	fences []fence
+	by     map[fenceAt]store.Token
+	torn   bool // two results have different epochs of one tag: one of them is old
 }
 
-func (t *takenEpochs) take(s *share) {
-	if s == nil {
-		return
-	}
-	for _, f := range s.fences[s.scopes:] {
-		t.note(s.realm, f.key, f.epoch)
-	}
+// A fenceAt is where an epoch is.
+type fenceAt struct {
+	realm *realm
+	key   string
 }
 
-func (t *takenEpochs) note(r *realm, key string, epoch store.Token) {
-	if t.by == nil {
-		t.by = map[*realm]map[string]store.Token{}
-	}
-	if t.by[r] == nil {
-		t.by[r] = map[string]store.Token{}
-	}
-	if other, ok := t.by[r][key]; ok && other != epoch {
-		t.torn = true
-	}
-	t.by[r][key] = epoch
-}
-
-// merge takes over what was taken over by another execution.
-func (t *takenEpochs) merge(from *takenEpochs) {
-	t.torn = t.torn || from.torn
-	for r, epochs := range from.by {
-		for key, epoch := range epochs {
-			t.note(r, key, epoch)
+func (t *takenEpochs) take(fences []fence) {
+	for _, f := range fences {
+		if !f.tag {
+			continue
 		}
+		at := fenceAt{f.realm, f.key}
+		epoch, again := t.by[at]
+		if again {
+			t.torn = t.torn || epoch != f.epoch
+			continue
+		}
+		if t.by == nil {
+			t.by = map[fenceAt]store.Token{}
+		}
+		t.by[at] = f.epoch
+		t.fences = append(t.fences, f)
 	}
 }
-
-// of returns the epochs in a realm, by key.
-func (t *takenEpochs) of(r *realm) map[string]store.Token { return t.by[r] }
 
 // fewTags is how many tags are faster to go through than to index.
 const fewTags = 16
@@ -170,11 +161,22 @@ func (f *frame) seal() *hint {
 
 // inherit tells the execution around a call, if there is one, what the call's
 // result brings with it.
-func (f *frame) inherit(tags []scopedTag, fresh int64, from *share) {
+func (f *frame) inherit(e *entry) {
 	f.update(func(h *hint) {
-		h.tags.add(tags...)
-		h.fresh = min(h.fresh, fresh)
-		h.epochs.take(from)
+		h.tags.add(e.tags...)
+		h.fresh = min(h.fresh, e.fresh)
+		h.epochs.take(e.fences)
+	})
+}
+
+// absorb takes over what another execution has collected.
+func (f *frame) absorb(from *hint) {
+	f.update(func(h *hint) {
+		h.tags.add(from.tags.list...)
+		h.added.add(from.added.list...)
+		h.fresh = min(h.fresh, from.fresh)
+		h.epochs.take(from.epochs.fences)
+		h.epochs.torn = h.epochs.torn || from.epochs.torn
 	})
 }
 

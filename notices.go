@@ -3,8 +3,8 @@ package memo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
-	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,10 +19,9 @@ type notices struct {
 	era     atomic.Uint64
 	reports [1 << 10]atomic.Uint32
 
-	mu      sync.Mutex // held while starting and stopping
-	started bool       // guarded by mu
-	stop    func()     // guarded by mu; nil while there is no subscription
-	used    atomic.Bool
+	mu      sync.Mutex  // held while starting and stopping
+	started bool        // guarded by mu; there is a subscription, or will be, or cannot be
+	used    atomic.Bool // since somebody looked last
 }
 
 // The states of a realm's notifications.
@@ -39,42 +38,17 @@ func (n *notices) of(key string) *atomic.Uint32 {
 	return &n.reports[maphash.String(reportSeed, key)%uint64(len(n.reports))]
 }
 
-// A localCopy says where this process holds a copy of a shared result.
-type localCopy struct {
-	core  *core
-	entry *entry
-}
-
-// noteCopy notes that c holds e, to be found when a change is reported.
-func (r *realm) noteCopy(c *core, e *entry) {
-	if r.notices.state.Load() == silent {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.copies[e.share.key] = localCopy{c, e}
-	if e.retired() { // evicted before it got there
-		delete(r.copies, e.share.key)
-	}
-}
-
-// dropCopy notes that e is not held any more.
-func (r *realm) dropCopy(e *entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.copies[e.share.key].entry == e {
-		delete(r.copies, e.share.key)
-	}
-}
-
 // notifyIdle is how long the realm goes on listening when no copies are used.
 const notifyIdle = 30 * time.Second
 
 // listen subscribes to the store's notifications, unless that was done or cannot
-// be. The subscription ends when no result was looked for in the store or held
-// for notifyIdle.
+// be. The subscription ends when no result was looked for in the store for
+// notifyIdle.
 func (r *realm) listen() {
 	n := &r.notices
+	if n.used.Load() {
+		return
+	}
 	n.used.Store(true)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -82,99 +56,124 @@ func (r *realm) listen() {
 		return
 	}
 	n.started = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 4*defaultStoreTimeout)
-		defer cancel()
-		stop, err := store.Notify(ctx, r.store, r.prefix, (*listener)(r))
-		if err != nil {
-			if !errors.Is(err, errors.ErrUnsupported) {
-				time.AfterFunc(notifyIdle, r.hushed)
-			}
-			return
-		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.stop = stop
-		time.AfterFunc(notifyIdle, r.relisten)
-	}()
+	go r.subscribe()
 }
 
-// hushed lets the next use try to subscribe again.
-func (r *realm) hushed() {
+// subscribe ends within the longest StoreTimeout, or a second.
+func (r *realm) subscribe() {
+	ctx, cancel := context.WithTimeout(context.Background(), max(r.patience(), time.Second))
+	defer cancel()
+	l := &listener{realm: r}
+	stop, err := l.notify(ctx)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported): // and never will be
+	case err != nil:
+		time.AfterFunc(notifyIdle, r.restart)
+	default:
+		time.AfterFunc(notifyIdle, func() { r.relisten(l, stop) })
+	}
+}
+
+// restart lets the next use try to subscribe again.
+func (r *realm) restart() {
 	r.notices.mu.Lock()
 	defer r.notices.mu.Unlock()
 	r.notices.started = false
+	r.notices.used.Store(false)
 }
 
 // relisten ends the subscription if nobody used it lately.
-func (r *realm) relisten() {
-	n := &r.notices
-	if n.used.Swap(false) {
-		time.AfterFunc(notifyIdle, r.relisten)
+func (r *realm) relisten(l *listener, stop func()) {
+	if r.notices.used.Swap(false) {
+		time.AfterFunc(notifyIdle, func() { r.relisten(l, stop) })
 		return
 	}
-	n.mu.Lock()
-	stop := n.stop
-	n.stop = nil
-	n.mu.Unlock()
-	if stop == nil {
-		return
-	}
-	(*listener)(r).Suspect()
-	n.state.Store(silent)
+	l.deafen()
 	stop()
-	r.hushed()
+	r.restart()
 }
 
-// A listener is a realm as the store's notifications see it.
-type listener realm
+// A listener is a realm as one subscription sees it.
+type listener struct {
+	*realm
+	mu   sync.Mutex // held while the state is changed
+	deaf bool       // guarded by mu; what still arrives is of no account
+}
+
+// notify is store.Notify, which may panic.
+func (l *listener) notify(ctx context.Context) (stop func(), err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the store panicked: %v: %w", v, errors.ErrUnsupported)
+		}
+	}()
+	return store.Notify(ctx, l.store, l.prefix, l)
+}
 
 // Changed implements [store.Sink].
 func (l *listener) Changed(keys []string) {
-	r := (*realm)(l)
 	for _, key := range keys {
-		if !strings.HasPrefix(key, r.prefix) {
+		if !strings.HasPrefix(key, l.prefix) {
 			continue
 		}
-		r.notices.of(key).Add(1)
-		if r.isEpoch(key) {
-			r.forgetEpoch(key)
+		l.notices.of(key).Add(1)
+		if l.isEpoch(key) {
+			l.forgetEpoch(key)
 			nextSequence(func(uint64) {}) // makes copies compare their epochs
 			continue
 		}
-		r.mu.Lock()
-		held, ok := r.copies[key]
-		for _, w := range r.waiters[key] {
-			select {
-			case w <- struct{}{}:
-			default:
-			}
-		}
-		r.mu.Unlock()
-		if ok {
-			held.core.forget(held.entry.key, key)
+		l.wake(key)
+		for _, c := range l.users(key) {
+			c.doubt(key)
+			c.forget(key)
 		}
 	}
 }
 
 // Suspect implements [store.Sink].
 func (l *listener) Suspect() {
-	r := (*realm)(l)
-	r.notices.era.Add(1)
-	r.mu.Lock()
-	maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
-	r.mu.Unlock()
+	l.notices.era.Add(1)
+	l.realm.mu.Lock()
+	l.unknowAll()
+	l.realm.mu.Unlock()
 	nextSequence(func(uint64) {})
 }
 
 // Up implements [store.Sink].
 func (l *listener) Up(up bool) {
-	state := int32(broken)
-	if up {
-		state = hearing
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.deaf:
+		return
+	case up:
+		l.notices.era.Add(1) // what was copied before was not listened for
+		l.notices.state.Store(hearing)
+	default:
+		l.notices.state.Store(broken)
 	}
-	(*realm)(l).notices.state.Store(state)
 	nextSequence(func(uint64) {})
+}
+
+// deafen ends what the subscription is good for, before it ends.
+func (l *listener) deafen() {
+	l.mu.Lock()
+	l.deaf = true
+	l.notices.state.Store(silent)
+	l.mu.Unlock()
+	l.Suspect()
+}
+
+// wake lets those go on who wait for a report of key.
+func (r *realm) wake(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.waiters[key] {
+		select {
+		case w <- struct{}{}:
+		default: // it was woken already
+		}
+	}
 }
 
 // watch returns a channel that receives when a change of key is reported, until

@@ -369,12 +369,14 @@ func NoLocal() Option {
 // defaultStoreTimeout is StoreTimeout's default.
 const defaultStoreTimeout = 250 * time.Millisecond
 
-// StoreTimeout bounds each operation on the shared store. The default is 250 ms;
-// zero sets no bound, and a negative d panics. Without a shared store it does
-// nothing.
+// StoreTimeout bounds what a call waits for the shared store. The default is 250 ms;
+// zero sets no bound but that of the call's context, and a negative d panics.
+// Without a shared store it does nothing.
 //
-//   - A call whose operation fails or takes longer goes on without the store:
-//     it executes fn, and its result is kept in this process.
+//   - A call whose look-up and lease fail or take longer goes on without the
+//     store: it executes fn, and its result is kept in this process.
+//   - A call whose result takes longer to store, before and after the execution
+//     taken together, does not wait for that.
 //   - Invalidate, Clear and InvalidateTags that could not reach the store in
 //     time return an error, and are repeated in the background.
 //

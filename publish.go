@@ -4,74 +4,126 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-0226adef/memo/store"
 )
 
-// publish stores what f came back with, as e, and makes e a copy of that. Where
-// it must not be stored, because it has been invalidated, e is not to be held
-// either. Where it cannot be, e is held for as long as a copy would be trusted.
+// publish stores what f came back with, as e, and ties e to the store. What must
+// not be stored, because it has been invalidated, is not to be held either. What
+// cannot be is held for as long as a copy would be trusted.
 //
 // The function that publish returns gives back what others need not wait for.
 func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
-	if e.err == nil || l.absent {
-		e.trusted = s.trust(f.policy, e.created)
+	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
+	e.asked = e.created
+	if f.epochs == nil { // nobody can tell when everything of the function is cleared
+		e.trusted = after(e.asked, time.Duration(epochTrust))
+	} else {
+		e.fences = append(e.fences, s.fencesFor(f.epochs)...)
 	}
-	t := f.ticket
+	t := f.ticket.Load()
 	if t == nil {
 		return func() {}
 	}
+	t.turning.Lock() // what the result is to replace does not change any more
+	defer t.turning.Unlock()
 	err := s.offer(f, t, e, l)
 	s.failed(err)
-	if t.refresh || err != nil { // nobody is made to wait for a store that fails again
+	if _, _, _, refresh := t.now(); refresh || err != nil { // nobody is made to wait for a store that fails again
 		return t.release
 	}
 	t.release()
 	return func() {}
 }
 
+// fencesFor returns the epochs of the function's scopes when an execution began.
+func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
+	for _, scope := range s.scope {
+		fences = append(fences, fence{s.realm, scope.key, epochs[scope.key].token, false})
+	}
+	return fences
+}
+
 // offer stores e, if it is to be stored and the ticket is still good. The error is
 // that of a store that has failed.
 func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
+	_, _, target, refresh := t.now()
 	if e.empty() || e.err != nil && !l.absent {
-		if l.err == nil && t.refresh {
-			return t.leave(f.sharedKey, t.target) // a result that is not kept is newer than what is there
+		if l.err == nil && refresh {
+			return t.leave(f.sharedKey, target) // a result that is not kept is newer than what is there
 		}
 		return nil
 	}
 	tags, fences, current, err := s.tagEpochs(f, e)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !current:
+	}
+	if !current {
 		e.void()
 		return nil
 	}
-	p, token := f.policy, store.NewToken()
-	value, err := s.encode(p, f.sharedKey, e, token, s.scopesOf(f.epochs), tags)
-	if err != nil {
-		s.report(p, "a result cannot be encoded; it stays in this process", "error", err)
-		return nil
-	}
-	e.reports = s.notices.of(f.sharedKey).Load()
-	share := s.shareOf(f.sharedKey, token, f.epochs, fences)
-	err = s.write(f.ctx, p.storeTimeout, func(ctx context.Context) error {
-		return s.store.Swap(ctx, f.sharedKey, t.target, value, e.ttl())
+	e.fences = append(e.fences, fences...)
+	token := store.NewToken()
+	err = s.replace(f, t, func(old store.Token) error {
+		value, err := s.encode(f.policy, f.sharedKey, e, token, old, s.scopesOf(f.epochs), tags)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errUnencodable, err)
+		}
+		return s.try(f.ctx, f.policy.storeTimeout, func(ctx context.Context) error {
+			return s.store.Swap(ctx, f.sharedKey, old, value, e.ttl())
+		})
 	})
 	switch {
 	case err == nil:
-		e.share = share
-		if !t.refresh {
-			t.forget()
+		e.share.token = token
+		s.expectOwn(e.share)
+		if !refresh {
+			t.end()
 		}
 	case errors.Is(err, store.ErrConflict):
 		e.void() // invalidated, or overtaken
-	case errors.Is(err, store.ErrRefused):
-		s.report(p, "the store refuses a result; it stays in this process", "error", err)
+	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
+		s.report(f.policy, "a result cannot be stored; it stays in this process", "error", err)
 	default:
 		return err
 	}
 	return nil
+}
+
+// expectOwn takes one report of the key for that of the write that was just made, if
+// the store reports so exactly that this is certain.
+func (s *shared) expectOwn(sh *share) {
+	if _, ok := s.store.(store.Prompt); ok && s.notices.state.Load() == hearing {
+		sh.reports++
+	}
+}
+
+// errUnencodable is why a result is not stored that its codec refuses.
+var errUnencodable = errors.New("memo: the codec refuses the result")
+
+// replace puts a result in the place of the ticket's target, by swap. A Refresh
+// counts more than one in another process that began before: it also replaces
+// what took the target's place, which says so, as long as its lease is good.
+// Nothing was invalidated in between, or the chain would be broken.
+func (s *shared) replace(f *flight, t *ticket, swap func(old store.Token) error) error {
+	_, _, target, refresh := t.now()
+	for range contradictions {
+		err := swap(target)
+		if !f.forced || !refresh || !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		values, _, failed := s.readNoting(f.ctx, f.policy.storeTimeout, []string{f.sharedKey})
+		if failed != nil {
+			return failed
+		}
+		st, _ := decodeEntry(f.sharedKey, values[0])
+		if st == nil || st.kind != kindResult || st.replaced != target || !t.owns(f.ctx) {
+			return err
+		}
+		target = st.token
+	}
+	return store.ErrConflict
 }
 
 // void makes e of no use to anybody but those who wait for it.
@@ -86,56 +138,55 @@ func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
 	return scopes
 }
 
-// shareOf returns what ties a result to the store that is about to be written.
-func (s *shared) shareOf(key string, token store.Token, epochs map[string]reading, tags []fence) *share {
-	sh := &share{realm: s.realm, key: key, token: token, scopes: len(s.scope), era: s.notices.era.Load()}
-	for _, scope := range s.scope {
-		sh.fences = append(sh.fences, fence{scope.key, epochs[scope.key].token})
-	}
-	sh.fences = append(sh.fences, tags...)
-	return sh
-}
-
 // put stores e as Set does, whatever is there. If that fails, what is there is
 // invalidated: it is older.
 func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
-	e.trusted = s.trust(p, e.created)
-	value, share, err := s.prepare(ctx, p, key, e)
+	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
+	e.asked = e.created
+	last := s.lastDebtNow()
+	value, token, err := s.prepare(ctx, p, key, e)
 	if err == nil && value != nil {
-		e.reports = s.notices.of(key).Load()
-		err = s.write(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
-	}
-	if err == nil && value != nil {
-		e.share = share
-		s.forgive(key)
-		return nil
+		err = s.try(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
 	}
 	s.failed(err)
-	return errors.Join(err, s.delete(ctx, p, key))
+	switch {
+	case err == nil && value != nil:
+		e.share.token = token
+		s.expectOwn(e.share)
+		s.forgive(key, last)
+		return nil
+	case isAnswer(err) || errors.Is(err, errUnencodable):
+		return errors.Join(err, s.delete(ctx, p, key))
+	}
+	s.owe(key, debt{owner: s.scope[0].key}, nil)
+	return err
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, key string, e *entry) ([]byte, *share, error) {
+func (s *shared) prepare(ctx context.Context, p *policy, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.empty() {
-		return nil, nil, nil
+		return nil, token, nil
 	}
-	epochs, err := s.ensure(context.WithoutCancel(ctx), p.storeTimeout, p.needs)
+	epochs, err := s.ensure(ctx, p.storeTimeout, p.needs)
 	if err != nil {
-		return nil, nil, err
+		e.trusted = after(e.asked, time.Duration(epochTrust))
+		return nil, token, err
 	}
+	e.fences = s.fencesFor(epochs)
 	var tags []tagEpochs
-	var fences []fence
 	for _, tag := range p.tags {
 		te := tagEpochs{path: s.core.space.path, name: tag}
 		for _, n := range s.tagNeeds(te.path, tag) {
 			te.epochs = append(te.epochs, epochs[n.key].token)
-			fences = append(fences, fence{n.key, epochs[n.key].token})
+			e.fences = append(e.fences, fence{s.realm, n.key, epochs[n.key].token, true})
 		}
 		tags = append(tags, te)
 	}
-	token := store.NewToken()
-	value, err := s.encode(p, key, e, token, s.scopesOf(epochs), tags)
-	return value, s.shareOf(key, token, epochs, fences), err
+	token = store.NewToken()
+	if value, err = s.encode(p, key, e, token, store.Token{}, s.scopesOf(epochs), tags); err != nil {
+		err = fmt.Errorf("%w: %w", errUnencodable, err)
+	}
+	return value, token, err
 }
 
 // delete deletes keys in the store, and with them the leases of those who execute
@@ -144,12 +195,13 @@ func (s *shared) delete(ctx context.Context, p *policy, keys ...string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	err := s.write(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Delete(ctx, keys...) })
+	last := s.lastDebtNow()
+	err := s.try(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Delete(ctx, keys...) })
 	for _, key := range keys {
 		if err != nil {
-			s.owe(key, debt{owner: s.scope[0].key})
+			s.owe(key, debt{owner: s.scope[0].key}, nil)
 		} else {
-			s.forgive(key)
+			s.forgive(key, last)
 		}
 	}
 	s.failed(err)
@@ -194,46 +246,47 @@ func (s *shared) wanted(p *policy) []need {
 //     the turn was read before the execution. No clock is asked.
 func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fence, current bool, err error) {
 	h := f.frame.seal()
-	known := h.epochs.of(s.realm)
 	var late []need
 	for _, tag := range e.tags {
 		tag.space.reaches(s.realm)
-		late = append(late, s.late(f, h, known, tag)...)
+		late = append(late, s.late(f, h, tag)...)
 	}
-	found, err := s.ensure(context.WithoutCancel(f.ctx), f.policy.storeTimeout, late)
+	found, err := s.ensure(f.ctx, f.policy.storeTimeout, late)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	current = !h.epochs.torn
-	for _, n := range late {
-		current = s.early(f, n, found[n.key]) && current
+	if current, err = s.early(f, late, found); err != nil || !current || h.epochs.torn {
+		return nil, nil, false, err
 	}
 	for _, tag := range e.tags {
 		te := tagEpochs{path: tag.space.path, name: tag.name}
 		for _, n := range s.tagNeeds(te.path, te.name) {
 			before, read := f.epochs[n.key]
-			inherited, taken := known[n.key]
-			current = current && !(read && taken && inherited != before.token)
-			epoch := found[n.key].token
+			inherited, taken := h.epochs.by[fenceAt{s.realm, n.key}]
+			now, late := found[n.key]
+			if read && taken && inherited != before.token || taken && late && inherited != now.token {
+				return nil, nil, false, nil
+			}
+			epoch := now.token
 			switch {
 			case read:
 				epoch = before.token
-			case epoch == (store.Token{}):
+			case taken:
 				epoch = inherited
 			}
 			te.epochs = append(te.epochs, epoch)
-			fences = append(fences, fence{n.key, epoch})
+			fences = append(fences, fence{s.realm, n.key, epoch, true})
 		}
 		tags = append(tags, te)
 	}
-	return tags, fences, current, nil
+	return tags, fences, true, nil
 }
 
 // late returns those epochs of a tag that have to be looked up now.
-func (s *shared) late(f *flight, h *hint, known map[string]store.Token, tag scopedTag) (late []need) {
+func (s *shared) late(f *flight, h *hint, tag scopedTag) (late []need) {
 	for _, n := range s.tagNeeds(tag.space.path, tag.name) {
 		_, before := f.epochs[n.key]
-		_, taken := known[n.key]
+		_, taken := h.epochs.by[fenceAt{s.realm, n.key}]
 		if !before && (!taken || h.added.has(tag)) {
 			late = append(late, n)
 		}
@@ -241,16 +294,28 @@ func (s *shared) late(f *flight, h *hint, known map[string]store.Token, tag scop
 	return late
 }
 
-// early reports whether an epoch that was read after f's execution had begun was
-// in force before. If that cannot be told because nobody had asked for the
-// turn of its group, that is asked for from now on.
-func (s *shared) early(f *flight, n need, r reading) bool {
-	if r.at < f.began {
-		return true
+// early reports whether epochs that were read after f's execution had begun were in
+// force before: by when they were read, or by their marks. Where marks do not
+// tell, because the turn has begun anew, it suffices that the turn is still
+// the one from before: then nothing was invalidated at all.
+func (s *shared) early(f *flight, late []need, found map[string]reading) (bool, error) {
+	for _, n := range late {
+		r := found[n.key]
+		turn, asked := f.epochs[n.turn]
+		switch {
+		case r.at < f.began, asked && r.mark.generation == turn.mark.generation && r.mark.count <= turn.mark.count:
+			continue
+		case !asked: // the tag of a group that this one's results had none of before
+			s.foreign.Store(n.turn, nil)
+			return false, nil
+		}
+		values, _, err := s.readNoting(f.ctx, f.policy.storeTimeout, []string{n.turn})
+		if err != nil {
+			return false, err
+		}
+		if token, ok := store.TokenOf(values[0]); !ok || token != turn.token {
+			return false, nil
+		}
 	}
-	turn, ok := f.epochs[n.turn]
-	if !ok {
-		s.foreign.Store(n.turn, nil)
-	}
-	return ok && r.mark.generation == turn.mark.generation && r.mark.count <= turn.mark.count
+	return true, nil
 }

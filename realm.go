@@ -3,6 +3,7 @@ package memo
 import (
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"weak"
 
@@ -16,13 +17,15 @@ type realm struct {
 	prefix string // of the shared keys, colon included
 
 	mu       sync.Mutex
-	readings map[string]reading         // guarded by mu; epochs and turns, by key
-	renewing bool                       // guarded by mu; a goroutine reads the epochs in use anew
-	debts    map[string]debt            // guarded by mu; what the store could not be told yet, by key
-	lastDebt uint64                     // guarded by mu; the id of the newest debt
-	retrying bool                       // guarded by mu; a timer or a goroutine is at the debts
-	waiters  map[string][]chan struct{} // guarded by mu; who waits for a report of a key
-	copies   map[string]localCopy       // guarded by mu; results held in this process, by shared key
+	readings map[string]reading              // guarded by mu; epochs and turns, by key
+	order    uint64                          // guarded by mu; counts what changes epochs, as far as it is known
+	floor    uint64                          // guarded by mu; of the last change that may concern all
+	renewing bool                            // guarded by mu; a goroutine reads the epochs in use anew
+	debts    map[string]debt                 // guarded by mu; what the store could not be told yet, by key
+	lastDebt uint64                          // guarded by mu; the id of the newest debt
+	retrying bool                            // guarded by mu; a timer or a goroutine is at the debts
+	waiters  map[string][]chan struct{}      // guarded by mu; who waits for a report of a key
+	cores    map[weak.Pointer[core]]struct{} // guarded by mu; the functions, as far as they were used
 
 	behind, behindUntil int64 // guarded by mu; see noteSkew
 
@@ -68,7 +71,7 @@ func newRealm(b *backend, prefix string) *realm {
 	return &realm{
 		backend: b, prefix: sharedPrefix(prefix),
 		readings: map[string]reading{}, debts: map[string]debt{},
-		waiters: map[string][]chan struct{}{}, copies: map[string]localCopy{},
+		waiters: map[string][]chan struct{}{}, cores: map[weak.Pointer[core]]struct{}{},
 	}
 }
 
@@ -86,4 +89,32 @@ func dropRealm(at realmKey) {
 	if realms.by[at].Value() == nil {
 		delete(realms.by, at)
 	}
+}
+
+// enroll notes that c is one of the realm's functions, for as long as it is in use.
+func (r *realm) enroll(c *core) {
+	w := weak.Make(c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cores[w] = struct{}{}
+	runtime.AddCleanup(c, r.strike, w)
+}
+
+func (r *realm) strike(w weak.Pointer[core]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.cores, w)
+}
+
+// users returns the functions whose results may be under key. There are several
+// if New was called several times for one function.
+func (r *realm) users(key string) (cores []*core) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for w := range r.cores {
+		if c := w.Value(); c != nil && strings.HasPrefix(key, c.shared.head) {
+			cores = append(cores, c)
+		}
+	}
+	return cores
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 // ErrMiss is what [Func.Peek] returns when no usable result is held.
@@ -54,10 +56,13 @@ type entry struct {
 	read   time.Time // the time of day when fn returned
 	size   int64     // in bytes, for LocalBytes and Stats
 
-	trusted int64  // until when it is used without asking the store; forever without one
-	share   *share // what ties it to the store; nil if it is not there
-	reports uint32 // how many reports of its key there had been when it was read or written
-	exact   bool   // the coarse time must not be used for it
+	// With shared stores, its own function's or those of others whose results
+	// it was made from.
+	share   *share  // where it is in the store; nil without one
+	fences  []fence // the epochs that have to be in force
+	asked   int64   // when it was read from the store, or executed
+	trusted int64   // until when it is used without asking, whatever LocalTTL says
+	exact   bool    // the coarse time must not be used for it
 
 	// failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
@@ -76,7 +81,7 @@ func (e *entry) heritable() bool {
 // bequeath hands what e brings with it to the execution that ctx belongs to.
 func (e *entry) bequeath(ctx context.Context) {
 	if e.heritable() {
-		frameOf(ctx).inherit(e.tags, e.fresh, e.share)
+		frameOf(ctx).inherit(e)
 	}
 }
 
@@ -90,6 +95,26 @@ func (e *entry) warm(until int64) {
 	}
 }
 
+// A share says where a result is in a store.
+type share struct {
+	realm   *realm
+	key     string
+	token   store.Token // zero if the result is not there, and others' would be
+	era     uint64      // of the notifications when the result was read or written
+	reports uint32      // how many reports of the key there had been
+}
+
+// A fence is an epoch that has to be in force for a result to be valid.
+type fence struct {
+	realm *realm
+	key   string
+	epoch store.Token
+	tag   bool // of a tag; who makes a result from this one takes it over
+}
+
+// stored reports whether e is a copy of what a store holds.
+func (e *entry) stored() bool { return e.share != nil && e.share.token != store.Token{} }
+
 // doubtful reports whether something was reported of the entry's key since it
 // was read.
 func (e *entry) doubtful() bool {
@@ -97,7 +122,59 @@ func (e *entry) doubtful() bool {
 		return false
 	}
 	n := &e.share.realm.notices
-	return n.era.Load() != e.share.era || n.of(e.share.key).Load() != e.reports
+	return n.era.Load() != e.share.era || n.of(e.share.key).Load() != e.share.reports
+}
+
+// bound returns until when a call under p may use e without asking its store, and
+// whether all epochs that this depends on are known. An instant that is past
+// says that e must not be used.
+func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
+	until = e.trusted
+	if e.share != nil {
+		n := &e.share.realm.notices
+		state := n.state.Load()
+		if n.era.Load() != e.share.era || state == broken && e.stored() {
+			return never, true
+		}
+		if e.err == nil || e.err == errAbsent { // errors stay in this process, and are no copies
+			until = min(until, after(e.asked, p.trustFor(state)))
+		}
+	}
+	if t >= until {
+		return never, true
+	}
+	sure = true
+	for _, f := range e.fences {
+		r, known := f.realm.epoch(f.key, t)
+		switch {
+		case !known:
+			sure = false
+		case r.token != f.epoch:
+			return never, true
+		}
+		until = min(until, after(r.at, time.Duration(epochTrust)))
+	}
+	return until, sure
+}
+
+// never is what bound returns for a result that must not be used.
+const never = math.MinInt64
+
+// The longest that a copy is trusted where LocalTTL is not given.
+const (
+	heardLocalTTL  = 10 * time.Second
+	silentLocalTTL = time.Second
+)
+
+// trustFor returns how long a copy is trusted.
+func (p *policy) trustFor(state int32) time.Duration {
+	switch {
+	case p.localTTL >= 0:
+		return p.localTTL
+	case state == hearing:
+		return heardLocalTTL
+	}
+	return silentLocalTTL
 }
 
 // retire takes the entry out of use for whoever still holds a pointer to it.
@@ -114,15 +191,6 @@ func (e *entry) refreshFailed(t int64) {
 // backsOff reports whether it is too early at t for another attempt.
 func (e *entry) backsOff(t int64) bool {
 	return e.failures.Load() > 0 && t < e.retryAt.Load()
-}
-
-// resume takes over what is known of attempts to refresh the same result, of
-// which old is an earlier copy.
-func (e *entry) resume(old *entry) {
-	if old != nil && old.share != nil && old.share.token == e.share.token {
-		e.failures.Store(old.failures.Load())
-		e.retryAt.Store(old.retryAt.Load())
-	}
 }
 
 // tagNames returns the names of the entry's tags, each once.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +23,7 @@ type shared struct {
 	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
 	turns []string
 
+	flying   sync.Map // the flights under way, by shared key
 	foreign  sync.Map // turns of other groups whose tags its results took over, by key
 	codecs   sync.Map // those it was given, by name
 	reported atomic.Bool
@@ -32,29 +32,13 @@ type shared struct {
 // A scope is a function or a group, and the key of its epoch.
 type scope struct{ path, key string }
 
-// A fence is an epoch that has to be in force for a result to be valid.
-type fence struct {
-	key   string
-	epoch store.Token
-}
-
-// A share is what ties a result in this process to the store.
-type share struct {
-	realm  *realm
-	key    string
-	token  store.Token
-	fences []fence // those of the scopes first
-	scopes int     // how many those are
-	era    uint64  // of the notifications when the store was asked
-}
-
 func (c *core) newShared(s *settings) *shared {
 	r := realmOf(s.store, s.prefix)
-	version := c.version(s)
+	version, whose := c.version(s), c.scopeText()
 	sh := &shared{
 		realm: r, core: c,
-		head:  sharedHead(r.prefix, s.name, version, "-"),
-		lease: sharedHead(r.prefix, s.name, version, "lease"),
+		head:  sharedHead(r.prefix, s.name, version, whose),
+		lease: sharedHead(r.prefix, s.name, version, whose+"+"),
 		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
 	}
 	for path := range enclosing(c.space.path) {
@@ -70,11 +54,22 @@ func (c *core) newShared(s *settings) *shared {
 	return sh
 }
 
+// scopeText names in shared keys whose epochs the function's results depend on: so
+// that two versions of a program, with the function in different groups, do not
+// refuse each other's results.
+func (c *core) scopeText() string {
+	if c.space.path == "" {
+		return "-"
+	}
+	return "@" + c.space.path
+}
+
 // tagNeeds returns the epochs of a tag in a scope: in that group and in each around
-// it.
+// it, its own and that of all tags.
 func (r *realm) tagNeeds(path, tag string) (needs []need) {
 	for p := range enclosing(path) {
-		needs = append(needs, need{key: r.epochKey("tag", p, tag), turn: r.epochKey("turn", p, "")})
+		turn := r.epochKey("turn", p, "")
+		needs = append(needs, need{r.epochKey("tag", p, tag), turn}, need{r.epochKey("tags", p, ""), turn})
 	}
 	return needs
 }
@@ -208,7 +203,10 @@ func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		fences = append(fences, fence{scope.key, epoch})
+		fences = append(fences, fence{s.realm, scope.key, epoch, false})
+	}
+	if e.kind == kindResult && !e.hasTags(s.core.space.path, s.core.base.tags) {
+		return nil, false
 	}
 	for i := range e.tags {
 		t := &e.tags[i]
@@ -217,10 +215,20 @@ func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
 			return nil, false
 		}
 		for j := range needs {
-			fences = append(fences, fence{needs[j].key, t.epochs[j]})
+			fences = append(fences, fence{s.realm, needs[j].key, t.epochs[j], true})
 		}
 	}
 	return fences, true
+}
+
+// hasTags reports whether the entry carries all of the tags.
+func (s *stored) hasTags(path string, tags []string) bool {
+	for _, tag := range tags {
+		if !slices.ContainsFunc(s.tags, func(t tagEpochs) bool { return t.path == path && t.name == tag }) {
+			return false
+		}
+	}
+	return true
 }
 
 // epochOf returns the epoch that the entry records for the scope.
@@ -241,8 +249,9 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
 	e := &entry{
 		key: key, kept: true, born: born, window: st.window(t, age),
-		read: read.Add(-time.Duration(age)),
-		tags: s.core.tagsOf(st.tags),
+		read: read.Add(-time.Duration(age)), asked: seen.at,
+		tags: s.core.tagsOf(st.tags), fences: seen.fences,
+		share: &share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports},
 	}
 	if e.judge(t, p, draw) == unusable {
 		return nil
@@ -255,15 +264,15 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
 		return nil
 	}
-	e.value, e.reports = value, seen.reports
-	e.share = &share{realm: s.realm, key: sharedKey, token: st.token, fences: seen.fences, scopes: len(s.scope), era: seen.era}
-	e.trusted = s.trust(p, seen.at)
+	e.value = value
 	if ahead := st.created - read.UnixNano(); ahead > 0 {
 		s.noteSkew(t, ahead)
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
-	e.trusted = min(e.trusted, after(e.end, -s.skew(t)))
+	if e.trusted = e.end; e.end != forever {
+		e.trusted -= int64(s.skew(t))
+	}
 	return e
 }
 
@@ -279,7 +288,7 @@ func (s *stored) window(t, age int64) window {
 // that it was written with.
 var errCodec = errors.New("memo: the codec is not known here")
 
-func (s *shared) decode(st *stored) (any, error) {
+func (s *shared) decode(st *stored) (value any, err error) {
 	if st.codec == "" {
 		return s.core.types.blank(), errAbsent
 	}
@@ -287,7 +296,12 @@ func (s *shared) decode(st *stored) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %q", errCodec, st.codec)
 	}
-	value := s.core.types.blank()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the codec panicked: %v", v)
+		}
+	}()
+	value = s.core.types.blank()
 	return value, c.(codec.Codec).Decode(st.payload, value)
 }
 
@@ -308,46 +322,6 @@ func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
 	return scoped
 }
 
-// The longest that a copy is trusted where LocalTTL is not given.
-const (
-	heardLocalTTL  = 10 * time.Second
-	silentLocalTTL = time.Second
-)
-
-// trust returns until when a copy of what was in the store at t is trusted.
-func (s *shared) trust(p *policy, t int64) int64 {
-	d := p.localTTL
-	if d < 0 {
-		d = silentLocalTTL
-		if s.notices.state.Load() == hearing {
-			d = heardLocalTTL
-		}
-	}
-	return after(t, d)
-}
-
-// noTrust is what bound returns for a copy that must not be used.
-const noTrust = math.MinInt64
-
-// bound returns until when e may be used without asking the store.
-func (s *shared) bound(e *entry, t int64) int64 {
-	if e.share == nil {
-		return e.trusted
-	}
-	if s.notices.state.Load() == broken || s.notices.era.Load() != e.share.era {
-		return noTrust
-	}
-	until := e.trusted
-	for _, f := range e.share.fences {
-		r, ok := s.epoch(f.key, t)
-		if !ok || r.token != f.epoch {
-			return noTrust
-		}
-		until = min(until, after(r.at, time.Duration(epochTrust)))
-	}
-	return until
-}
-
 // report counts something wrong that the function met in the store, and logs the
 // first of its kind.
 func (s *shared) report(p *policy, what string, args ...any) {
@@ -360,15 +334,15 @@ func (s *shared) report(p *policy, what string, args ...any) {
 // failed counts an operation that did not succeed. While the store is left alone
 // there are none.
 func (s *shared) failed(err error) {
-	if err != nil && !errors.Is(err, errOut) {
+	if err != nil && !errors.Is(err, errOut) && !errors.Is(err, errOwed) {
 		s.core.count.storeErrors.Add(1)
 	}
 }
 
-// encode returns e as the bytes to be stored.
-func (s *shared) encode(p *policy, key string, e *entry, token store.Token, scopes []scopeEpoch, tags []tagEpochs) ([]byte, error) {
+// encode returns e as the bytes to be stored in the place of replaced.
+func (s *shared) encode(p *policy, key string, e *entry, token, replaced store.Token, scopes []scopeEpoch, tags []tagEpochs) (b []byte, err error) {
 	st := &stored{
-		token: token, kind: kindResult, created: e.read.UnixNano(),
+		token: token, kind: kindResult, replaced: replaced, created: e.read.UnixNano(),
 		fresh: time.Duration(e.fresh - e.created), cost: time.Duration(max(e.cost, 0)),
 		scopes: scopes, tags: tags,
 	}
@@ -382,6 +356,11 @@ func (s *shared) encode(p *policy, key string, e *entry, token store.Token, scop
 	if e.err == errAbsent {
 		return st.encode(key, func(b []byte) ([]byte, error) { return b, nil })
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the codec panicked: %v", v)
+		}
+	}()
 	st.codec = p.codec.Name()
 	return st.encode(key, func(b []byte) ([]byte, error) { return p.codec.Append(b, e.value) })
 }

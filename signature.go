@@ -133,7 +133,8 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 	defer func() {
 		executing.Add(-1)
 		h := inner.seal()
-		around.inherit(p.allTags(c.space, h.tags.list), h.fresh, nil)
+		h.tags.add(p.allTags(c.space, nil)...)
+		around.absorb(h)
 		c.countExecution(ctx, p, "", time.Since(began), err)
 	}()
 	return fn(context.WithValue(ctx, frameKey{}, inner))

@@ -195,3 +195,33 @@ func ExampleSink() {
 	// drop everything
 	// up: true
 }
+
+func ExampleWithin() {
+	ctx, cancel := store.Within(context.Background(), time.Second)
+	defer cancel()
+	_, err := memstore.New(nil).Get(ctx, "absent")
+	fmt.Println(errors.Is(err, store.ErrNotFound))
+	// Output: true
+}
+
+func ExampleOnlyDeadline() {
+	ctx, cancel := store.Within(context.Background(), time.Second)
+	defer cancel()
+	fmt.Println(store.OnlyDeadline(ctx))
+
+	request, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	ctx, cancel = store.Within(request, time.Second)
+	defer cancel()
+	fmt.Println(store.OnlyDeadline(ctx))
+	// Output:
+	// true
+	// false
+}
+
+func ExamplePrompt() {
+	var s store.Store = memstore.New(nil)
+	_, prompt := s.(store.Prompt)
+	fmt.Println(prompt)
+	// Output: true
+}

@@ -14,6 +14,9 @@ type subscription struct {
 	sink   store.Sink
 }
 
+// Prompt implements [store.Prompt].
+func (s *Store) Prompt() {}
+
 // Notify implements [store.Notifier]. It calls sink.Up(true) before it returns.
 //
 // A change is reported by the goroutine that makes it, before its method

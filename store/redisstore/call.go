@@ -20,7 +20,7 @@ func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error
 	if err := ctx.Err(); err != nil {
 		return zero, failed(ctx, op, err)
 	}
-	if ctx.Done() == nil {
+	if isDirect(ctx) {
 		value, err := call()
 		return value, failed(ctx, op, err)
 	}
@@ -52,9 +52,42 @@ func doErr(ctx context.Context, op string, call func() error) error {
 	return err
 }
 
+// direct marks a context that the client honours by itself: it has a deadline only,
+// and that the client is told.
+func (s *Store) direct(ctx context.Context) context.Context {
+	if s.punctual != nil && store.OnlyDeadline(ctx) {
+		return direct{ctx}
+	}
+	return ctx
+}
+
+type direct struct{ context.Context }
+
+// client returns the client for commands of any kind.
+func (s *Store) client(ctx context.Context) redis.UniversalClient {
+	if _, ok := ctx.(direct); ok {
+		return s.punctual()
+	}
+	return s.given
+}
+
+// single returns the client for commands that name one key.
+func (s *Store) single(ctx context.Context) redis.UniversalClient {
+	if s.pipeline != nil {
+		return s.pipeline
+	}
+	return s.client(ctx)
+}
+
+// isDirect reports whether a call under ctx need not be waited for beside it.
+func isDirect(ctx context.Context) bool {
+	_, marked := ctx.(direct)
+	return marked || ctx.Done() == nil
+}
+
 // keep returns a value that a call may read when the method has returned.
 func keep(ctx context.Context, value []byte) []byte {
-	if ctx.Done() == nil {
+	if isDirect(ctx) {
 		return value
 	}
 	return bytes.Clone(value)
@@ -87,6 +120,6 @@ type onceCmd struct{ *redis.Cmd }
 func (onceCmd) NoRetry() bool { return true }
 
 func (s *Store) once(ctx context.Context, cmd *redis.Cmd) *redis.Cmd {
-	_ = s.single.Process(ctx, onceCmd{cmd}) // cmd has the error
+	_ = s.single(ctx).Process(ctx, onceCmd{cmd}) // cmd has the error
 	return cmd
 }

@@ -73,6 +73,19 @@ func TestContextEndsACallThatTheServerDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A client that honours deadlines is not waited for in a second goroutine, and ends
+// the call all the same.
+func TestDeadlineAloneEndsACallThatTheServerDoesNotAnswer(t *testing.T) {
+	s := redisstore.New(blackHoled(t), nil)
+	for method, call := range calls(s) {
+		t.Run(method, func(t *testing.T) {
+			ctx, cancel := store.Within(context.Background(), 20*time.Millisecond)
+			defer cancel()
+			wantSoon(t, call, ctx, context.DeadlineExceeded)
+		})
+	}
+}
+
 func wantSoon(t *testing.T, call func(context.Context) error, ctx context.Context, want error) {
 	t.Helper()
 	start := time.Now()
@@ -422,7 +435,10 @@ func TestAContextThatCannotEndCostsNoGoroutine(t *testing.T) {
 	get := func(ctx context.Context) float64 {
 		return testing.AllocsPerRun(100, func() { _, _ = s.Get(ctx, "k") })
 	}
-	if plain, watched := get(context.Background()), get(t.Context()); plain >= watched {
-		t.Errorf("Get allocates %v times without a context to watch, and %v times with one", plain, watched)
+	deadline, cancel := store.Within(context.Background(), time.Hour)
+	defer cancel()
+	plain, limited, watched := get(context.Background()), get(deadline), get(t.Context())
+	if plain >= watched || limited >= watched {
+		t.Errorf("Get allocates %v times without a context to watch, %v times with a deadline only, and %v times with one to watch", plain, limited, watched)
 	}
 }

@@ -36,6 +36,7 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 	if s.oneNode {
 		get = s.mget
 	}
+	ctx = s.direct(ctx)
 	found, err := do(ctx, "get many", func() (map[string][]byte, error) {
 		found := make(map[string][]byte, len(asked))
 		var first error
@@ -57,7 +58,7 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 }
 
 func (s *Store) mget(ctx context.Context, keys []string, found map[string][]byte) error {
-	values, err := s.client.MGet(ctx, keys...).Result()
+	values, err := s.client(ctx).MGet(ctx, keys...).Result()
 	for i, value := range values {
 		if value, ok := value.(string); ok {
 			found[keys[i]] = []byte(value)
@@ -67,7 +68,7 @@ func (s *Store) mget(ctx context.Context, keys []string, found map[string][]byte
 }
 
 func (s *Store) pipelineGet(ctx context.Context, keys []string, found map[string][]byte) error {
-	pipe := s.client.Pipeline()
+	pipe := s.client(ctx).Pipeline()
 	cmds := make([]*redis.StringCmd, len(keys))
 	for i, key := range keys {
 		cmds[i] = pipe.Get(ctx, key)
@@ -98,12 +99,13 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	}
 	del := s.pipelineDelete
 	if s.oneNode {
-		del = func(ctx context.Context, keys []string) error { return s.client.Del(ctx, keys...).Err() }
+		del = func(ctx context.Context, keys []string) error { return s.client(ctx).Del(ctx, keys...).Err() }
 	}
 	if len(keys) == 1 {
 		key := keys[0]
-		del = func(ctx context.Context, _ []string) error { return s.single.Del(ctx, key).Err() }
+		del = func(ctx context.Context, _ []string) error { return s.single(ctx).Del(ctx, key).Err() }
 	}
+	ctx = s.direct(ctx)
 	return doErr(ctx, "delete", func() error {
 		var first error // what can be deleted is, also when one server is down
 		for some := range slices.Chunk(keys, atOnce) {
@@ -125,7 +127,7 @@ func earliest(first, next error) error {
 }
 
 func (s *Store) pipelineDelete(ctx context.Context, keys []string) error {
-	pipe := s.client.Pipeline()
+	pipe := s.client(ctx).Pipeline()
 	for _, key := range keys {
 		pipe.Del(ctx, key)
 	}

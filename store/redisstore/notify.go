@@ -57,7 +57,7 @@ func (s *Store) Notify(ctx context.Context, prefix string, sink store.Sink) (sto
 	}
 	n := &notifications{sink: sink, prefix: prefix, nodes: map[string]*node{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	switch client := s.client.(type) {
+	switch client := s.given.(type) {
 	case *redis.Client:
 		n.follow(map[string]*redis.Options{client.Options().Addr: client.Options()})
 		if client.Options().Addr == failoverAddr {

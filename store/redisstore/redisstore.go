@@ -24,7 +24,11 @@
 // near the longest wait that is of use is worth setting. A write that was left
 // alone may take place after the method has returned.
 //
-// A context that can never end costs no goroutine.
+// A context that can never end costs no goroutine. Nor does one that ends by its
+// deadline only ([store.OnlyDeadline]) with a [redis.Client], which the store has
+// honour deadlines, and with a [redis.ClusterClient] that is configured to, by
+// ContextTimeoutEnabled. For that the store makes a client of its own when it first
+// has such a context, on the same connections: hooks are to be added before.
 //
 // # Retries
 //
@@ -51,6 +55,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -94,9 +99,10 @@ type Options struct {
 // Errors of the server and of the connection come wrapped; errors.As finds a
 // [redis.Error]. Reading a key that holds no string is such an error (WRONGTYPE).
 type Store struct {
-	client   redis.UniversalClient
-	single   redis.UniversalClient // takes commands for one key: client or its AutoPipeliner
-	oneNode  bool                  // commands may name several keys
+	given    redis.UniversalClient        // by the user
+	pipeline redis.UniversalClient        // its AutoPipeliner, or nil
+	punctual func() redis.UniversalClient // given, honouring deadlines; nil if it cannot
+	oneNode  bool                         // commands may name several keys
 	maxValue int
 }
 
@@ -119,25 +125,39 @@ func New(client redis.UniversalClient, o *Options) *Store {
 	if o.MaxValue < 0 {
 		panic(fmt.Sprintf("memo: redisstore: Options.MaxValue is %d; give a positive number, or 0 for %d", o.MaxValue, MaxValue))
 	}
-	s := &Store{client: client, single: client, maxValue: MaxValue}
+	s := &Store{given: client, maxValue: MaxValue}
 	switch c := client.(type) {
 	case *redis.Client:
 		if o := c.Options(); o.ClientSideCache != nil || o.ClientSideCacheConfig != nil {
 			panic("memo: redisstore: the client has a client-side cache, which returns values that have been replaced; give New a client without ClientSideCache and ClientSideCacheConfig")
 		}
 		s.oneNode = true
+		s.punctual = sync.OnceValue(func() redis.UniversalClient { return punctual(c) })
 	case *redis.ClusterClient:
 		if c.Options().ReadOnly {
 			panic("memo: redisstore: the client reads from replicas, which lag behind; give New a ClusterClient without ReadOnly, RouteByLatency and RouteRandomly")
 		}
+		if c.Options().ContextTimeoutEnabled {
+			s.punctual = func() redis.UniversalClient { return c }
+		}
 	}
 	if o.AutoPipeline != nil {
-		s.single = o.AutoPipeline
+		s.pipeline, s.punctual = o.AutoPipeline, nil
 	}
 	if o.MaxValue > 0 {
 		s.maxValue = o.MaxValue
 	}
 	return s
+}
+
+// punctual returns a client that shares the connections of c, and everything else,
+// but honours the deadlines of contexts.
+func punctual(c *redis.Client) *redis.Client {
+	given := c.Options()
+	own := c.WithTimeout(given.ReadTimeout) // has options of its own
+	own.Options().WriteTimeout = given.WriteTimeout
+	own.Options().ContextTimeoutEnabled = true
+	return own
 }
 
 func isNil(client redis.UniversalClient) bool {
@@ -153,9 +173,10 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	ctx = s.direct(ctx)
 	return do(ctx, "get", func() ([]byte, error) {
 		// The client made the bytes for this reply and nobody else has them.
-		value, err := s.single.Get(ctx, key).Bytes()
+		value, err := s.single(ctx).Get(ctx, key).Bytes()
 		if errors.Is(err, redis.Nil) {
 			return nil, store.ErrNotFound
 		}
@@ -168,10 +189,11 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	if err := s.check(key, value, ttl); err != nil {
 		return err
 	}
+	ctx = s.direct(ctx)
 	value = keep(ctx, value)
 	return doErr(ctx, "set", func() error {
 		cmd := redis.NewStatusCmd(ctx, setArgs(key, value, ttl)...)
-		_ = s.single.Process(ctx, cmd) // cmd has the error
+		_ = s.single(ctx).Process(ctx, cmd) // cmd has the error
 		return cmd.Err()
 	})
 }
@@ -181,6 +203,7 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 	if err := s.check(key, value, ttl); err != nil {
 		return err
 	}
+	ctx = s.direct(ctx)
 	value = keep(ctx, value)
 	return doErr(ctx, "add", func() error {
 		err := s.once(ctx, redis.NewCmd(ctx, append(setArgs(key, value, ttl), "nx")...)).Err()
@@ -221,6 +244,7 @@ func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []b
 	if err := s.check(key, value, ttl); err != nil {
 		return err
 	}
+	ctx = s.direct(ctx)
 	value = keep(ctx, value)
 	return doErr(ctx, "swap", func() error {
 		run := func(command, script string) *redis.Cmd {
@@ -244,8 +268,9 @@ func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []b
 // the shards that the ring has not given up, of which there must be one.
 func (s *Store) Ping(ctx context.Context) error {
 	ping := func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() }
+	ctx = s.direct(ctx)
 	return doErr(ctx, "ping", func() error {
-		switch c := s.client.(type) {
+		switch c := s.client(ctx).(type) {
 		case *redis.ClusterClient:
 			return c.ForEachMaster(ctx, ping)
 		case *redis.Ring:
@@ -254,7 +279,7 @@ func (s *Store) Ping(ctx context.Context) error {
 			}
 			return c.ForEachShard(ctx, ping)
 		}
-		return s.client.Ping(ctx).Err()
+		return s.client(ctx).Ping(ctx).Err()
 	})
 }
 

@@ -1,0 +1,166 @@
+package httpcache
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-0226adef/memo"
+)
+
+// A Cache holds HTTP responses. Its [Cache.Handler] puts it in front of a
+// handler, and its [Cache.Transport] behind a client; both can be called any
+// number of times.
+//
+// All methods are safe for concurrent use. A Cache needs no Close.
+type Cache struct {
+	opts    Options
+	shared  *policy
+	private *policy
+	fn      *memo.Func[errand, *record]
+	group   *memo.Group
+	leading sync.Map // keys to leaders: who runs what
+	purges  purges
+	count   counters
+}
+
+// New makes a Cache. A nil o stands for the zero [Options].
+//
+// Of memo's options, those count that say where responses are held:
+// [memo.Store] with [memo.Name], [memo.Prefix] and [memo.LocalTTL],
+// [memo.Local], [memo.LocalBytes] and [memo.NoLocal], [memo.Codec],
+// [memo.Observe], [memo.Logger], a [memo.Group]. In this process a Cache holds 128
+// MiB unless they say otherwise. How long a response is fresh, and what is done
+// with a stale one, is HTTP's to say and that of o: memo's options for that have
+// no effect here.
+//
+// New panics with a sentence that says what to change when the options make no
+// sense.
+func New(o *Options, opts ...memo.Option) *Cache {
+	if o == nil {
+		o = new(Options)
+	}
+	c := &Cache{opts: *o}
+	c.shared, c.private = o.policy(true), o.policy(false)
+	c.group = memo.NewGroup("httpcache", groups(opts)...)
+	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
+	strong := []memo.Option{
+		c.group,
+		memo.KeyFunc(func(e errand) string { return e.key }),
+		memo.TTL(time.Minute), memo.Jitter(0), memo.EarlyRefresh(0), memo.SoftTimeout(0),
+		memo.StaleWhileRevalidate(0), memo.StaleIfError(0),
+		memo.CacheErrors(0, nil), memo.CacheIf[*record](nil), memo.Clone[*record](nil), memo.Tags(),
+	}
+	c.fn = memo.New(c.execute, slices.Concat(weak, opts, strong)...)
+	return c
+}
+
+// groups returns the groups among options, of which the last counts.
+func groups(opts []memo.Option) (found []memo.Option) {
+	for _, o := range opts {
+		switch o := o.(type) {
+		case *memo.Group:
+			found = append(found, o)
+		case memo.Options:
+			found = append(found, groups(o)...)
+		}
+	}
+	return found
+}
+
+func (c *Cache) log() *slog.Logger { return slog.Default() }
+
+// Purge drops every response that is held for the URLs, whatever they vary by. A
+// URL is absolute, as a client asks for it. After Purge has returned, no request
+// that begins later gets a response whose handler began before; a handler that
+// is running is not stopped.
+//
+// It takes the same time however many variants a URL has. The error is about URLs
+// that cannot be parsed, or of a shared store that could not be reached; the
+// other URLs are purged all the same.
+func (c *Cache) Purge(ctx context.Context, urls ...string) error {
+	var errs []error
+	for _, s := range urls {
+		u, err := url.Parse(s)
+		if err == nil && (u.Scheme == "" || u.Host == "") {
+			err = fmt.Errorf("memo: httpcache: Purge needs absolute URLs, such as https://example.com/, not %q", s)
+		}
+		if err == nil {
+			err = c.purge(ctx, u)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// purge drops what is held for a URL, of both faces.
+func (c *Cache) purge(ctx context.Context, u *url.URL) error {
+	c.purges.counter(purgeName(u)).Add(1)
+	var drop []errand
+	for _, face := range []face{handlerFace, transportFace} {
+		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
+			drop = append(drop, errand{key: string(c.shared.appendURL(nil, face, method, u))})
+		}
+	}
+	return c.fn.Invalidate(ctx, drop...)
+}
+
+// purgeName names a resource for purges: all faces and methods have one.
+func purgeName(u *url.URL) string {
+	return canonicalHost(u.Scheme, u.Host) + requestTarget(u)
+}
+
+// PurgeTags drops every response that has any of the tags: those of its Cache-Tag
+// and Surrogate-Key fields, and those that its handler added by memo.AddTags.
+// Tags that it took over from memoized functions, whose results it is made of,
+// belong to the groups of those, and are invalidated there.
+//
+// After PurgeTags has returned, no request that begins later gets such a response
+// whose handler began before.
+func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
+	c.purges.all.Add(1)
+	return c.group.InvalidateTags(ctx, tags...)
+}
+
+// Clear drops everything.
+func (c *Cache) Clear(ctx context.Context) error {
+	c.purges.all.Add(1)
+	return c.fn.Clear(ctx)
+}
+
+// peek returns the record under key, or nil. key need not outlive the call.
+func (c *Cache) peek(ctx context.Context, key string) *record {
+	e, err := c.fn.Peek(ctx, errand{key: key})
+	if err != nil {
+		return nil
+	}
+	return e.Value
+}
+
+// newIndex returns an index for a resource whose responses vary by these fields.
+func newIndex(names []string) *record {
+	return &record{Kind: anIndex, Names: names, Generation: rand.Text()}
+}
+
+// appendVariant appends the key of the variant that an index has for a request.
+// The zero byte is in no resource's key, so the two cannot be mistaken.
+func (p *policy) appendVariant(b []byte, resource string, index *record, r *http.Request, digest string) []byte {
+	b = append(b, 0)
+	b = append(b, resource...)
+	b = append(b, 0)
+	b = append(b, index.Generation...)
+	if rewritten(r) {
+		b = appendText(b, r.URL.RequestURI())
+	}
+	b = append(b, 0)
+	b = appendText(b, digest)
+	b = p.extra.appendTo(b, r)
+	return appendSelecting(b, index.Names, r.Header)
+}

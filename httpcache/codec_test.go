@@ -1,0 +1,104 @@
+package httpcache
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/seed-0226adef/memo/codec"
+)
+
+var someRecords = []*record{
+	{Kind: aPass},
+	{Kind: anIndex, Names: []string{"Accept", "Foo"}, Generation: "abc"},
+	{Kind: aResponse, Status: 204, Header: http.Header{"Date": {"x"}}, Body: []byte{}},
+	{Kind: aResponse, Status: 200, Header: http.Header{"A": {"1", ""}, "B": {"\x00\xff"}}, Body: []byte("hello"), Trailer: http.Header{"T": {"t"}},
+		Born: -1, Life: 1 << 60, Made: 1 << 62, Targets: []string{"CDN-Cache-Control"}, Shared: true, OwnETag: true, Given: true},
+}
+
+var sameRecord = cmp.Options{cmpopts.IgnoreUnexported(record{})}
+
+func TestRecordsSurviveTheirCodec(t *testing.T) {
+	for _, want := range someRecords {
+		data, err := recordCodec{}.Append([]byte("before"), &want)
+		if err != nil || !bytes.HasPrefix(data, []byte("before")) {
+			t.Fatalf("Append: %q, %v", data, err)
+		}
+		var got *record
+		if err := (recordCodec{}).Decode(data[len("before"):], &got); err != nil {
+			t.Fatalf("Decode: %v", err)
+		}
+		if diff := cmp.Diff(want, got, sameRecord); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+}
+
+func TestADecodedRecordSharesNothingWithItsBytes(t *testing.T) {
+	data, _ := recordCodec{}.Append(nil, &someRecords[3])
+	var got *record
+	if err := (recordCodec{}).Decode(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if diff := cmp.Diff(someRecords[3], got, sameRecord); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestBytesThatEndEarlyAreNoRecord(t *testing.T) {
+	data, _ := recordCodec{}.Append(nil, &someRecords[1])
+	for n := range data {
+		var got *record
+		if err := (recordCodec{}).Decode(data[:n], &got); err == nil {
+			t.Errorf("%d of %d bytes are a record: %+v", n, len(data), got)
+		}
+	}
+}
+
+func TestTheOtherCodecsHoldRecordsToo(t *testing.T) {
+	for _, c := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
+		want := &record{Kind: aResponse, Status: 200, Header: http.Header{"A": {"1"}}, Body: []byte{0, 255}, Born: 5, Life: 6, Made: 7}
+		data, err := c.Append(nil, &want)
+		if err != nil {
+			t.Fatalf("%s: %v", c.Name(), err)
+		}
+		var got *record
+		if err := c.Decode(data, &got); err != nil {
+			t.Fatalf("%s: %v", c.Name(), err)
+		}
+		if diff := cmp.Diff(want, got, sameRecord, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.Name(), diff)
+		}
+	}
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	for _, r := range someRecords {
+		data, _ := recordCodec{}.Append(nil, &r)
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r *record
+		if (recordCodec{}).Decode(data, &r) != nil {
+			return
+		}
+		again, err := recordCodec{}.Append(nil, &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var same *record
+		if err := (recordCodec{}).Decode(again, &same); err != nil {
+			t.Fatalf("what was decoded does not survive: %v", err)
+		}
+		if diff := cmp.Diff(r, same, sameRecord, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if r.Kind == aResponse {
+			r.look()
+		}
+	})
+}

@@ -1,0 +1,295 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// An exchange is one request to a handler behind the cache, and its answer.
+type exchange struct {
+	cache  *Cache
+	policy *policy
+	face   face
+	next   http.Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	now    time.Time
+
+	asked      directives
+	authorized bool   // the request carries Authorization
+	personal   bool   // it carries that or a Cookie
+	digest     string // of the request's body, for one of Options.Methods
+
+	resource string  // the key of what was asked for
+	key      string  // the key of the record that answers: the resource's or a variant's
+	index    *record // under the resource's key, if that is one
+	old      *record // the response that is stored, if there is one
+	miss     forward // why it does not do
+	leads    bool    // noted in Cache.leading
+
+	release func() // see follow; never nil while a handler runs
+}
+
+// answer answers with what is stored, or fetches what is not.
+func (x *exchange) answer() {
+	if !x.answered() {
+		x.fetch()
+	}
+}
+
+// answered answers with what is stored, if that may be used at once. A request that
+// must leave no trace (no-store) is none that it looks for.
+func (x *exchange) answered() bool {
+	if x.asked.any(noStore) {
+		x.miss = byRequest
+		return false
+	}
+	x.find()
+	return x.serveIfUsable(false)
+}
+
+// find looks for a stored response.
+func (x *exchange) find() {
+	x.index, x.old, x.miss = nil, nil, uriMiss
+	ctx := x.r.Context()
+	x.resource = string(x.appendResource(nil))
+	x.key = x.resource
+	top := x.cache.peek(ctx, x.resource)
+	switch {
+	case top != nil && top.Kind == anIndex:
+		x.index = top
+	case x.split():
+		x.index = x.cache.openIndex(ctx, x.resource)
+	default:
+		x.take(top)
+		return
+	}
+	x.key = x.variant(x.index)
+	x.miss = varyMiss
+	x.take(x.cache.peek(ctx, x.key))
+	x.findPart()
+}
+
+// appendResource appends the key of what was asked for.
+func (x *exchange) appendResource(b []byte) []byte {
+	if x.face == transportFace {
+		return x.policy.appendURL(b, x.face, x.r.Method, requested(x.r))
+	}
+	return x.policy.appendServed(b, x.r)
+}
+
+// target returns the URL that was asked for.
+func (x *exchange) target() *url.URL {
+	if x.face == transportFace {
+		return requested(x.r)
+	}
+	return targetOf(x.r)
+}
+
+// split reports whether the resource's key alone selects nothing, whatever its
+// responses say.
+func (x *exchange) split() bool {
+	return !x.policy.extra.empty() || x.digest != "" || rewritten(x.r)
+}
+
+// variant returns the key of the variant that an index has for the request.
+func (x *exchange) variant(index *record) string {
+	return string(x.policy.appendVariant(nil, x.resource, index, x.r, x.digest))
+}
+
+// openIndex makes an index for a resource before anything is known of it: one, for
+// all who ask at once.
+func (c *Cache) openIndex(ctx context.Context, resource string) *record {
+	made := newRun()
+	made.land(landing{rec: newIndex(nil), keep: indexLife})
+	index, err := c.call(ctx, errand{resource, made}, nil)
+	if err != nil || index.Kind != anIndex {
+		index = newIndex(nil)
+		c.store(ctx, resource, index, indexLife, nil)
+	}
+	return index
+}
+
+// take makes a record the one that is at hand.
+func (x *exchange) take(rec *record) {
+	if rec == nil {
+		return
+	}
+	switch rec.Kind {
+	case aResponse:
+		x.old = rec
+	case aPass:
+		x.miss = bypassed
+	}
+}
+
+// fetch answers a request that no stored response answers: by running the
+// handler, or by waiting for somebody who does.
+func (x *exchange) fetch() {
+	switch {
+	case x.asked.any(onlyIfCached): // RFC 9111, section 5.2.1.7
+		x.refuse(http.StatusGatewayTimeout)
+		return
+	case !x.mayLead():
+		x.direct()
+		return
+	}
+	for range maxJoins {
+		if !x.enter() {
+			break
+		}
+		if x.joinOnce() {
+			return
+		}
+	}
+	x.direct()
+}
+
+// maxJoins bounds how often a request waits for another's run: once for the
+// resource, once for its variant, and once more if a run has come to nothing.
+const maxJoins = 3
+
+// mayLead reports whether a run for this request may answer others.
+func (x *exchange) mayLead() bool {
+	switch {
+	case x.miss == bypassed, x.asked.any(noStore), x.r.Method == http.MethodHead:
+		return false
+	case len(x.r.Header["Range"]) > 0 && x.old == nil:
+		return false
+	case overridesMethod(x.r.Header):
+		return false
+	}
+	return true
+}
+
+// overridesMethod reports whether a handler may take the request for one of
+// another method: its response would answer what nobody has asked.
+func overridesMethod(h http.Header) bool {
+	return len(h["X-Http-Method-Override"]) > 0 || len(h["X-Http-Method"]) > 0 || len(h["X-Method-Override"]) > 0
+}
+
+// enter notes that this request is about to lead, or finds that it may wait for
+// the one that does. It may not if either is personal: then the handler is run
+// for each. Nor may it where every use has to be validated, so that what another
+// request has brought would do for no one.
+func (x *exchange) enter() bool {
+	if x.leads {
+		return true
+	}
+	personal := x.personal && !x.policy.collapsePersonal
+	other, loaded := x.cache.leading.LoadOrStore(x.key, personal)
+	if !loaded {
+		x.leads = true
+		return true
+	}
+	return !personal && !other.(bool) && (x.old == nil || x.old.look().shares())
+}
+
+// shares reports whether one validation of the response answers several requests.
+func (d *derived) shares() bool { return !d.cc.any(noCache) && d.lifetime > 0 }
+
+// leave takes the note of enter back.
+func (x *exchange) leave() {
+	if x.leads {
+		x.cache.leading.Delete(x.key)
+		x.leads = false
+	}
+}
+
+// joinOnce runs the handler for everyone who waits, or waits. It is false if the
+// request has to try again, or alone.
+func (x *exchange) joinOnce() bool {
+	defer x.leave()
+	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old)
+	if run != nil {
+		x.carryOut(lead, run)
+		return true
+	}
+	switch {
+	case ans.err == nil:
+		return x.accept(ans.rec)
+	case x.r.Context().Err() != nil:
+		x.refuse(http.StatusServiceUnavailable) // nobody is there to read it
+		return true
+	case errors.Is(ans.err, errStale) && x.mayBeStale():
+		x.serveStale()
+		return true
+	case errors.Is(ans.err, errRetry):
+		x.leave()
+		x.find()
+		return x.serveIfUsable(true)
+	}
+	x.miss = bypassed
+	x.leave()
+	x.direct()
+	return true
+}
+
+// accept answers with a record that somebody else's run has brought, if that does
+// for this request as well.
+func (x *exchange) accept(rec *record) bool {
+	x.leave()
+	if rec.Kind == anIndex {
+		x.index = rec
+		x.key = x.variant(rec)
+		x.old, x.miss = nil, varyMiss
+		rec = x.cache.peek(x.r.Context(), x.key)
+	}
+	x.take(rec)
+	if x.serveIfUsable(true) {
+		return true
+	}
+	if rec != nil {
+		x.direct() // it would be no better next time
+		return true
+	}
+	return false
+}
+
+// serveIfUsable answers with the stored response if it may be used as it is.
+func (x *exchange) serveIfUsable(collapsed bool) bool {
+	if x.old == nil {
+		return false
+	}
+	x.now = time.Now()
+	switch v := x.policy.judge(&x.old.look().terms, &x.asked, x.authorized, x.now); v {
+	case isFresh, isStale, isRefreshing:
+		x.serve(v, collapsed)
+		return true
+	case mustFetch:
+		x.old, x.miss = nil, bypassed
+	default:
+		x.miss = wasStale
+		if d := x.old.look(); d.left(x.now) > 0 && !d.cc.any(noCache) {
+			x.miss = byRequest
+		}
+	}
+	return false
+}
+
+// mayBeStale reports whether the stored response stands in for a failure.
+func (x *exchange) mayBeStale() bool {
+	return x.old != nil && x.policy.mayServeOnError(&x.old.look().terms, &x.asked, x.authorized, time.Now())
+}
+
+// carryOut runs the handler for everyone who waits for run.
+func (x *exchange) carryOut(lead context.Context, run *run) {
+	ctx, release, cancel := follow(lead, x.r.Context())
+	defer cancel()
+	if !x.leads { // chosen again after somebody else's run came to nothing
+		_, loaded := x.cache.leading.LoadOrStore(x.key, x.personal && !x.policy.collapsePersonal)
+		x.leads = !loaded
+	}
+	x.release = release
+	x.execute(ctx, run)
+	run.outlast()
+}
+
+// direct runs the handler for this request alone, and stores nothing.
+func (x *exchange) direct() {
+	x.release = func() {}
+	x.execute(x.r.Context(), nil)
+}

@@ -1,0 +1,360 @@
+package httpcache
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"time"
+)
+
+// execute runs the handler, and answers the client. run, if it is not nil, lands
+// with what the handler brought, however that ends.
+func (x *exchange) execute(ctx context.Context, run *run) {
+	defer run.land(landing{err: errRetry}) // if nothing else has been said by then
+	for {
+		rec := &recorder{
+			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
+			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run),
+		}
+		x.runHandler(rec)
+		if rec.mode != holding || rec.then != nil {
+			x.conclude(rec)
+			return
+		}
+		x.old = nil // what is not modified is not what is stored: ask without conditions
+	}
+}
+
+// runHandler has the handler write its response.
+func (x *exchange) runHandler(rec *recorder) {
+	returned := false
+	defer func() {
+		if !returned {
+			rec.abandonClient()
+		}
+	}()
+	x.next.ServeHTTP(rec, x.request(rec))
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	returned = true
+}
+
+// conclude does what is to be done when the handler has returned.
+func (x *exchange) conclude(rec *recorder) {
+	switch {
+	case rec.mode == holding:
+		rec.then()
+	case rec.mode == storing && rec.run != nil:
+		x.land(rec)
+	case rec.mode == storing && x.miss == byMethod:
+		x.storeForGet(rec)
+	case rec.mode == storing:
+		x.storePart(rec)
+	case x.r.Method == http.MethodHead && x.old != nil:
+		x.learnFromHead(rec)
+	}
+	rec.commit()
+	rec.finishClient()
+}
+
+// purgesNow is what [exchange.purged] compares with. What run brings needs no such
+// number.
+func (x *exchange) purgesNow(run *run) uint64 {
+	if run != nil {
+		return 0
+	}
+	return x.cache.purges.at(purgeName(x.target()))
+}
+
+func cloneIfAny(h http.Header) http.Header {
+	if len(h) == 0 {
+		return nil
+	}
+	return h.Clone()
+}
+
+// request makes the request that the handler sees.
+//
+//   - It is conditional on the stored response, if there is one that the handler
+//     itself gave validators to.
+//   - When others wait for the answer, or it is to be stored, the conditions of
+//     this client are left out: they are evaluated on the answer.
+//   - Parameters that are no part of the key are left out.
+func (x *exchange) request(rec *recorder) *http.Request {
+	r := x.r.WithContext(rec.ctx)
+	rec.asks = x.old != nil && x.old.canValidate() && r.Method != http.MethodHead
+	if rec.asks || rec.run != nil {
+		r.Header = maps.Clone(r.Header)
+		for _, name := range preconditions {
+			delete(r.Header, name)
+		}
+	}
+	if rec.asks {
+		x.old.origins().condition(r.Header)
+	}
+	if q := x.policy.visibleQuery(r.URL.RawQuery); rec.run != nil && q != r.URL.RawQuery {
+		u := *r.URL
+		u.RawQuery = q
+		r.URL = &u
+		if r.RequestURI != "" {
+			r.RequestURI = u.RequestURI()
+		}
+	}
+	return r
+}
+
+// decide says what becomes of a response whose header the handler has just
+// written.
+func (x *exchange) decide(rec *recorder, status int) {
+	own := rec.ownHeader()
+	rec.reply = x.policy.receptionOf(status, own, rec.started, time.Now())
+	switch {
+	case status == http.StatusNotModified && rec.asks:
+		x.hold(rec)
+		if x.old.origins().validates(own) {
+			rec.then = func() { x.validated(rec) }
+		}
+	case isError(status) && x.mayBeStale():
+		x.hold(rec)
+		rec.then = func() {
+			rec.run.land(landing{err: errStale})
+			x.serveStale()
+		}
+	default:
+		x.pass(rec)
+	}
+}
+
+// hold keeps a response from the client.
+func (x *exchange) hold(rec *recorder) {
+	rec.mode = holding
+	rec.resetHeader()
+}
+
+// pass lets a response go to the client, and has it copied if it may be stored.
+func (x *exchange) pass(rec *recorder) {
+	r := rec.reply
+	hint := hintOf(rec.ctx)
+	rec.life = x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
+	why := x.policy.mayStore(r, x.r.Header, &x.asked, &rec.life)
+	switch {
+	case hint.NoStore:
+		why = hintedNoStore
+	case why == storable && rec.declared > x.policy.maxBody:
+		why = tooLarge
+	case why == storable:
+		if _, ok := varyNames(r.header["Vary"]); !ok {
+			why = varyAll
+		}
+	}
+	rec.mode = passing
+	switch {
+	case x.miss == byMethod:
+		x.invalidate(rec)
+		if x.mayAnswerGet(r) {
+			rec.mode = storing
+		}
+	case why == storable && rec.run != nil, why == partialResponse && rec.run == nil && x.isPart(r, &rec.life):
+		rec.mode = storing
+	default:
+		x.release()
+		rec.run.land(x.unshared(r.status, why))
+	}
+	if rec.mode == passing {
+		rec.pace()
+	}
+	x.count(rec)
+	x.writeHeader(rec, why)
+}
+
+// unshared is what a run lands with whose response nobody else can have. For a
+// moment others who ask for the resource need not wait to learn that, unless it
+// may have been for this request's sake, or is an error that may soon be over.
+func (x *exchange) unshared(status int, why reason) landing {
+	if x.personal || x.old != nil || status >= 400 || x.asked.has != 0 || why == partialResponse {
+		return landing{err: errPass}
+	}
+	return landing{rec: &record{Kind: aPass}, keep: passLife}
+}
+
+// passLife is how long a pass is held.
+const passLife = time.Second
+
+func (x *exchange) count(rec *recorder) {
+	if rec.run == nil {
+		x.cache.count.passes.Add(1)
+	} else {
+		x.cache.count.misses.Add(1)
+	}
+}
+
+// writeHeader sends the header of a response that goes to the client, with what
+// the cache has to say, or lets it wait. If the client's own conditions are met by
+// it, the client gets a 304 in its place.
+func (x *exchange) writeHeader(rec *recorder, why reason) {
+	r, h := rec.reply, rec.Header()
+	if !x.policy.keepTags {
+		deleteTags(h)
+	}
+	if len(r.header["Date"]) == 0 && r.status >= 200 {
+		date := []string{r.received.UTC().Format(http.TimeFormat)}
+		h["Date"], r.header["Date"] = date, date
+	}
+	if rec.mode == storing && x.policy.clientControl != nil && len(r.header["Cache-Control"]) == 0 {
+		h["Cache-Control"] = x.policy.clientControl
+	}
+	x.announce(h, &cacheStatus{forward: x.miss, stored: rec.mode == storing, detail: string(why)})
+	if rec.isLate() {
+		rec.waits()
+		return
+	}
+	x.sendHeader(rec)
+}
+
+// sendHeader sends the header, or a 304 in its place.
+func (x *exchange) sendHeader(rec *recorder) {
+	if rec.reply.status == http.StatusOK && rec.run != nil && x.clientHas(rec.reply) {
+		rec.muted = true
+		x.notModified(rec.Header())
+		return
+	}
+	rec.ResponseWriter.WriteHeader(rec.reply.status)
+}
+
+// clientHas reports whether the response is what the client says to have. It is
+// asked only when its conditions have been kept from the handler.
+func (x *exchange) clientHas(r *reception) bool {
+	v := validators{etag: r.header.Get("Etag"), date: r.date()}
+	v.modified, _ = r.dateField("Last-Modified")
+	return (v.etag != "" || !v.modified.IsZero()) && v.notModified(x.r.Header, r.received)
+}
+
+// notModified sends a 304 in place of a response whose header is h.
+func (x *exchange) notModified(h http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
+		delete(h, name)
+	}
+	x.cache.count.notModified.Add(1)
+	x.w.WriteHeader(http.StatusNotModified)
+}
+
+// announce adds what this cache says of itself to a header.
+func (x *exchange) announce(h http.Header, s *cacheStatus) {
+	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.appendTo(nil, x.policy.identity)))
+	if x.policy.xCache {
+		h["X-Cache"] = []string{"MISS"}
+	}
+}
+
+// land stores a response that the handler has written to its end.
+func (x *exchange) land(rec *recorder) {
+	if !rec.complete() {
+		return // execute says so
+	}
+	hint := hintOf(rec.ctx)
+	if hint.NoStore {
+		rec.run.land(landing{err: errPass})
+		return
+	}
+	trailer := rec.trailer()
+	r := rec.reply
+	if hint.HasTTL { // perhaps since the header was written
+		rec.life = x.policy.lifeOf(r, hint.TTL, true, x.personal)
+	}
+	x.finishHeader(rec)
+	response := x.policy.newResponse(r, &rec.life, hint.HasTTL, rec.body, trailer)
+	rec.tag(response)
+	x.cache.count.stored.Add(1)
+	rec.run.land(x.place(response, r.header))
+}
+
+// finishHeader completes the header that is stored, with the type that net/http
+// finds out for itself. The trailer is stored apart.
+func (x *exchange) finishHeader(rec *recorder) {
+	h := rec.reply.header
+	if _, ok := h["Content-Type"]; !ok && len(rec.body) > 0 && len(h["Content-Encoding"]) == 0 {
+		h["Content-Type"] = []string{http.DetectContentType(rec.body)}
+	}
+	for name := range members(h["Trailer"]) {
+		delete(h, textproto.CanonicalMIMEHeaderKey(name))
+	}
+}
+
+// place decides under which key a response is stored.
+//
+//   - Where nothing but the resource's key selects it, under that.
+//   - Where it varies, and there is no index yet, under the key of its variant,
+//     with an index that makes it known.
+//   - Where the index does not know all that it varies by, not at all: the index
+//     is replaced by one that does, for the next request.
+func (x *exchange) place(rec *record, h http.Header) landing {
+	l := landing{rec: rec, tags: tagsOf(h)}
+	d := rec.look()
+	l.keep = x.policy.keepFor(&d.terms, rec.canValidate(), time.Now())
+	names, _ := varyNames(h["Vary"])
+	switch {
+	case x.index == nil && len(names) > 0:
+		l.variant, l.rec = rec, newIndex(names)
+		l.variantKey = x.variant(l.rec)
+	case x.index != nil && !containsAll(x.index.Names, names):
+		x.widen(names)
+		l = landing{err: errPass}
+	}
+	return l
+}
+
+// widen replaces the index by one that knows of more fields.
+func (x *exchange) widen(names []string) {
+	names = slices.Concat(x.index.Names, names)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) <= maxVary {
+		x.cache.store(context.WithoutCancel(x.r.Context()), x.resource, newIndex(names), indexLife, nil)
+	}
+}
+
+func containsAll(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// validated answers with the stored response when the handler has said that it is
+// still good.
+func (x *exchange) validated(rec *recorder) {
+	hint := hintOf(rec.ctx)
+	fresh, why := x.refreshed(rec.reply, hint.TTL, hint.HasTTL)
+	if hint.NoStore || why != storable && why != nothingToReuse {
+		rec.run.land(landing{err: errPass})
+	}
+	rec.run.land(x.landingOf(fresh, rec.reply))
+	x.now = time.Now()
+	x.cache.count.revalidated.Add(1)
+	x.respond(fresh, &cacheStatus{forward: x.miss, status: http.StatusNotModified, stored: rec.run != nil})
+}
+
+// learnFromHead updates the stored response to GET by one to HEAD, or drops it if
+// the two are not about the same (RFC 9111, section 4.3.5).
+func (x *exchange) learnFromHead(rec *recorder) {
+	if rec.reply == nil || rec.reply.status != http.StatusOK || x.old.Status != http.StatusOK || x.asked.any(noStore) {
+		return
+	}
+	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.header
+	if !x.old.origins().validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
+		x.cache.fn.Invalidate(ctx, errand{key: x.key})
+		return
+	}
+	fresh, why := x.refreshed(rec.reply, 0, false)
+	if _, busy := x.cache.leading.Load(x.key); busy || why != storable {
+		return // what a GET brings in this moment is better
+	}
+	update := newRun()
+	update.land(x.landingOf(fresh, rec.reply))
+	x.cache.fn.Refresh(ctx, errand{x.key, update})
+}

@@ -1,0 +1,161 @@
+package httpcache
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// Handler returns a handler that answers from the cache what it can, and has next
+// do the rest. It is a shared cache (RFC 9111, section 1): what it stores goes to
+// everyone, so it does not store what is private.
+//
+// Requests are told apart by method, scheme, host, path and query, exactly as the
+// client sent them, and by what responses name in Vary; see [Options] for more.
+// GET and HEAD are answered from the cache. All other methods go to next; when an
+// unsafe one succeeds, what is stored for its URL is dropped, and so is what its
+// Location and Content-Location name.
+//
+// Concurrent requests that find nothing run next once:
+//
+//   - The first client gets the bytes as next writes them; the others get the
+//     stored response when it is complete.
+//   - If the response turns out not to be for sharing, they are told so as soon as
+//     its header is written, and each runs next itself.
+//   - next runs in the goroutine of the first request, under the values of its
+//     context. It is cancelled when the last of the clients has left: the
+//     first may leave, and next goes on for the others.
+//   - A panic of next goes up in that goroutine, as without a cache; one of the
+//     others tries again.
+//
+// In next, memo.SetTTL, memo.NoStore and memo.AddTags work on the request's
+// context, and the tags of memoized functions that it calls become those of the
+// response. What next writes before its first call to them is of no matter, with
+// one exception: NoStore after the header is too late for clients to be told.
+//
+// Upgraded connections, streams of events and requests with conditions that are
+// not for caches pass through.
+func (c *Cache) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("memo: httpcache: Handler(nil): there is nothing to put the cache in front of; give a handler")
+	}
+	return &handler{cache: c, policy: c.shared, next: next}
+}
+
+type handler struct {
+	cache  *Cache
+	policy *policy
+	next   http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		if r.ContentLength != 0 || isForOrigin(r.Header) {
+			h.next.ServeHTTP(w, r)
+			return
+		}
+		h.serve(w, r, "")
+	case slices.Contains(h.policy.methods, r.Method):
+		h.serveWithBody(w, r)
+	default:
+		h.serveOther(w, r)
+	}
+}
+
+// isStream reports whether a request wants another protocol, or a stream of
+// events. No stored response is for it, and nobody should wait for it.
+func isStream(h http.Header) bool {
+	return len(h["Upgrade"]) > 0 || len(h["Accept"]) == 1 && h["Accept"][0] == "text/event-stream"
+}
+
+// keyBuffers hold keys while they are looked up.
+var keyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// serve answers a request whose response may be stored. digest is that of its
+// body.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string) {
+	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest}
+	x.authorized = len(r.Header["Authorization"]) > 0
+	if !h.policy.ignoreRequests {
+		x.asked = requestDirectives(r.Header)
+	}
+	if h.hit(&x) {
+		return
+	}
+	if isStream(r.Header) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	y := x // x stays on the stack of a hit
+	y.personal = isPersonal(r.Header)
+	y.answer()
+}
+
+// hit answers if what is stored under the resource's key may be used at once. It
+// is [exchange.find] and [exchange.serveIfUsable] for that case, which is why
+// nothing outlives it but what it sends.
+func (h *handler) hit(x *exchange) bool {
+	if x.asked.any(noStore) || x.digest != "" || !h.policy.extra.empty() {
+		return false
+	}
+	buffer := keyBuffers.Get().(*[]byte)
+	defer keyBuffers.Put(buffer)
+	key := h.policy.appendServed((*buffer)[:0], x.r)
+	*buffer = key
+	rec := h.cache.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
+	if rec == nil || rec.Kind != aResponse || rewritten(x.r) {
+		return false
+	}
+	x.now = time.Now()
+	if h.policy.judge(&rec.look().terms, &x.asked, x.authorized, x.now) != isFresh {
+		return false
+	}
+	h.cache.count.hits.Add(1)
+	x.respond(rec, nil)
+	return true
+}
+
+// serveWithBody answers a request of one of Options.Methods, whose body is part of
+// the key by its digest.
+func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
+	if isForOrigin(r.Header) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, h.policy.maxRequestBody+1))
+	whole := err == nil && int64(len(body)) <= h.policy.maxRequestBody
+	r = r.WithContext(r.Context())
+	if !whole {
+		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), failing(r.Body, err)), r.Body}
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	sum := sha256.Sum256(body)
+	h.serve(w, r, hex.EncodeToString(sum[:]))
+}
+
+// rejoined is a body of which a part has been read already.
+type rejoined struct {
+	io.Reader
+	io.Closer
+}
+
+// failing returns the rest of a body, or what has kept it from being read.
+func failing(rest io.Reader, err error) io.Reader {
+	if err == nil {
+		return rest
+	}
+	return errorReader{err}
+}
+
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }

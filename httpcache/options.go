@@ -1,0 +1,211 @@
+package httpcache
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say how a [Cache] treats HTTP. The zero value, and nil, are safe and
+// useful: what responses say about themselves decides, and nothing is assumed
+// where they say nothing. A Cache copies its Options; changing them later does
+// nothing.
+//
+// What is not about HTTP (the shared store, the name in it, how much is held in
+// this process) is said by the memo options beside them; see [New].
+type Options struct {
+	// TTL is how long a response is fresh in this cache when it says nothing
+	// about that itself: neither max-age, s-maxage nor Expires, nor anything that
+	// forbids storing. Clients are not told of it. It applies to the status
+	// codes 200, 203, 204, 300, 301, 308, 404 and 410, and not to responses to
+	// requests that carry Authorization or a Cookie. Zero, the default, leaves such
+	// responses to HeuristicMax; a negative TTL panics. A handler sets one for
+	// its own response with memo.SetTTL.
+	TTL time.Duration
+
+	// ClientTTL is what clients are told, as Cache-Control: max-age, where the
+	// handler wrote no Cache-Control and the response is stored. It is not
+	// what this cache goes by: that is TTL. Zero, the default, says nothing; a
+	// negative one panics.
+	ClientTTL time.Duration
+
+	// HeuristicMax is the longest that a response is taken to be fresh because it
+	// has not been modified for long: a tenth of the time since Last-Modified
+	// (RFC 9111, section 4.2.2). The default is 24 hours; a negative value
+	// turns such guesses off.
+	HeuristicMax time.Duration
+
+	// StaleIfError is for how long after its freshness a stored response stands in
+	// for a handler or origin that fails with 500, 502, 503 or 504, or cannot
+	// be reached. A stale-if-error directive of the response or the request
+	// wins, and must-revalidate, proxy-revalidate, no-cache and s-maxage forbid
+	// it (RFC 9111, section 4.2.4). The default is zero: only responses that
+	// allow it themselves. A negative value panics.
+	StaleIfError time.Duration
+
+	// KeepStale is how long a response that can be validated is held after its
+	// freshness, so that the origin need not send it again. The default is one
+	// hour; a negative value holds none.
+	KeepStale time.Duration
+
+	// MaxBody is the largest body that is stored, in bytes. Larger ones stream
+	// through, in no more memory than that. The default is 8 MiB; a negative
+	// value stores nothing but responses without a body.
+	MaxBody int64
+
+	// Shared makes [Cache.Transport] a shared cache, as a proxy's is: it does not
+	// store what is private or was authorized, and obeys s-maxage and
+	// proxy-revalidate. By default it is the private cache of one user. A
+	// [Cache.Handler] is shared in any case.
+	Shared bool
+
+	// Targets are the targeted fields that a shared cache obeys in place of
+	// Cache-Control, the most specific first (RFC 9213). The default is
+	// CDN-Cache-Control; an empty list that is not nil turns it off.
+	Targets []string
+
+	// StoreSetCookie lets a shared cache store responses with Set-Cookie, as RFC
+	// 9111, section 7.3, leaves to whoever wrote the response. By default they
+	// are neither stored nor given to others who wait: Go handlers set session
+	// cookies without a thought for caches.
+	StoreSetCookie bool
+
+	// CollapsePersonal lets requests that carry Authorization or a Cookie wait
+	// for one another's response, and others for theirs. By default each runs
+	// the handler itself, as long as nothing that may be used is stored.
+	CollapsePersonal bool
+
+	// IgnoreRequests makes the cache ignore Cache-Control and Pragma of requests,
+	// so that clients cannot have the handler run by asking for it.
+	IgnoreRequests bool
+
+	// Methods are further methods whose responses are stored, such as POST for
+	// searches, with the digest of the request's body as part of the key. They
+	// have to be safe, whatever their names say: they invalidate nothing then.
+	// The default is none; GET and HEAD need not be named.
+	Methods []string
+
+	// MaxRequestBody is the largest request body that is read to store a response
+	// to one of Methods. Requests with larger ones pass through. The default is
+	// 64 KiB.
+	MaxRequestBody int64
+
+	// SortQuery takes the order of the query's parameters out of the key. Several
+	// of one name keep their order.
+	SortQuery bool
+
+	// IgnoreParams are parameters of the query that are no part of the key. A
+	// name that ends in "*" stands for all that begin with the rest, as in
+	// "utm_*". The handler does not get to see them: what it sees and the key
+	// does not hold would let anyone choose the page that others get.
+	IgnoreParams []string
+
+	// KeyHeaders are request fields that are part of the key, as if every response
+	// named them in Vary, and KeyCookies are cookies that are.
+	KeyHeaders, KeyCookies []string
+
+	// Key adds a part to the key, such as the tenant or the user that the request
+	// belongs to. It is called on every request, by many goroutines at once. A
+	// purge of a URL reaches all its responses, whatever Key returned.
+	Key func(*http.Request) string
+
+	// Identity names this cache in Cache-Status (RFC 9211). It must be a token;
+	// the default is "memo".
+	Identity string
+
+	// XCache adds an X-Cache field, HIT or MISS, beside Cache-Status.
+	XCache bool
+
+	// KeepTags hands the Cache-Tag and Surrogate-Key fields of responses on to
+	// clients. By default they are taken off: they are between the handler and
+	// this cache.
+	KeepTags bool
+}
+
+const (
+	defaultMaxBody        = 8 << 20
+	defaultMaxRequestBody = 64 << 10
+	defaultHeuristicMax   = 24 * time.Hour
+	defaultKeepStale      = time.Hour
+	defaultLocalBytes     = 128 << 20
+)
+
+// A policy is what one face of a cache, a handler or a transport, goes by.
+type policy struct {
+	shared, storeSetCookie, collapsePersonal, ignoreRequests bool
+	sortQuery, xCache, keepTags                              bool
+
+	ttl, heuristicMax, staleIfError, keepStale time.Duration
+	maxBody, maxRequestBody                    int64
+
+	clientControl []string // Cache-Control for responses without one; may be nil
+	identity      string
+	targets       []string
+	methods       []string
+	ignoreParams  []string
+	extra         extraKey
+}
+
+// policy resolves the options for a face. It panics when they make no sense.
+func (o *Options) policy(shared bool) *policy {
+	o.check()
+	p := &policy{
+		shared: shared, storeSetCookie: o.StoreSetCookie, collapsePersonal: o.CollapsePersonal,
+		ignoreRequests: o.IgnoreRequests, sortQuery: o.SortQuery, xCache: o.XCache, keepTags: o.KeepTags,
+		ttl: o.TTL, staleIfError: o.StaleIfError,
+		heuristicMax:   max(orDefault(o.HeuristicMax, defaultHeuristicMax), 0),
+		keepStale:      max(orDefault(o.KeepStale, defaultKeepStale), 0),
+		maxBody:        max(orDefault(o.MaxBody, defaultMaxBody), 0),
+		maxRequestBody: orDefault(o.MaxRequestBody, defaultMaxRequestBody),
+		identity:       o.Identity,
+		methods:        slices.Clone(o.Methods),
+		ignoreParams:   slices.Clone(o.IgnoreParams),
+		extra:          extraKey{canonicalNames(o.KeyHeaders), slices.Clone(o.KeyCookies), o.Key},
+	}
+	if p.identity == "" {
+		p.identity = "memo"
+	}
+	if o.ClientTTL > 0 {
+		p.clientControl = []string{"max-age=" + decimal(int64(o.ClientTTL/time.Second))}
+	}
+	if shared {
+		if p.targets = slices.Clone(o.Targets); o.Targets == nil {
+			p.targets = []string{"CDN-Cache-Control"}
+		}
+	}
+	return p
+}
+
+func (o *Options) check() {
+	for name, d := range map[string]time.Duration{"TTL": o.TTL, "ClientTTL": o.ClientTTL, "StaleIfError": o.StaleIfError} {
+		if d < 0 {
+			panic("memo: httpcache: Options." + name + " is negative (" + d.String() + "); zero turns it off")
+		}
+	}
+	if o.Identity != "" && !isToken(o.Identity) {
+		panic("memo: httpcache: Options.Identity is \"" + o.Identity + "\", but it has to be a token: letters, digits and !#$%&'*+-.^_`|~")
+	}
+	for _, m := range o.Methods {
+		if !isToken(m) || m == http.MethodConnect || m == http.MethodTrace {
+			panic("memo: httpcache: Options.Methods holds \"" + m + "\", whose responses cannot be stored")
+		}
+	}
+}
+
+func orDefault[N int64 | time.Duration](n, otherwise N) N {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+func canonicalNames(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

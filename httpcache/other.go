@@ -1,0 +1,72 @@
+package httpcache
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// serveOther answers a request of a method that is not answered from the cache.
+// When its response is a success, what it makes outdated is dropped, before the
+// client learns of the success: what it asks for next is not older.
+func (h *handler) serveOther(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0 {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	x := &exchange{
+		cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: byMethod,
+		authorized: len(r.Header["Authorization"]) > 0, personal: isPersonal(r.Header),
+		asked: requestDirectives(r.Header), release: func() {},
+	}
+	x.execute(r.Context(), nil)
+}
+
+// invalidate drops what a response to an unsafe request makes outdated (RFC 9111,
+// section 4.4). The response itself is not among that.
+func (x *exchange) invalidate(rec *recorder) {
+	if isSafe(x.r.Method) {
+		return
+	}
+	ctx := context.WithoutCancel(x.r.Context())
+	own := x.cache.purges.counter(purgeName(x.target()))
+	for _, u := range invalidatedBy(x.target(), rec.reply.status, rec.reply.header) {
+		if x.cache.purges.counter(purgeName(u)) == own {
+			rec.purges++
+		}
+		if err := x.cache.purge(ctx, u); err != nil {
+			x.cache.log().Warn("memo: httpcache: what a request has changed could not be dropped", "error", err)
+		}
+	}
+}
+
+// purged reports whether the resource has been purged since the handler began.
+func (x *exchange) purged(rec *recorder) bool {
+	return x.cache.purges.at(purgeName(x.target())) != rec.purges
+}
+
+// mayAnswerGet reports whether the response to a POST is stored to answer GET: it
+// says that it describes its own target, and how long it is fresh (RFC 9110,
+// section 9.3.3; RFC 9111, section 4).
+func (x *exchange) mayAnswerGet(r *reception) bool {
+	return x.r.Method == http.MethodPost && r.status == http.StatusOK && !x.personal &&
+		describesTarget(x.target(), r.header)
+}
+
+// storeForGet stores a response to a POST that mayAnswerGet, unless something has
+// been dropped since the handler began.
+func (x *exchange) storeForGet(rec *recorder) {
+	if !rec.complete() || x.purged(rec) || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+		return
+	}
+	r := rec.reply
+	l := &rec.life
+	if _, given := x.policy.explicitLifetime(r); !given || x.policy.mayStore(r, x.r.Header, &x.asked, l) != storable {
+		return
+	}
+	x.finishHeader(rec)
+	response := x.policy.newResponse(r, l, false, rec.body, nil)
+	d := response.look()
+	key := string(x.policy.appendURL(nil, x.face, http.MethodGet, x.target()))
+	x.cache.store(context.WithoutCancel(x.r.Context()), key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()), tagsOf(r.header))
+}

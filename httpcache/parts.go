@@ -1,0 +1,74 @@
+package httpcache
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Parts of a body are not combined, neither with one another nor with what is
+// stored of the whole. But a part may answer the very question that it was the
+// answer to (RFC 9111, section 3.3): a 206 response is stored for requests with
+// the same Range, as long as it is fresh. It is never validated.
+
+// partKey returns the key of the part that the request asks for. It is not ok if
+// it asks for none, or makes that depend on the whole.
+func (x *exchange) partKey(index *record) (key string, ok bool) {
+	lines := x.r.Header["Range"]
+	if len(lines) != 1 || x.r.Method != http.MethodGet || len(x.r.Header["If-Range"]) > 0 {
+		return "", false
+	}
+	return x.variant(index) + "\x00" + lines[0], true
+}
+
+// findPart looks for the part that is asked for, where nothing of the whole is
+// stored.
+func (x *exchange) findPart() {
+	if x.index == nil || x.old != nil {
+		return
+	}
+	if key, ok := x.partKey(x.index); ok {
+		rec := x.cache.peek(x.r.Context(), key)
+		if rec != nil && x.policy.judge(&rec.look().terms, &x.asked, x.authorized, time.Now()) == isFresh {
+			x.old = rec
+		}
+	}
+}
+
+// isPart reports whether a response is a part that may be stored: it says itself
+// how long it is fresh, and is one part.
+func (x *exchange) isPart(r *reception, l *life) bool {
+	if _, ok := x.partKey(newIndex(nil)); !ok || r.status != http.StatusPartialContent || !l.explicit || l.left(r.received) <= 0 {
+		return false
+	}
+	lines := r.header["Content-Range"]
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "bytes ") {
+		return false
+	}
+	whole := *r
+	whole.status = http.StatusOK // the other conditions are the same
+	return x.policy.mayStore(&whole, x.r.Header, &x.asked, l) == storable
+}
+
+// storePart stores a part under its resource's index, which a purge drops it with.
+func (x *exchange) storePart(rec *recorder) {
+	if !rec.complete() {
+		return
+	}
+	ctx, r := context.WithoutCancel(x.r.Context()), rec.reply
+	index := x.index
+	if index == nil {
+		if _, busy := x.cache.leading.Load(x.resource); busy || x.cache.peek(ctx, x.resource) != nil {
+			return // there is something of the whole meanwhile, or there will be
+		}
+		index = x.cache.openIndex(ctx, x.resource)
+	}
+	names, ok := varyNames(r.header["Vary"])
+	if !ok || !containsAll(index.Names, names) || x.purged(rec) {
+		return
+	}
+	key, _ := x.partKey(index)
+	x.cache.count.stored.Add(1)
+	x.cache.store(ctx, key, x.policy.newResponse(r, &rec.life, false, rec.body, nil), rec.life.left(r.received), tagsOf(r.header))
+}

@@ -1,0 +1,162 @@
+package httpcache
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A pipe carries a response from the goroutine that runs an exchange to the reader
+// of an http.Response's body. It is an http.ResponseWriter at one end and an
+// io.ReadCloser at the other.
+//
+// While the response is being stored, the pipe takes all of it, however slowly it
+// is read: others wait for the end. Otherwise it holds pipeSize at most, and a
+// writer waits for the reader.
+type pipe struct {
+	header http.Header // the writer's, until it is sent
+	sent   chan struct{}
+	leave  func()         // called when the reader closes the body
+	origin *http.Response // what the header was made from, if it came just now
+
+	mu      sync.Mutex
+	change  sync.Cond
+	status  int
+	fields  http.Header // as it was sent
+	trailer http.Header // guarded by mu until ended, then not written any more
+	buf     []byte      // what has been written and not read
+	paced   bool        // the writer waits for the reader
+	timer   *time.Timer // calls leave when the body has been closed; may be nil
+	closed  bool        // by the reader
+	ended   bool        // by the writer
+	err     error       // why, if not at the end of the body
+}
+
+const pipeSize = 64 << 10
+
+func newPipe(leave func()) *pipe {
+	p := &pipe{header: http.Header{}, sent: make(chan struct{}), leave: leave}
+	p.change.L = &p.mu
+	return p
+}
+
+func (p *pipe) Header() http.Header { return p.header }
+
+// WriteHeader sends the header. Interim responses have reached the client by
+// httptrace already.
+func (p *pipe) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols || p.status != 0 {
+		return
+	}
+	p.status, p.fields = status, p.header.Clone()
+	close(p.sent)
+}
+
+func (p *pipe) Write(b []byte) (n int, err error) {
+	if p.status == 0 {
+		p.WriteHeader(http.StatusOK)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(b) > 0 {
+		for p.paced && len(p.buf) >= pipeSize && !p.closed {
+			p.change.Wait()
+		}
+		if p.closed && !p.paced {
+			return n + len(b), nil // nobody reads it, and it is stored all the same
+		}
+		if p.closed {
+			return n, io.ErrClosedPipe
+		}
+		part := b
+		if p.paced {
+			part = b[:min(len(b), pipeSize-len(p.buf))]
+		}
+		p.buf = append(p.buf, part...)
+		n, b = n+len(part), b[len(part):]
+		p.change.Broadcast()
+	}
+	return n, nil
+}
+
+// Flush does nothing: what is written can be read.
+func (p *pipe) Flush() {}
+
+// pace makes the writer wait for the reader from now on.
+func (p *pipe) pace() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paced = true
+	if p.closed {
+		p.leave()
+	}
+}
+
+// end ends the body: with its trailer, or with err.
+func (p *pipe) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	p.ended, p.err = true, err
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if err == nil {
+		for name, lines := range p.header {
+			if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+				if p.trailer == nil {
+					p.trailer = http.Header{}
+				}
+				p.trailer[name] = lines
+			}
+		}
+	}
+	p.change.Broadcast()
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.buf) == 0 && !p.ended && !p.closed {
+		p.change.Wait()
+	}
+	switch {
+	case p.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case len(p.buf) > 0:
+		n := copy(b, p.buf)
+		if p.buf = p.buf[n:]; len(p.buf) == 0 {
+			p.buf = nil
+		}
+		p.change.Broadcast()
+		return n, nil
+	case p.err != nil:
+		return 0, p.err
+	}
+	return 0, io.EOF
+}
+
+// Close lets the writer go, and tells the exchange that its client has left. A
+// response that is being stored has a moment to come to its end: readers that
+// know when they have enough, as decoders do, close it just before.
+func (p *pipe) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed, p.buf = true, nil
+	p.change.Broadcast()
+	if p.paced || p.ended {
+		p.leave()
+	} else {
+		p.timer = time.AfterFunc(closeGrace, p.leave)
+	}
+	return nil
+}
+
+const closeGrace = 100 * time.Millisecond

@@ -1,0 +1,250 @@
+package httpcache
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A record is what the cache holds under one key: a response, or what has to be
+// known to find one. Records are immutable; what goes out of them is shared.
+type record struct {
+	Kind kind
+
+	// Of an index: the request fields that the resource's responses vary by, and
+	// a random number that is part of its variants' keys. When the index is
+	// dropped, the next has another, so that all variants are dropped with it.
+	Names      []string
+	Generation string
+
+	// Of a response.
+	Status  int
+	Header  http.Header // as clients get it, with Date, without Age
+	Body    []byte
+	Trailer http.Header // nil where there is none
+	Born    int64       // life.born, in nanoseconds since 1970
+	Life    int64       // life.lifetime, in nanoseconds
+	Made    int64       // when the record was made, in nanoseconds since 1970
+	Targets []string    // the targeted fields that were obeyed
+	Shared  bool        // made by a shared cache's rules
+	OwnETag bool        // the cache made the ETag
+	Given   bool        // the handler gave the lifetime by memo.SetTTL, for this cache alone
+
+	derived    atomic.Pointer[derived] `memo:"-"`
+	refreshing atomic.Int64            `memo:"-"` // see [record.startRefresh]
+}
+
+type kind uint8
+
+const (
+	aResponse kind = iota + 1
+	// An index stands under a resource's key when what is under it depends on
+	// more than that.
+	anIndex
+	// A pass says that the resource's responses cannot be shared: for a moment,
+	// nobody waits for anybody.
+	aPass
+)
+
+// derived is what follows from a response and is needed at every use of it.
+type derived struct {
+	terms
+	validators
+	full       []line   // the fields of the response itself
+	short      []line   // those of a 304 in its place
+	vary       []string // what both have in Vary
+	controlled bool     // the response has a Cache-Control of its own
+	stamp      atomic.Pointer[stamp]
+}
+
+// A line is a field, ready to be put into a header.
+type line struct {
+	name   string
+	values []string
+}
+
+// A stamp is what changes from second to second in the responses made from a
+// record.
+type stamp struct {
+	second int64
+	age    []string
+	status []string
+}
+
+// look returns what follows from the response.
+func (r *record) look() *derived {
+	if d := r.derived.Load(); d != nil {
+		return d
+	}
+	r.derived.CompareAndSwap(nil, r.derive())
+	return r.derived.Load()
+}
+
+func (r *record) derive() *derived {
+	born := time.Unix(0, r.Born)
+	made := time.Unix(0, r.Made)
+	cc, _ := responseDirectives(r.Header, r.Targets)
+	if r.Given {
+		cc.has &^= noCache // which is for others
+	}
+	rec := reception{header: r.Header, received: made}
+	d := &derived{
+		terms:      terms{life: life{born: born, lifetime: time.Duration(r.Life)}, cc: cc, status: r.Status},
+		validators: validators{etag: r.Header.Get("Etag"), text: r.Header.Get("Last-Modified"), date: rec.date()},
+	}
+	d.authorizes = cc.any(public | mustRevalidate | sMaxAge)
+	d.modified, _ = rec.dateField("Last-Modified")
+	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
+	for name, values := range r.Header {
+		values = slices.Clip(values)
+		d.full = append(d.full, line{name, values})
+		if inNotModified[name] && (name != "Last-Modified" || d.etag == "") {
+			d.short = append(d.short, line{name, values})
+		}
+	}
+	return d
+}
+
+// inNotModified are the fields that a 304 response has if the 200 response had
+// them (RFC 9110, section 15.4.5), and those that stand in for them.
+// Last-Modified is sent where there is no ETag.
+var inNotModified = map[string]bool{
+	"Cache-Control": true, "Cdn-Cache-Control": true, "Content-Location": true, "Date": true,
+	"Etag": true, "Expires": true, "Last-Modified": true, "Vary": true,
+}
+
+// newResponse makes the record of a response that may be stored. body and trailer
+// are kept.
+func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, trailer http.Header) *record {
+	h := p.storedFields(r)
+	if cap(body)-len(body) > len(body)/8 {
+		body = bytes.Clone(body) // which is what it weighs as long as it is held
+	}
+	if len(h["Date"]) == 0 {
+		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+	}
+	rec := &record{
+		Kind: aResponse, Status: r.status, Header: h, Body: body, Trailer: trailer,
+		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
+		Shared: p.shared, Targets: p.targets, Given: given,
+	}
+	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
+		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
+	}
+	if hasBody(r.status) && len(trailer) == 0 {
+		h["Content-Length"] = []string{decimal(int64(len(body)))}
+	} else {
+		delete(h, "Content-Length")
+	}
+	return rec
+}
+
+// makeETag returns a strong entity tag for a body: the same body has the same one
+// in every process, and after every restart.
+func makeETag(body []byte) string {
+	sum := sha256.Sum256(body)
+	b := append(make([]byte, 0, 24), '"')
+	b = base64.RawURLEncoding.AppendEncode(b, sum[:15])
+	return string(append(b, '"'))
+}
+
+// hasBody reports whether a response of this status has content (RFC 9110,
+// section 6.4.1).
+func hasBody(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// canValidate reports whether the origin can be asked about the response by the
+// validators that it gave itself.
+func (r *record) canValidate() bool {
+	d := r.look()
+	return d.etag != "" && !r.OwnETag || d.text != ""
+}
+
+// origins returns the validators that the origin itself gave.
+func (r *record) origins() *validators {
+	v := r.look().validators
+	if r.OwnETag {
+		v.etag = ""
+	}
+	return &v
+}
+
+// refreshed returns a record of the same response, updated by a response that
+// validated it or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4),
+// and whether that may be stored.
+func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (*record, reason) {
+	p, old := x.policy, x.old
+	merged := old.Header.Clone()
+	update := p.storedFields(r)
+	updateFields(merged, update)
+	if len(update["Date"]) == 0 {
+		merged["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+	}
+	whole := p.receptionOf(old.Status, withAge(merged, r.header["Age"]), r.requested, r.received)
+	l := p.lifeOf(whole, given, hasGiven, x.personal)
+	if len(r.header["Date"]) == 0 && len(r.header["Age"]) == 0 {
+		l.born = r.received
+	}
+	return &record{
+		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
+		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
+		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven,
+	}, p.mayStore(whole, x.r.Header, &x.asked, &l)
+}
+
+// landingOf is what a run lands with that has refreshed the stored response.
+func (x *exchange) landingOf(fresh *record, r *reception) landing {
+	keep := x.policy.keepFor(&fresh.look().terms, fresh.canValidate(), r.received)
+	return landing{rec: fresh, of: x.old, keep: keep, tags: tagsOf(r.header)}
+}
+
+// withAge returns h with an Age field, for reading the life of a response.
+func withAge(h http.Header, age []string) http.Header {
+	if len(age) == 0 {
+		return h
+	}
+	h = h.Clone()
+	h["Age"] = age
+	return h
+}
+
+// stampAt returns what goes out with the response at this age.
+func (r *record) stampAt(p *policy, now time.Time) *stamp {
+	d := r.look()
+	second := int64(d.age(now) / time.Second)
+	if s := d.stamp.Load(); s != nil && s.second == second {
+		return s
+	}
+	left := time.Duration(r.Life) - time.Duration(second)*time.Second
+	status := cacheStatus{hit: true, ttl: left, hasTTL: true}
+	s := &stamp{
+		second: second,
+		age:    []string{decimal(second)},
+		status: []string{string(status.appendTo(nil, p.identity))},
+	}
+	d.stamp.Store(s)
+	return s
+}
+
+// startRefresh reports whether the caller is to refresh the response in the
+// background: nobody else does so, and the last attempt has not failed lately.
+func (r *record) startRefresh(now time.Time) bool {
+	at := r.refreshing.Load()
+	return at != running && at <= now.UnixNano() && r.refreshing.CompareAndSwap(at, running)
+}
+
+// endRefresh notes that an attempt has ended. The record is not in use any more
+// if it succeeded; otherwise the next one waits a little.
+func (r *record) endRefresh(now time.Time) {
+	r.refreshing.Store(now.Add(refreshPause).UnixNano())
+}
+
+const (
+	running      = -1
+	refreshPause = time.Second
+)

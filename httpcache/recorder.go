@@ -1,0 +1,321 @@
+package httpcache
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A recorder is the http.ResponseWriter of a handler that is run to answer a
+// request and, perhaps, to be remembered. Until the handler writes its header
+// nothing is known. Then the exchange decides what becomes of the response:
+//
+//   - passing: it goes to the client, as if the cache were not there.
+//   - storing: it goes to the client, and a copy of it is made.
+//   - holding: it goes nowhere, since the client gets another one in its place.
+//
+// The client may be gone while others wait for the copy; so what the client's
+// connection says is passed on to the handler only if nobody does.
+type recorder struct {
+	http.ResponseWriter
+	exchange *exchange
+	ctx      context.Context // the handler's
+	run      *run            // whom to tell; nil for a run that is nobody else's
+	initial  http.Header     // what others had put into the header before
+	started  time.Time
+	purges   uint64 // how often the resource had been purged when the handler began; see purged
+
+	wrote    bool // the final header is decided on
+	mode     mode
+	then     func() // what is done in place of a response that is held
+	muted    bool   // the client gets no body, or no more
+	reply    *reception
+	life     life // of the reply
+	asks     bool // the handler was asked whether the stored response is still good
+	body     []byte
+	drain    *drain      // writes to the client; nil as long as the handler does
+	late     http.Header // the header, when it waits for the body's end; see late.go
+	declared int64       // Content-Length, or -1
+	written  int64       // bytes of the body that the handler has written
+	failed   bool        // the response cannot be stored after all
+}
+
+type mode uint8
+
+const (
+	passing mode = iota
+	storing
+	holding
+)
+
+// WriteHeader decides what becomes of the response. Interim responses are passed
+// on at once; 101 is a final one.
+func (rec *recorder) WriteHeader(status int) {
+	switch {
+	case rec.wrote:
+		if rec.mode != holding && !rec.muted && rec.late == nil {
+			rec.ResponseWriter.WriteHeader(status) // which logs that it is superfluous
+		}
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		rec.ResponseWriter.WriteHeader(status)
+	default:
+		rec.wrote = true
+		rec.declared = contentLength(rec.Header())
+		rec.exchange.decide(rec, status)
+	}
+}
+
+// contentLength returns a valid Content-Length, or -1.
+func contentLength(h http.Header) int64 {
+	if lines := h["Content-Length"]; len(lines) == 1 {
+		if n, ok := parseOffset(lines[0]); ok {
+			return n
+		}
+	}
+	return -1
+}
+
+func (rec *recorder) Write(p []byte) (int, error) {
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	rec.written += int64(len(p))
+	switch rec.mode {
+	case passing:
+		return rec.toClient(p)
+	case holding:
+		return len(p), nil
+	}
+	if !hasBody(rec.reply.status) {
+		rec.written -= int64(len(p))
+		return 0, http.ErrBodyNotAllowed
+	}
+	rec.copy(p)
+	if rec.late != nil {
+		if len(rec.body) > lateSize {
+			rec.commit()
+		}
+		return len(p), nil
+	}
+	return rec.toClient(p)
+}
+
+// copy keeps p, unless that makes the copy too large.
+func (rec *recorder) copy(p []byte) {
+	if int64(len(rec.body)+len(p)) > rec.exchange.policy.maxBody {
+		rec.stopStoring()
+		return
+	}
+	if rec.body == nil && rec.declared > 0 {
+		rec.body = make([]byte, 0, min(rec.declared, rec.exchange.policy.maxBody))
+	}
+	rec.body = append(rec.body, p...)
+}
+
+// stopStoring lets the rest of the response stream through. Whoever waits for it
+// is told not to.
+func (rec *recorder) stopStoring() {
+	rec.commit()
+	rec.mode, rec.failed = passing, true
+	rec.exchange.release()
+	rec.run.land(landing{err: errPass})
+	rec.pace()
+	rec.finishClient()
+	rec.body = nil
+}
+
+// finishClient waits until the client has got what it has not got yet.
+func (rec *recorder) finishClient() {
+	if rec.drain != nil {
+		rec.clientLost(rec.drain.end())
+		rec.drain = nil
+	}
+}
+
+// abandonClient ends what goes on for the client when the handler has panicked.
+func (rec *recorder) abandonClient() {
+	if rec.drain != nil {
+		rec.drain.abort()
+	}
+}
+
+// clientLost notes that the client gets no more, if err says so.
+func (rec *recorder) clientLost(err error) {
+	rec.muted = rec.muted || err != nil
+}
+
+// pace has a client that would take the response as fast as it comes take it as
+// fast as it can read it.
+func (rec *recorder) pace() {
+	if p, ok := rec.ResponseWriter.(*pipe); ok {
+		p.pace()
+	}
+}
+
+// toClient writes p, which has been copied if the response is being stored, to the
+// client. When that fails, the handler learns of it only if it runs for nobody
+// else.
+func (rec *recorder) toClient(p []byte) (int, error) {
+	switch {
+	case rec.muted && rec.mode == passing:
+		return 0, errNobodyReads
+	case rec.muted:
+		return len(p), rec.ctx.Err()
+	case rec.mode == storing && rec.drains():
+		if rec.drain == nil {
+			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
+		} else {
+			rec.clientLost(rec.drain.grow(rec.body))
+		}
+		return len(p), nil
+	}
+	n, err := rec.ResponseWriter.Write(p)
+	if err == nil {
+		return n, nil
+	}
+	if rec.run == nil || rec.mode == passing || err == http.ErrContentLength {
+		rec.failed = true
+		return n, err
+	}
+	rec.muted = true
+	return len(p), nil
+}
+
+// errNobodyReads is what a handler gets that goes on writing for a client who has
+// got a 304, or is gone, when nobody else will get the response either.
+var errNobodyReads = errors.New("memo: httpcache: nobody reads this response")
+
+// drains reports whether a drain writes to the client. A pipe takes all at once
+// without, and what is discarded takes no time.
+func (rec *recorder) drains() bool {
+	if rec.run == nil || len(rec.body) <= directSize {
+		return false
+	}
+	switch rec.ResponseWriter.(type) {
+	case *pipe, discarded:
+		return false
+	}
+	return true
+}
+
+// ReadFrom lets bodies that are not stored go the way that the connection has for
+// them, such as sendfile.
+func (rec *recorder) ReadFrom(src io.Reader) (int64, error) {
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	if to, ok := rec.ResponseWriter.(io.ReaderFrom); ok && rec.mode == passing && !rec.muted {
+		n, err := to.ReadFrom(src)
+		rec.written += n
+		return n, err
+	}
+	return io.Copy(writerOnly{rec}, src)
+}
+
+// writerOnly hides ReadFrom from io.Copy.
+type writerOnly struct{ io.Writer }
+
+func (rec *recorder) Flush() { rec.FlushError() }
+
+func (rec *recorder) FlushError() error {
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	rec.commit()
+	if rec.mode == holding || rec.muted {
+		return nil
+	}
+	if rec.drain != nil {
+		rec.drain.askFlush()
+		return nil
+	}
+	return http.NewResponseController(rec.ResponseWriter).Flush()
+}
+
+// Hijack gives the connection to the handler. What it does with that is no
+// response.
+func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	rec.finishClient()
+	conn, rw, err := http.NewResponseController(rec.ResponseWriter).Hijack()
+	if err == nil {
+		rec.wrote, rec.late = true, nil
+		rec.stopStoring()
+	}
+	return conn, rw, err
+}
+
+// Push is HTTP/2's server push, where there is any.
+func (rec *recorder) Push(target string, opts *http.PushOptions) error {
+	if p, ok := rec.ResponseWriter.(http.Pusher); ok {
+		return p.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
+// Unwrap is for http.ResponseController.
+func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
+
+// ownHeader returns the fields that the handler itself has set: not those that
+// were there before and are as they were. Those belong to this request.
+func (rec *recorder) ownHeader() http.Header {
+	h := rec.Header()
+	own := make(http.Header, len(h))
+	for name, lines := range h {
+		if before, ok := rec.initial[name]; !ok || !slices.Equal(before, lines) {
+			own[name] = lines
+		}
+	}
+	return own
+}
+
+// resetHeader takes back what the handler has put into the header.
+func (rec *recorder) resetHeader() {
+	h := rec.Header()
+	clear(h)
+	for name, lines := range rec.initial {
+		h[name] = slices.Clone(lines)
+	}
+}
+
+// trailer returns the trailer fields that the handler has set by now: the ones
+// that it announced, and those with http.TrailerPrefix.
+func (rec *recorder) trailer() (t http.Header) {
+	add := func(name string, lines []string) {
+		if t == nil {
+			t = http.Header{}
+		}
+		t[name] = slices.Clone(lines)
+	}
+	h := rec.Header()
+	for name := range members(rec.reply.header["Trailer"]) {
+		name = http.CanonicalHeaderKey(name)
+		if lines := h[name]; len(lines) > 0 && len(rec.reply.header[name]) == 0 {
+			add(name, lines)
+		}
+	}
+	for name, lines := range h {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			add(name, lines)
+		}
+	}
+	return t
+}
+
+// complete reports whether the handler has written all of the response: as much as
+// its Content-Length says, or, without one, all that it wanted to before anybody
+// told it to stop.
+func (rec *recorder) complete() bool {
+	switch {
+	case rec.failed:
+		return false
+	case rec.declared < 0 || !hasBody(rec.reply.status):
+		return rec.ctx.Err() == nil
+	}
+	return rec.declared == rec.written
+}

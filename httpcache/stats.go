@@ -1,0 +1,41 @@
+package httpcache
+
+import (
+	"sync/atomic"
+
+	"github.com/seed-0226adef/memo"
+)
+
+// Stats are a cache's counters since [New]. Every request counts as exactly one
+// of Hits, StaleHits, Revalidated, Collapsed, Misses and Passes when its answer
+// begins.
+type Stats struct {
+	Hits        uint64 // answered with a fresh response
+	StaleHits   uint64 // answered with a stale one, which was allowed
+	Revalidated uint64 // answered with a stored one, when the origin had said that it is still good
+	Collapsed   uint64 // answered with what somebody else's request had brought
+	Misses      uint64 // forwarded, to be stored if the response allows it
+	Passes      uint64 // forwarded, for the request or the resource is not one to store
+
+	NotModified uint64 // of all these, answered with 304 Not Modified
+	Stored      uint64 // responses that were stored
+	Refreshes   uint64 // validations in the background, for stale-while-revalidate
+
+	// Memory says what is held in this process, and how the shared store does.
+	Memory memo.Stats
+}
+
+type counters struct {
+	hits, staleHits, revalidated, collapsed, misses, passes, notModified, stored, refreshes atomic.Uint64
+}
+
+// Stats returns the counters.
+func (c *Cache) Stats() Stats {
+	n := &c.count
+	return Stats{
+		Hits: n.hits.Load(), StaleHits: n.staleHits.Load(), Revalidated: n.revalidated.Load(),
+		Collapsed: n.collapsed.Load(), Misses: n.misses.Load(), Passes: n.passes.Load(),
+		NotModified: n.notModified.Load(), Stored: n.stored.Load(), Refreshes: n.refreshes.Load(),
+		Memory: c.fn.Stats(),
+	}
+}

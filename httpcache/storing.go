@@ -1,0 +1,107 @@
+package httpcache
+
+import (
+	"net/http"
+	"net/textproto"
+)
+
+// A reason says why something was not taken from the cache, or not put into it,
+// in the words of Cache-Status' detail parameter (RFC 9211, section 2.8).
+type reason string
+
+const (
+	storable        reason = ""
+	badStatus       reason = "status"
+	saidNoStore     reason = "no-store"
+	saidPrivate     reason = "private"
+	askedNoStore    reason = "request-no-store"
+	varyAll         reason = "vary"
+	authorized      reason = "authorization"
+	setsCookie      reason = "set-cookie"
+	notExplicit     reason = "not-cacheable"
+	nothingToReuse  reason = "no-freshness"
+	tooLarge        reason = "too-large"
+	personal        reason = "personal"
+	hintedNoStore   reason = "handler-no-store"
+	partialResponse reason = "partial"
+)
+
+// mayStore decides whether a response may be stored (RFC 9111, section 3), and
+// gives the first reason why not. req is the request's header, with cookies and
+// authorization as the client sent them, and asked what it asks of caches.
+//
+// Whether the method allows it has been decided before: see methodOf.
+func (p *policy) mayStore(r *reception, req http.Header, asked *directives, l *life) reason {
+	knows := understood[r.status]
+	switch {
+	case r.status < 200 || r.status == http.StatusNotModified:
+		return badStatus
+	case r.status == http.StatusPartialContent:
+		return partialResponse
+	case r.cc.any(mustUnderstand) && !knows:
+		return badStatus
+	case r.cc.any(noStore) && !r.cc.any(mustUnderstand): // section 5.2.2.3
+		return saidNoStore
+	case asked.any(noStore):
+		return askedNoStore
+	case p.shared && r.cc.any(private):
+		return saidPrivate
+	case p.shared && len(req["Authorization"]) > 0 && !r.authorizes():
+		return authorized
+	case hasMember(r.header["Vary"], "*"):
+		return varyAll
+	case p.shared && !p.storeSetCookie && p.setsCookie(r):
+		return setsCookie
+	case !p.isCacheable(r, l):
+		return notExplicit
+	case p.shared && isPersonal(req) && !r.cc.any(public) && !(l.explicit && l.lifetime > 0):
+		return personal
+	case !p.isUseful(r, l):
+		return nothingToReuse
+	}
+	return storable
+}
+
+// authorizes reports whether the response allows a shared cache to reuse it
+// although the request was authorized (RFC 9111, section 3.5).
+func (r *reception) authorizes() bool { return r.cc.any(public | mustRevalidate | sMaxAge) }
+
+// setsCookie reports whether Set-Cookie would be stored: it is not where the
+// response withholds it by no-cache="set-cookie" or private="set-cookie".
+func (p *policy) setsCookie(r *reception) bool {
+	if len(r.header["Set-Cookie"]) == 0 {
+		return false
+	}
+	for _, name := range r.cc.withheld(p.shared) {
+		if textproto.CanonicalMIMEHeaderKey(name) == "Set-Cookie" {
+			return false
+		}
+	}
+	return true
+}
+
+// isCacheable is the last condition of RFC 9111, section 3: the response says, or
+// its status code implies, that it may be stored.
+func (p *policy) isCacheable(r *reception, l *life) bool {
+	return l.explicit || r.cc.any(public) || !p.shared && r.cc.any(private) || heuristicallyCacheable[r.status]
+}
+
+// isUseful reports whether there will be any use for the response: it is fresh for
+// some time, may be used stale, or can be validated.
+func (p *policy) isUseful(r *reception, l *life) bool {
+	if l.left(r.received) > 0 {
+		return true
+	}
+	if r.status >= 500 {
+		return false // an error that is not fresh is no help when the next one comes
+	}
+	return r.cc.staleWhileRevalidate > 0 || r.cc.staleIfError > 0 || p.staleIfError > 0 ||
+		len(r.header["Etag"]) > 0 || len(r.header["Last-Modified"]) > 0
+}
+
+// isPersonal reports whether a request tells who sends it. RFC 9111 lets a shared
+// cache store the response to a Cookie by default; but a page that was made for
+// somebody, and has nothing but a validator, must not be offered to others, not
+// even for validation: by Last-Modified alone one user's page seems as good as
+// another's. So such a response is stored only if it is fresh, and says so.
+func isPersonal(h http.Header) bool { return len(h["Authorization"]) > 0 || len(h["Cookie"]) > 0 }

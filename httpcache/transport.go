@@ -1,0 +1,296 @@
+package httpcache
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Transport returns a RoundTripper that answers from the cache what it can, and
+// has next do the rest; nil stands for [http.DefaultTransport]. It is the private
+// cache of one user (RFC 9111, section 1) unless [Options.Shared] is set: give
+// one to a client that acts for several users only if it is.
+//
+// What [Cache.Handler] says of keys, methods and concurrent requests applies here
+// too. The body of a response can be read while it is being stored. Closing it
+// early ends the request only if nobody else waits for the response.
+//
+// Responses come without the fields that are for one connection only. Errors of
+// next are returned as they are, unless a stored response may stand in.
+func (c *Cache) Transport(next http.RoundTripper) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	p := c.private
+	if c.opts.Shared {
+		p = c.shared
+	}
+	return &transport{cache: c, policy: p, next: next}
+}
+
+type transport struct {
+	cache  *Cache
+	policy *policy
+	next   http.RoundTripper
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
+		return t.next.RoundTrip(r)
+	}
+	if r.Method == "" { // which is how clients may write GET
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodGet
+	}
+	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, r: r, release: func() {}}
+	x.authorized = len(r.Header["Authorization"]) > 0
+	x.personal = t.policy.shared && isPersonal(r.Header)
+	if !t.policy.ignoreRequests {
+		x.asked = requestDirectives(r.Header)
+	}
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		if r.Body != nil && r.Body != http.NoBody {
+			return t.next.RoundTrip(r)
+		}
+		return t.answer(x)
+	case slices.Contains(t.policy.methods, r.Method) && r.Body != nil:
+		return t.withBody(x)
+	case r.Method == http.MethodConnect:
+		return t.next.RoundTrip(r)
+	}
+	x.miss = byMethod
+	return t.start(x, x.direct)
+}
+
+// answer answers from the cache, or starts an exchange that forwards the request.
+func (t *transport) answer(x *exchange) (*http.Response, error) {
+	w := &answered{header: http.Header{}}
+	x.w, x.next = w, t.forwarder(nil)
+	if x.answered() {
+		return w.response(x.r), nil
+	}
+	return t.start(x, x.fetch)
+}
+
+// withBody answers a request of one of Options.Methods.
+func (t *transport) withBody(x *exchange) (*http.Response, error) {
+	body, err := io.ReadAll(io.LimitReader(x.r.Body, t.policy.maxRequestBody+1))
+	if err != nil {
+		x.r.Body.Close()
+		return nil, err
+	}
+	r := x.r.WithContext(x.r.Context())
+	if int64(len(body)) > t.policy.maxRequestBody {
+		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), x.r.Body), x.r.Body}
+		return t.next.RoundTrip(r)
+	}
+	x.r.Body.Close()
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
+	sum := sha256.Sum256(body)
+	x.r, x.digest = r, hex.EncodeToString(sum[:])
+	return t.answer(x)
+}
+
+// start runs an exchange in a goroutine of its own, and returns its response when
+// the header is there. The goroutine ends when the body has been written, or the
+// body has been closed or the request's context is done, and nobody else waits.
+func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
+	client := x.r
+	ctx, cancel := context.WithCancel(client.Context())
+	p := newPipe(cancel)
+	x.r, x.w, x.next = client.WithContext(ctx), p, t.forwarder(p)
+	go func() {
+		defer cancel()
+		defer func() {
+			if v := recover(); v != nil { // the one below, which nobody else recovers
+				p.fail(v)
+			}
+		}()
+		run()
+		if p.status == 0 {
+			p.WriteHeader(http.StatusOK)
+		}
+		p.end(nil)
+	}()
+	select {
+	case <-p.sent:
+	case <-client.Context().Done():
+		p.Close()
+		return nil, client.Context().Err()
+	}
+	if p.status == 0 {
+		cancel()
+		return nil, p.err
+	}
+	return p.response(client), nil
+}
+
+// fail ends the exchange by what a forwarder panicked with.
+func (p *pipe) fail(v any) {
+	err, ok := v.(forwardError)
+	if !ok {
+		p.end(io.ErrUnexpectedEOF)
+		if v != http.ErrAbortHandler {
+			panic(v)
+		}
+		err.err = io.ErrUnexpectedEOF
+	}
+	p.end(err.err)
+	if p.status == 0 {
+		close(p.sent)
+	}
+}
+
+// A forwardError is what a forwarder panics with when the request has failed: the
+// exchange stores nothing then, and its reader gets the error.
+type forwardError struct{ err error }
+
+// response makes an http.Response of what was sent.
+func (p *pipe) response(r *http.Request) *http.Response {
+	res := newHTTPResponse(p.status, p.fields, r)
+	res.Body = p
+	if p.origin != nil { // the origin's own, on its way
+		res.Proto, res.ProtoMajor, res.ProtoMinor = p.origin.Proto, p.origin.ProtoMajor, p.origin.ProtoMinor
+		res.TLS, res.Uncompressed = p.origin.TLS, p.origin.Uncompressed
+		if res.StatusCode == p.origin.StatusCode {
+			res.Status = p.origin.Status
+		}
+	}
+	if r.Method == http.MethodHead || !hasBody(p.status) {
+		res.Body = emptyBody{p}
+	}
+	p.mu.Lock()
+	if p.trailer == nil {
+		p.trailer = http.Header{}
+	}
+	res.Trailer = p.trailer
+	p.mu.Unlock()
+	return res
+}
+
+// emptyBody is the body of a response that has none, whose exchange may still be
+// under way for others.
+type emptyBody struct{ p *pipe }
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (b emptyBody) Close() error           { return b.p.Close() }
+
+func newHTTPResponse(status int, h http.Header, r *http.Request) *http.Response {
+	res := &http.Response{
+		StatusCode: status, Status: decimal(int64(status)) + " " + http.StatusText(status),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, ContentLength: contentLength(h), Request: r,
+	}
+	if r.Method != http.MethodHead && !hasBody(status) {
+		res.ContentLength = 0
+	}
+	return res
+}
+
+// forwarder returns the handler that stands for the next RoundTripper. p is where
+// its exchange's response goes, if the origin's own matters there.
+func (t *transport) forwarder(p *pipe) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, err := t.next.RoundTrip(r)
+		if err != nil {
+			if rec := w.(*recorder); rec.exchange.mayBeStale() && !errors.Is(err, context.Canceled) {
+				rec.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			panic(forwardError{err})
+		}
+		defer res.Body.Close()
+		if p != nil {
+			p.origin = res
+		}
+		relay(w, res)
+	})
+}
+
+// relay writes a response that came over the network as one of a handler.
+func relay(w http.ResponseWriter, res *http.Response) {
+	h := w.Header()
+	for name, lines := range res.Header {
+		h[name] = lines
+	}
+	removeHopByHop(h)
+	if etag := h.Get("Etag"); res.Uncompressed && isStrong(etag) {
+		h["Etag"] = []string{"W/" + etag} // it is that of the compressed bytes
+	}
+	if res.ContentLength >= 0 && len(h["Content-Length"]) == 0 && res.Request != nil && res.Request.Method != http.MethodHead && hasBody(res.StatusCode) {
+		h["Content-Length"] = []string{decimal(res.ContentLength)}
+	}
+	w.WriteHeader(res.StatusCode)
+	if _, err := io.Copy(writerOnly{w}, res.Body); err != nil {
+		panic(forwardError{err})
+	}
+	for name, lines := range res.Trailer {
+		if len(lines) > 0 {
+			h[http.TrailerPrefix+name] = lines
+		}
+	}
+}
+
+// answered is the http.ResponseWriter of a response that is stored. What is
+// written to it is kept as it is.
+type answered struct {
+	header http.Header
+	status int
+	parts  [][]byte
+}
+
+func (a *answered) Header() http.Header    { return a.header }
+func (a *answered) WriteHeader(status int) { a.status = status }
+func (a *answered) Write(b []byte) (int, error) {
+	if len(a.parts) > 0 || len(b) < 512 {
+		b = slices.Clone(b) // multipart writers reuse theirs
+	}
+	a.parts = append(a.parts, b)
+	return len(b), nil
+}
+
+// response makes an http.Response of what was written. Its header is the
+// caller's own.
+func (a *answered) response(r *http.Request) *http.Response {
+	trailer := http.Header{}
+	for name, lines := range a.header {
+		if plain, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			trailer[plain] = slices.Clone(lines)
+			delete(a.header, name)
+			continue
+		}
+		a.header[name] = slices.Clone(lines)
+	}
+	res := newHTTPResponse(a.status, a.header, r)
+	res.Body, res.Trailer = http.NoBody, trailer
+	switch len(a.parts) {
+	case 0:
+	case 1:
+		res.Body = io.NopCloser(bytes.NewReader(a.parts[0]))
+	default:
+		readers := make([]io.Reader, len(a.parts))
+		for i, part := range a.parts {
+			readers[i] = bytes.NewReader(part)
+		}
+		res.Body = io.NopCloser(io.MultiReader(readers...))
+	}
+	return res
+}
+
+// requested returns the URL that a client asks for: by its Host, if that is set.
+func requested(r *http.Request) *url.URL {
+	u := *r.URL
+	if r.Host != "" {
+		u.Host = r.Host
+	}
+	return &u
+}

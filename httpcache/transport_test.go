@@ -1,0 +1,378 @@
+package httpcache_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo/httpcache"
+)
+
+// An origin is a server behind the cache of a client.
+type origin struct {
+	url    string
+	client *http.Client
+	cache  *httpcache.Cache
+	runs   atomic.Int64
+}
+
+func newOrigin(t *testing.T, o *httpcache.Options, serve http.HandlerFunc) *origin {
+	t.Helper()
+	s := &origin{cache: httpcache.New(o)}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.runs.Add(1)
+		serve(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	s.url, s.client = srv.URL, &http.Client{Transport: s.cache.Transport(srv.Client().Transport)}
+	return s
+}
+
+func (s *origin) do(t *testing.T, method, path string, fields ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		req.Header.Add(name, value)
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res, body(t, res)
+}
+
+func (s *origin) wantRuns(t *testing.T, want int64) {
+	t.Helper()
+	if got := s.runs.Load(); got != want {
+		t.Errorf("the origin was asked %d times, want %d", got, want)
+	}
+}
+
+func TestAClientAsksOnce(t *testing.T) {
+	s := newOrigin(t, nil, saying("Cache-Control: private, max-age=60", "Connection: X-Hop", "X-Hop: 1", "Set-Cookie: a=b"))
+	for i := range 3 {
+		res, b := s.do(t, "GET", "/", "Authorization: me")
+		if b != "answer 1" || res.ContentLength != 8 || res.StatusCode != 200 || res.Status != "200 OK" || res.Request == nil {
+			t.Errorf("%d: got %q, %+v", i, b, res)
+		}
+		if res.Header.Get("X-Hop") != "" || res.Header.Get("Set-Cookie") != "a=b" || (res.Header.Get("Age") == "") != (i == 0) {
+			t.Errorf("%d: got %v", i, res.Header)
+		}
+		res.Header["Set-Cookie"][0] = "changed by its owner"
+	}
+	s.wantRuns(t, 1)
+}
+
+func TestASharedTransportObeysWhatSharedCachesDo(t *testing.T) {
+	s := newOrigin(t, &httpcache.Options{Shared: true}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", r.URL.RawQuery)
+	})
+	for _, control := range []string{"private,max-age=60", "max-age=0,s-maxage=60", "max-age=60"} {
+		s.do(t, "GET", "/?"+control)
+		s.do(t, "GET", "/?"+control)
+	}
+	s.do(t, "GET", "/?max-age=60", "Authorization: me")
+	s.wantRuns(t, 5)
+}
+
+func TestAClientsStaleResponseIsValidated(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Etag", `"a"`)
+		if r.Header.Get("If-None-Match") == `"a"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		io.WriteString(w, "hello")
+	})
+	for range 3 {
+		if res, b := s.do(t, "GET", "/"); b != "hello" || res.StatusCode != 200 || res.ContentLength != 5 {
+			t.Errorf("got %s, %q", res.Status, b)
+		}
+	}
+	if res, b := s.do(t, "GET", "/", `If-None-Match: "a"`); res.StatusCode != http.StatusNotModified || b != "" {
+		t.Errorf("got %s, %q", res.Status, b)
+	}
+	s.wantRuns(t, 4)
+	if n := s.cache.Stats().Revalidated; n != 3 {
+		t.Errorf("Revalidated is %d, want 3", n)
+	}
+}
+
+func TestAClientsBodyCanBeReadWhileItIsStored(t *testing.T) {
+	proceed := make(chan struct{})
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "a")
+		w.(http.Flusher).Flush()
+		<-proceed
+		io.WriteString(w, "b")
+	})
+	res, err := s.client.Get(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(res.Body, first); err != nil || first[0] != 'a' {
+		t.Errorf("got %q, %v", first, err)
+	}
+	close(proceed)
+	if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != "b" {
+		t.Errorf("got %q, %v", rest, err)
+	}
+	if _, b := s.do(t, "GET", "/"); b != "ab" {
+		t.Errorf("stored is %q", b)
+	}
+	s.wantRuns(t, 1)
+}
+
+func TestManyClientsShareOneRoundTrip(t *testing.T) {
+	gate := make(chan struct{})
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		<-gate
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write(page("/", 200_000))
+	})
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			res, err := s.client.Get(s.url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			if i%3 == 0 {
+				return // without having read anything
+			}
+			if b, err := io.ReadAll(res.Body); err != nil || !isPage("/", b) {
+				t.Errorf("got %d bytes, %v", len(b), err)
+			}
+		})
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(gate) })
+	wg.Wait()
+	s.wantRuns(t, 1)
+}
+
+func TestATransportHonoursContexts(t *testing.T) {
+	gone := make(chan struct{})
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		close(gone)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, "GET", s.url, nil)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := s.client.Do(req); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	<-gone
+}
+
+func TestClosingTheBodyEndsTheRoundTrip(t *testing.T) {
+	for _, control := range []string{"max-age=60", "no-store"} {
+		gone := make(chan struct{})
+		written := 0
+		s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", control)
+			for r.Context().Err() == nil {
+				written++
+				w.Write(make([]byte, 1000))
+				w.(http.Flusher).Flush()
+				time.Sleep(time.Millisecond)
+			}
+			close(gone)
+		})
+		res, err := s.client.Get(s.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		<-gone
+		if written > 2000 {
+			t.Errorf("the origin has written %d KB for nobody", written)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func respond(r *http.Request, body string, fields ...string) *http.Response {
+	res := &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1, Request: r}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		res.Header.Add(name, value)
+	}
+	return res
+}
+
+func TestErrorsOfTheOriginAreReturnedAsTheyAre(t *testing.T) {
+	want := errors.New("no route to host")
+	rt := httpcache.New(nil).Transport(roundTripper(func(*http.Request) (*http.Response, error) { return nil, want }))
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		req, _ := http.NewRequest(method, "http://example.com/", nil)
+		if _, err := rt.RoundTrip(req); err != want {
+			t.Errorf("%s: got %v, want %v", method, err, want)
+		}
+	}
+}
+
+func TestAStaleResponseStandsInForAnOriginThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gone atomic.Bool
+		rt := httpcache.New(&httpcache.Options{StaleIfError: time.Minute}).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if gone.Load() {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return respond(r, "hello", "Cache-Control: "+r.URL.RawQuery), nil
+		}))
+		get := func(query string) (string, error) {
+			req, _ := http.NewRequest("GET", "http://example.com/?"+query, nil)
+			res, err := rt.RoundTrip(req)
+			if err != nil {
+				return "", err
+			}
+			return body(t, res), nil
+		}
+		for _, query := range []string{"max-age=10", "max-age=10,must-revalidate"} {
+			get(query)
+		}
+		gone.Store(true)
+		time.Sleep(11 * time.Second)
+		if b, err := get("max-age=10"); b != "hello" || err != nil {
+			t.Errorf("got %q, %v", b, err)
+		}
+		if b, err := get("max-age=10,must-revalidate"); err != io.ErrUnexpectedEOF {
+			t.Errorf("against the response's word: got %q, %v", b, err)
+		}
+	})
+}
+
+func TestABodyThatBreaksOffIsAnErrorAndNotStored(t *testing.T) {
+	var runs atomic.Int64
+	rt := httpcache.New(nil).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		runs.Add(1)
+		res := respond(r, "", "Cache-Control: max-age=60")
+		res.Body = io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenReader{}))
+		return res, nil
+	}))
+	for range 2 {
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		res, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(res.Body); string(b) != "half" || err != io.ErrUnexpectedEOF {
+			t.Errorf("got %q, %v", b, err)
+		}
+	}
+	if runs.Load() != 2 {
+		t.Errorf("the origin was asked %d times, want 2", runs.Load())
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAClientsUnsafeRequestDropsWhatItChanges(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", r.Method, b)
+	})
+	s.do(t, "GET", "/")
+	res, err := s.client.Post(s.url+"/", "text/plain", strings.NewReader("new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := body(t, res); b != "POST new" {
+		t.Errorf("got %q", b)
+	}
+	res.Body.Close()
+	s.do(t, "GET", "/")
+	s.wantRuns(t, 3)
+}
+
+func TestTrailersReachClients(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Trailer", "X-Sum")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "hello")
+		w.Header().Set("X-Sum", "1")
+	})
+	for i := range 2 {
+		if res, b := s.do(t, "GET", "/"); b != "hello" || res.Trailer.Get("X-Sum") != "1" {
+			t.Errorf("%d: got %q, %v", i, b, res.Trailer)
+		}
+	}
+	s.wantRuns(t, 1)
+}
+
+func TestALargeBodyIsNotReadAheadOfItsReader(t *testing.T) {
+	const size = 64 << 20
+	var read atomic.Int64
+	rt := httpcache.New(&httpcache.Options{MaxBody: 1 << 20}).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		res := respond(r, "", "Cache-Control: max-age=60")
+		res.Body = io.NopCloser(io.LimitReader(counting{&read}, size))
+		return res, nil
+	}))
+	req, _ := http.NewRequest("GET", "http://example.com/", nil)
+	res, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := read.Load(); n > 12<<20 {
+		t.Errorf("%d MiB have been read for a client that has read 10", n>>20)
+	}
+	if n, err := io.Copy(io.Discard, res.Body); n != size-10<<20 || err != nil {
+		t.Errorf("the rest is %d bytes, %v", n, err)
+	}
+	res.Body.Close()
+}
+
+type counting struct{ n *atomic.Int64 }
+
+func (c counting) Read(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func TestACompressedBodyIsStoredAsItWasReceived(t *testing.T) {
+	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Encoding", "x-own")
+		w.Write(bytes.Repeat([]byte{1}, 100))
+	})
+	for range 2 {
+		if res, b := s.do(t, "GET", "/"); len(b) != 100 || res.Header.Get("Content-Encoding") != "x-own" {
+			t.Errorf("got %d bytes, %v", len(b), res.Header)
+		}
+	}
+	s.wantRuns(t, 1)
+}

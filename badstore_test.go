@@ -204,3 +204,49 @@ func (k *keysOf) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 	k.note(key)
 	return k.process.Add(ctx, key, value, ttl)
 }
+
+// A small store refuses values that are longer than a hundred bytes or so.
+type small struct{ store.Store }
+
+func (s small) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
+	return store.GetMulti(ctx, s.Store, keys)
+}
+
+func (s small) Notify(ctx context.Context, prefix string, sink store.Sink) (func(), error) {
+	return store.Notify(ctx, s.Store, prefix, sink)
+}
+
+func (s small) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
+	if len(value) > 1000 {
+		return fmt.Errorf("%w: too long", store.ErrRefused)
+	}
+	return s.Store.Swap(ctx, key, old, value, ttl)
+}
+
+func TestResultThatTheStoreRefusesIsKeptForLocalTTL(t *testing.T) {
+	for _, notifies := range []bool{false, true} {
+		t.Run(fmt.Sprintf("notifies=%v", notifies), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &process{Store: memstore.New(nil)}
+				s := small{p}
+				if notifies {
+					s.Store = notifying{p}
+				}
+				f := memo.New(func(_ context.Context, letter string) (string, error) { return strings.Repeat(letter, 2000), nil },
+					memo.Store(s), memo.Name("long"), memo.LocalTTL(30*time.Second), memo.Logger(slog.New(slog.DiscardHandler)))
+				for range 20 {
+					for _, letter := range []string{"a", "b"} {
+						if got, err := f.Call(t.Context(), letter); got != strings.Repeat(letter, 2000) || err != nil {
+							t.Errorf("got %.2s..., %v", got, err)
+						}
+					}
+					time.Sleep(1500 * time.Millisecond) // longer than epochs count
+				}
+				if got := f.Stats().Executions; got != 2 {
+					t.Errorf("%d executions within LocalTTL, want one for each of 2 results", got)
+				}
+				time.Sleep(2 * time.Minute) // until the notifications have ended
+			})
+		})
+	}
+}

@@ -158,8 +158,11 @@ func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.
 		return err
 	}
 	if limit > 0 {
+		if ctx.Done() != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = store.Within(context.WithoutCancel(ctx), limit)
+		ctx, cancel = store.Within(ctx, limit)
 		defer cancel()
 	}
 	defer func() {

@@ -116,7 +116,6 @@ type wanted[K comparable, V any] struct {
 	text   string
 	before lookedUp
 	entry  *entry // to be refreshed in the background
-	job    *batchJob[K, V]
 }
 
 // want makes every key an open one, once.

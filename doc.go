@@ -164,6 +164,46 @@
 //
 //	thumbnails := memo.New(makeThumbnail, memo.LocalBytes(64<<20), memo.TTL(memo.Forever))
 //
+// # One cache for a fleet
+//
+// With a [Store] results are shared by all processes that use the same one: Redis,
+// memcached or DynamoDB by the packages under store, or what implements
+// [github.com/seed-0226adef/memo/store.Store]. The function needs a [Name] that
+// stays the same when the code is moved:
+//
+//	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+//	shared := redisstore.New(client, nil)
+//	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Prefix("shop"))
+//
+// Of all processes that miss a result one executes the function, by a lease in
+// the store, and the others wait for what it stores. What was invalidated in one
+// process is not returned in another: Invalidate takes the lease away together
+// with the result, so that an execution under way has nowhere to put its own;
+// Clear and tags change an epoch that every result records. No clocks are
+// compared for that.
+//
+// A process keeps a copy of what it has read for [LocalTTL]. Where the store tells
+// of changes, copies are dropped when they change; while that connection is lost
+// they are not used. A Clear or InvalidateTags of another process is seen
+// within one second in any case.
+//
+// A store that fails never fails a call. It costs one [StoreTimeout] until
+// it is found out, and then nothing until it is back. An invalidation that it
+// could not be told is returned as an error, and repeated until it has been; this
+// process acts on it at once.
+//
+// Results are written with a [Codec], JSON unless given, that is named in what is
+// written, so codecs may differ from process to process and from call to call.
+// A program whose types have changed has other keys, and runs beside the old one.
+//
+// # Many keys at once
+//
+// [NewBatch] memoizes a function of many keys, such as a query with IN. Each key
+// has a result of its own, and only those that nobody holds are asked for:
+//
+//	names := memo.NewBatch(selectNames, memo.MaxBatch(500), memo.CacheMissing(time.Minute))
+//	found, err := names.Call(ctx, []int{1, 2, 3})
+//
 // # Looking inside
 //
 // [Func.Stats] counts what calls met, and [Func.Peek] shows a single result. An

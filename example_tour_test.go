@@ -14,7 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store/redisstore"
 )
 
 func Example_rememberingAFunction() {
@@ -258,6 +261,33 @@ func Example_levels() {
 	// Output:
 	// Ann <nil>
 	// rain <nil>
+}
+
+// A client connects when it is used, which nothing here does.
+func Example_oneCacheForAFleet() {
+	loadUser := func(_ context.Context, id int) (string, error) { return "Ann", nil }
+
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	shared := redisstore.New(client, nil)
+	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Prefix("shop"))
+
+	defer client.Close()
+	key, err := users.Key(42)
+	fmt.Println(strings.HasPrefix(key, "shop:users.byID:"), err)
+	// Output: true <nil>
+}
+
+func Example_manyKeysAtOnce() {
+	ctx := context.Background()
+	selectNames := func(_ context.Context, ids []int) (map[int]string, error) {
+		return map[int]string{1: "Ann", 3: "Eve"}, nil
+	}
+
+	names := memo.NewBatch(selectNames, memo.MaxBatch(500), memo.CacheMissing(time.Minute))
+	found, err := names.Call(ctx, []int{1, 2, 3})
+
+	fmt.Println(found, err)
+	// Output: map[1:Ann 3:Eve] <nil>
 }
 
 func Example_disabled() {

@@ -21,10 +21,14 @@ import (
 //     notifications come in order, so a PONG proves that everything sent before
 //     it was heard. Without one for silence, the connection counts as lost.
 //   - Every second the masters are looked up again where they can move.
+//   - When the client has been closed, which is looked for every glance and in a
+//     cluster every second, nothing is going to be asked any more, and the
+//     connections are closed too: whoever closes the client need not know of them.
 const (
 	beat    = 500 * time.Millisecond
 	silence = 2 * time.Second
 	survey  = time.Second
+	glance  = 100 * time.Millisecond
 )
 
 // failoverAddr is the address that go-redis gives to a client from NewFailoverClient,
@@ -50,7 +54,8 @@ const failoverAddr = "FailoverClient"
 // wrapping [errors.ErrUnsupported] if the server is too old or forbids tracking,
 // and for a client that is neither a [redis.Client] nor a [redis.ClusterClient].
 //
-// stop waits until the connections are closed, which takes no time.
+// stop waits until the connections are closed, which takes no time. Closing the
+// client ends the notifications too, within a second.
 func (s *Store) Notify(ctx context.Context, prefix string, sink store.Sink) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failed(ctx, "notify", err)
@@ -60,6 +65,11 @@ func (s *Store) Notify(ctx context.Context, prefix string, sink store.Sink) (sto
 	switch client := s.given.(type) {
 	case *redis.Client:
 		n.follow(map[string]*redis.Options{client.Options().Addr: client.Options()})
+		n.every(glance, func(context.Context) {
+			if ifClosed(client) != nil {
+				n.end()
+			}
+		})
 		if client.Options().Addr == failoverAddr {
 			n.every(survey, func(ctx context.Context) { n.checkMaster(ctx, client) })
 		}
@@ -95,6 +105,31 @@ type notifications struct {
 func (n *notifications) stop() {
 	n.cancel()
 	n.wg.Wait()
+}
+
+// ifClosed returns an error if c was closed. It sends nothing.
+func ifClosed(c *redis.Client) error {
+	if err := c.Ping(ended).Err(); errors.Is(err, redis.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// ended is a context under which a client that is not closed does nothing.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// end ends the notifications when the client was closed.
+func (n *notifications) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cancel(); n.up {
+		n.up = false
+		n.sink.Up(false)
+	}
 }
 
 // every calls what each d until stop.
@@ -193,11 +228,14 @@ func (n *notifications) surveyCluster(ctx context.Context, client *redis.Cluster
 			mu.Lock()
 			defer mu.Unlock()
 			masters[c.Options().Addr] = c.Options()
-			return nil
+			return ifClosed(c)
 		})
 		return masters, err
 	})
-	if err == nil && len(masters) > 0 {
+	switch {
+	case errors.Is(err, redis.ErrClosed):
+		n.end()
+	case err == nil && len(masters) > 0:
 		n.follow(masters)
 	}
 }

@@ -283,6 +283,34 @@ func TestStopEndsTheConnection(t *testing.T) {
 	}
 }
 
+// Whoever closes the client need not know of the notifications.
+func TestClosingTheClientEndsTheNotifications(t *testing.T) {
+	nodes := testserver.RedisCluster(t)
+	for name, setUp := range map[string]func() (*testserver.RedisServer, redis.UniversalClient){
+		"one server": func() (*testserver.RedisServer, redis.UniversalClient) {
+			server := testserver.RedisTCP(t)
+			return server, redis.NewClient(&redis.Options{Addr: server.Addr})
+		},
+		"cluster": func() (*testserver.RedisServer, redis.UniversalClient) {
+			return nodes[0], redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, c := setUp()
+			sink, _ := notify(t, c, "")
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "no connection but ours is left", func() bool {
+				list, err := server.Do("CLIENT", "LIST", "TYPE", "normal")
+				return err == nil && strings.Count(list, "\n") == 1
+			})
+			await(t, "down", func() bool { return !sink.isUp() })
+			wantReports(t, sink, "up", "down")
+		})
+	}
+}
+
 func TestServerThatCannotNotifyIsUnsupported(t *testing.T) {
 	for name, c := range map[string]func(t *testing.T) redis.UniversalClient{
 		"no RESP3": func(t *testing.T) redis.UniversalClient {

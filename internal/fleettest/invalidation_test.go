@@ -1,0 +1,82 @@
+package fleettest
+
+import (
+	"testing"
+	"time"
+)
+
+// The processes of a fleet in which something is invalidated during an execution.
+const (
+	executes    = iota
+	invalidates // meanwhile
+	knowsNothing
+	waits // for the execution, or not
+)
+
+// Whoever asks first after the execution finds what that has left in the store, if it
+// has left anything. Only in the first round does a process know nothing: later it has
+// epochs that count for a second.
+var rounds = []struct {
+	name    string
+	first   int
+	awaited bool
+}{
+	{"a process that knows nothing asks first", knowsNothing, false},
+	{"the process that invalidated asks first", invalidates, false},
+	{"a process waits for the execution", invalidates, true},
+}
+
+func TestResultOfAnExecutionThatWasOvertakenIsNeverStored(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		function string
+		command  []string // without the key of an Invalidate
+		// seen is how long other processes may still return what they have. What
+		// was deleted in the store nobody has.
+		seen time.Duration
+	}{
+		"Invalidate":           {"plain", []string{"invalidate", "plain"}, 0},
+		"Clear":                {"plain", []string{"clear", "plain"}, time.Second},
+		"Clear of the group":   {"plain", []string{"clear group"}, time.Second},
+		"static tag":           {"tagged", []string{"invalidate tag", "static"}, time.Second},
+		"tag added at the end": {"late", []string{"invalidate tag", "late"}, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEveryServer(t, func(t *testing.T, kind, addr string) {
+				f := newFleet(t, 4, kind, addr)
+				for _, round := range rounds {
+					key := round.name
+					call := []string{"call", test.function, key, "3"}
+					f.change("old")
+					f.must(executes, "hold")
+					executing := f.begin(executes, call...)
+					f.must(executes, "begun")
+					waiting := func() string { return "" }
+					if round.awaited {
+						waiting = f.begin(waits, call...)
+					}
+					f.change("new")
+					f.must(invalidates, append(test.command, key)...)
+					seen := time.Now().Add(test.seen)
+					f.must(executes, "go on")
+
+					if got := executing(); got != "old" {
+						t.Errorf("%s: the callers of the execution got %s, want its result, old", round.name, got)
+					}
+					if got := f.must(round.first, call...); got != "new" {
+						t.Errorf("%s: that one got %s, want new", round.name, got)
+					}
+					waiting() // with either result: that call began before the change
+					time.Sleep(time.Until(seen))
+					for range 3 {
+						for process := range f.Processes {
+							if got := f.must(process, call...); got != "new" {
+								t.Errorf("%s: process %d then got %s, want new", round.name, process, got)
+							}
+						}
+					}
+				}
+			})
+		})
+	}
+}

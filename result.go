@@ -133,7 +133,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 	if e.share != nil {
 		n := &e.share.realm.notices
 		state := n.state.Load()
-		if n.era.Load() != e.share.era || state == broken && e.stored() {
+		if e.stored() && (n.era.Load() != e.share.era || state == broken) {
 			return never, true
 		}
 		if e.err == nil || e.err == errAbsent { // errors stay in this process, and are no copies

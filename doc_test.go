@@ -96,8 +96,12 @@ func TestGuaranteesNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofFleets, err := filepath.Glob("internal/fleettest/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var code strings.Builder
-	for _, name := range tests {
+	for _, name := range append(tests, ofFleets...) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

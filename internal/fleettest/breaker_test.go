@@ -8,8 +8,9 @@ import (
 	"github.com/seed-0226adef/memo"
 )
 
-// This test is not one of those that run in parallel. The promise is 20 µs, which the benchmarks measure. This is about the order of
+// The promise is 20 µs, which the benchmarks measure. This is about the order of
 // magnitude: a call that asks a store, even one that refuses at once, takes longer.
+// It does not run in parallel with the others.
 func TestCallPastAnOpenBreakerCostsMicroseconds(t *testing.T) {
 	const bound = 100 * time.Microsecond
 	for kind, newSite := range sites {

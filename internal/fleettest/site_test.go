@@ -31,15 +31,15 @@ type site struct {
 // A fault is something that goes wrong for one of the processes.
 type fault struct {
 	strike func()
-	mild   harm
+	spares operations
 }
 
-// harm is what a fault spares.
-type harm int
+// operations are some of a store's.
+type operations int
 
 const (
-	deletes harm = 1 << iota // Delete reaches the server, and its answer comes back
-	sets                     // Set does, and the breaker stays closed
+	deletes operations = 1 << iota // Delete reaches the server, and its answer comes back
+	sets                           // Set does
 )
 
 const (

@@ -18,6 +18,7 @@ import (
 // the look-ups that are on their way to it. All functions on a store share one.
 type backend struct {
 	store   store.Store
+	gathers int // how many keys of look-ups that wait go together
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest atomic.Int64                // the longest StoreTimeout in use
@@ -36,16 +37,23 @@ const (
 	probeAfter = 500 * time.Millisecond
 
 	// maxReading is how many round trips of look-ups are under way at once.
-	// Further ones are gathered meanwhile, at most maxGathered keys each.
+	// Further ones are gathered meanwhile, about maxGathered keys each at most.
 	maxReading  = 4
 	maxGathered = 512
+
+	// fewGathered takes the place of maxGathered where store.GetMulti asks for
+	// each key by itself: as many at a time.
+	fewGathered = 16
 )
 
 // errOut is why an operation was not tried: the breaker is open.
 var errOut = errors.New("memo: the store is out of order and left alone for a while")
 
 func newBackend(s store.Store) *backend {
-	b := &backend{store: s}
+	b := &backend{store: s, gathers: fewGathered}
+	if _, ok := s.(store.MultiGetter); ok {
+		b.gathers = maxGathered
+	}
 	b.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   1,
 		Timeout:       probeAfter,
@@ -260,7 +268,7 @@ func (b *backend) next() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var along []*ask
-	for keys := 0; len(b.asks) > 0 && keys < maxGathered; b.asks = b.asks[1:] {
+	for keys := 0; len(b.asks) > 0 && keys < b.gathers; b.asks = b.asks[1:] {
 		if a := b.asks[0]; !a.left.Load() {
 			along = append(along, a)
 			keys += len(a.keys)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync"
 )
@@ -112,10 +113,11 @@ type batchCall[K comparable, V any] struct {
 
 // A wanted is a key that a call asks for.
 type wanted[K comparable, V any] struct {
-	key    K
-	text   string
-	before lookedUp
-	entry  *entry // to be refreshed in the background
+	key       K
+	text      string
+	sharedKey string // set by lookThere
+	before    lookedUp
+	entry     *entry // to be refreshed in the background
 }
 
 // want makes every key an open one, once.
@@ -143,6 +145,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 		if v == fallback {
 			w.before.old = e
 		}
+		w.before.waited = v == unverified
 		return c.settle(w, e, v)
 	})
 }
@@ -154,14 +157,16 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	if core.shared == nil {
 		return
 	}
+	for _, w := range c.open { // all of them first: a Keyer that panics leaves no look-up behind
+		w.sharedKey = core.sharedKey(w.text, c.job(nil, w.key))
+	}
 	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
 	var mine []*lookup
 	for _, w := range c.open {
 		if core.executes(w.text) {
 			continue // which is waited for
 		}
-		if l, first := core.beginLookup(c.policy, w.text, sequence.Load()); first {
-			l.sharedKey = core.shared.head + c.job(nil, w.key).args(w.text)
+		if l, first := core.beginLookup(c.policy, w.text, w.sharedKey, sequence.Load()); first {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
@@ -210,11 +215,18 @@ func (c *batchCall[K, V]) take(key K, out outcome) {
 // refresh begins an execution of those results that are to be refreshed.
 func (c *batchCall[K, V]) refresh(ctx context.Context) {
 	run := newRun(c.batch, c.policy, len(c.old))
+	left := len(c.old)
+	defer func() { // a Keyer that panics does not hold up the others
+		for range left {
+			run.decide(nil)
+		}
+	}()
 	for _, w := range c.old {
 		job := c.job(run, w.key)
 		if !c.batch.one.core.refreshInBackground(ctx, c.policy, w.entry, job) {
 			job.waive()
 		}
+		left--
 	}
 }
 
@@ -226,7 +238,12 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 	for i, w := range c.open {
 		job := c.job(run, w.key)
 		wg.Go(func() {
-			defer job.waive()
+			defer func() {
+				job.waive()
+				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
+					outs[i].panicked = &PanicError{Value: v, Stack: debug.Stack()}
+				}
+			}()
 			outs[i] = c.batch.one.core.load(ctx, c.policy, w.text, w.before, job)
 		})
 	}

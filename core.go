@@ -265,16 +265,17 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 }
 
 // search is find, where the epochs that a result depends on are asked for if they
-// are not known.
+// are not known. The result stays unverified only if ctx ends meanwhile.
 func (c *core) search(ctx context.Context, p *policy, key string) (*entry, verdict) {
 	e, v := c.find(p, key, preciseNow())
 	if v != unverified {
 		return e, v
 	}
-	if beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
-		if e, v := c.find(p, key, now()); v != unverified {
-			return e, v
-		}
+	if !beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+		return nil, unverified
+	}
+	if e, v := c.find(p, key, now()); v != unverified {
+		return e, v
 	}
 	return nil, unusable
 }
@@ -375,15 +376,15 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 	}
 	// Whoever looks for the key meanwhile looks again; and an Invalidate takes
 	// the mark away, so that e is not held after it.
-	mark := &lookup{key: key, retry: true, done: make(chan struct{})}
+	mark := &lookup{key: key, sharedKey: c.sharedKey(key, exec), retry: true, done: make(chan struct{})}
 	defer close(mark.done)
 	s := c.shard(key)
 	s.mu.Lock()
 	s.note(mark)
 	s.mu.Unlock()
-	err := c.shared.put(ctx, p, c.shared.head+exec.args(key), e)
+	err := c.shared.put(ctx, p, mark.sharedKey, e)
 	c.replace(e, mark)
-	return c.notReached("Set", err)
+	return c.notSet(err)
 }
 
 // replace holds e in place of what there is, unless mark, if there is one, was

@@ -203,10 +203,10 @@ func (f *flight) tags() []scopedTag {
 // launch makes a flight for key, detaching the one under way, if any. ctx lends
 // its values. The caller holds the shard's mu, and sees to takeOff.
 func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, exec execution) *flight {
-	s := c.shard(key)
+	s, sharedKey := c.shard(key), c.sharedKey(key, exec)
 	s.detach(key)
 	f := &flight{
-		key: key, policy: p, shard: s, old: old, exec: exec,
+		key: key, sharedKey: sharedKey, policy: p, shard: s, old: old, exec: exec,
 		born: sequence.Load(), launched: now(), done: make(chan struct{}),
 	}
 	f.began, f.deadline = f.launched, after(f.launched, p.storeTimeout)
@@ -219,10 +219,19 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 
 	f.ctx, f.cancel = context.WithCancel(&f.frame)
 	if c.shared != nil {
-		f.sharedKey = c.shared.head + exec.args(key)
-		c.shared.flying.Store(f.sharedKey, f)
+		c.shared.flying.Store(sharedKey, f)
 	}
 	return f
+}
+
+// sharedKey returns the key in the store of the argument that exec is for, or ""
+// without a store. It may call a method of the argument, which may panic, so it
+// comes before anything that others could wait for.
+func (c *core) sharedKey(key string, exec execution) string {
+	if c.shared == nil {
+		return ""
+	}
+	return c.shared.head + exec.args(key)
 }
 
 // takeOff starts the execution of a flight. The leader does so, once, when it has
@@ -253,6 +262,7 @@ func (c *core) fly(f *flight) {
 	l := landing{err: ErrGoexit} // unless everything returns or something panics
 	stop := func() {}
 	defer func() {
+		f.exec.waive() // unless it was run
 		if v := recover(); v != nil {
 			p, passedOn := v.(batchPanic)
 			if !passedOn {
@@ -268,7 +278,6 @@ func (c *core) fly(f *flight) {
 	if c.shared != nil && !f.alone {
 		if e := c.shared.obtain(f); e != nil || f.ctx.Err() != nil {
 			l = landing{foreign: e, err: f.ctx.Err()}
-			f.exec.waive()
 			return
 		}
 	}

@@ -36,7 +36,7 @@ const (
 type ticket struct {
 	shared *shared
 	policy *policy
-	failed uint64 // how many executions right before ended without a result
+	failed uint64 // how many executions in a row have ended without a result; see publish
 	entry  string // the key that the result is to be under
 	since  int64  // when the flight got it
 	ends   int64  // of a refresh, when the old result's life in the store ends
@@ -76,7 +76,7 @@ func (s *shared) obtain(f *flight) *entry {
 			return nil
 		}
 		e, next := s.claim(f, seen)
-		if e != nil || f.ticket.Load() != nil || next == goAlone || attempt-waits >= contradictions {
+		if next == settled || next == goAlone || attempt-waits >= contradictions {
 			return e
 		}
 		if next == waitFor {
@@ -115,11 +115,12 @@ func (s *shared) seeOne(f *flight) (*sighting, error) {
 	return seen[0], err
 }
 
-// What comes after an attempt to claim the execution that brought nothing.
+// What comes after an attempt to claim the execution.
 type step int
 
 const (
-	lookAgain step = iota // somebody else was faster
+	settled   step = iota // nothing: there is a ticket, or a result
+	lookAgain             // somebody else was faster
 	waitFor               // somebody else executes
 	goAlone               // the store is of no help
 )
@@ -136,7 +137,7 @@ func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
 		return nil, waitFor
 	case st != nil && st.kind == kindResult && seen.valid:
 		if e := s.accept(f, seen); e != nil {
-			return e, 0
+			return e, settled
 		}
 		return nil, s.takeRefresh(f, seen)
 	}
@@ -185,7 +186,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 		t.since = now()
 		t.keep()
 		f.ticket.Store(t)
-		return 0
+		return settled
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
 		return goAlone
@@ -202,7 +203,7 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 	if next == lookAgain {
 		next = s.takeOver(f, t)
 	}
-	if f.ticket.Load() == nil || f.forced {
+	if next != settled || f.forced {
 		return next
 	}
 	// Whoever had the lease before may have replaced the result.
@@ -216,7 +217,7 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 		}
 		return lookAgain
 	}
-	return 0
+	return settled
 }
 
 // takeOver takes the lease for a refresh if it was given back or, where an execution
@@ -353,7 +354,7 @@ func (t *ticket) release() {
 // remove what others have put there meanwhile, which is why it is no Delete.
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
-	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed + 1}).encode(key, nil)
+	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed}).encode(key, nil)
 	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, key, token, note, time.Second)
 	})

@@ -41,8 +41,11 @@ func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
 // store has, or by executing fn, or by waiting for the execution that is under
 // way. before is what the call has found out so far.
 func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp, exec execution) outcome {
-	for {
+	for waited := before.waited; ; waited = true {
 		if err := ctx.Err(); err != nil {
+			if waited {
+				c.countJoined(ctx, p, key)
+			}
 			return outcome{err: err}
 		}
 		b := boarding{core: c, policy: p, around: frameOf(ctx), old: before.old, seq: sequence.Load()}

@@ -21,11 +21,11 @@ type lookup struct {
 // lookUp looks what the store holds under key. A result that p may use is held in
 // this process and returned. Otherwise l says what there is, for who executes fn.
 func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution) (*entry, verdict, *lookup) {
+	sharedKey := c.sharedKey(key, exec)
 	for ctx.Err() == nil {
 		seq := sequence.Load()
-		l, first := c.beginLookup(p, key, seq)
+		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
-			l.sharedKey = c.shared.head + exec.args(key)
 			if !beside(ctx, func(ctx context.Context) { c.perform(ctx, p, l) }) {
 				break
 			}
@@ -54,7 +54,7 @@ func (c *core) judgeMade(p *policy, e *entry) verdict {
 
 // beginLookup returns the look-up for key that is under way, or else begins one.
 // With a LocalTTL of zero a call wants one of its own, that nobody joins.
-func (c *core) beginLookup(p *policy, key string, seq uint64) (l *lookup, first bool) {
+func (c *core) beginLookup(p *policy, key, sharedKey string, seq uint64) (l *lookup, first bool) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *core) beginLookup(p *policy, key string, seq uint64) (l *lookup, first 
 	if l != nil && p.localTTL != 0 {
 		return l, false
 	}
-	begun := &lookup{key: key, born: seq, detours: s.detours, done: make(chan struct{})}
+	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detours: s.detours, done: make(chan struct{})}
 	if l == nil {
 		s.note(begun)
 	}
@@ -165,7 +165,8 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, old *entry, 
 // A lookedUp is what a call knows when it comes to executing fn.
 type lookedUp struct {
 	old     *entry        // a result to fall back on, if there is one
-	asked   bool          // the store was asked
+	waited  bool          // for the store
+	asked   bool          // the store was asked,
 	seen    *sighting     // and held this; nil if it was of no help
 	detours uint64        // of the shard before that
 	took    time.Duration // how long it took

@@ -183,10 +183,10 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	case early, revalidate:
 		f.core.refreshInBackground(ctx, p, e, f.execution(a))
 		return f.unwrap(p, e)
-	case unusable:
+	case unusable, unverified:
 		e = nil
 	}
-	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e}, f.execution(a)))
+	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == unverified}, f.execution(a)))
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -317,7 +317,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if v == unusable && f.core.shared != nil {
 		e, v, _ = f.core.lookUp(ctx, p, key, f.execution(a))
 	}
-	if v == unusable {
+	if v == unusable || v == unverified {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)

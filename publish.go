@@ -28,8 +28,12 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	}
 	t.turning.Lock() // what the result is to replace does not change any more
 	defer t.turning.Unlock()
+	t.failed++ // for a note in the lease's place, which others may see before the result
 	err := s.offer(f, t, e, l)
 	s.failed(err)
+	if e.stored() {
+		t.failed = 0
+	}
 	if _, _, _, refresh := t.now(); refresh || err != nil { // nobody is made to wait for a store that fails again
 		return t.release
 	}
@@ -84,7 +88,7 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 	case errors.Is(err, store.ErrConflict):
 		e.void() // invalidated, or overtaken
 	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
-		s.report(f.policy, "a result cannot be stored; it stays in this process", "error", err)
+		s.reportRefused(f.policy, err)
 	default:
 		return err
 	}
@@ -139,7 +143,8 @@ func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
 }
 
 // put stores e as Set does, whatever is there. If that fails, what is there is
-// invalidated: it is older.
+// invalidated: it is older. A result that the store cannot take is not an error,
+// as it is none of Call's: it stays in this process.
 func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
 	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
 	e.asked = e.created
@@ -148,18 +153,26 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 	if err == nil && value != nil {
 		err = s.try(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
 	}
-	s.failed(err)
 	switch {
 	case err == nil && value != nil:
 		e.share.token = token
 		s.expectOwn(e.share)
 		s.forgive(key, last)
 		return nil
-	case isAnswer(err) || errors.Is(err, errUnencodable):
-		return errors.Join(err, s.delete(ctx, p, key))
+	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
+		s.reportRefused(p, err)
+		return s.delete(ctx, p, key)
+	case err == nil:
+		return s.delete(ctx, p, key)
 	}
+	s.failed(err)
 	s.owe(key, debt{owner: s.scope[0].key}, nil)
 	return err
+}
+
+// reportRefused reports a result that cannot be stored.
+func (s *shared) reportRefused(p *policy, err error) {
+	s.report(p, "a result cannot be stored; it stays in this process", "error", err)
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
@@ -213,6 +226,15 @@ func (s *shared) clear(ctx context.Context, p *policy) error {
 	err := s.setEpoch(ctx, p.storeTimeout, s.scope[0].key, mark{}, s.scope[0].key)
 	s.failed(err)
 	return err
+}
+
+// notSet is the error of a Set that did not reach the store. Unlike the deletion of
+// what it was to replace, a Set is not repeated: by then it may be an old one.
+func (c *core) notSet(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("memo: %s: Set has not reached the store, where what it was to replace is deleted as soon as that can be reached: %w", c.label, err)
 }
 
 // notReached is the error of what could not be told to the store yet.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,64 +19,65 @@ import (
 )
 
 // A process is a store as one process of a fleet sees it: a value of its own, so
-// that nothing but the store itself is shared. It counts operations.
+// that nothing but the store itself is shared. It counts operations. before and
+// after, if set, are called around each, with its name and its keys, and may fail
+// it: before it has taken place, or as if its answer were lost.
 type process struct {
 	store.Store
+	before, after func(ctx context.Context, op, keys string) error
+
 	ops  atomic.Int64
 	fail atomic.Pointer[error] // what every operation returns instead
-}
-
-func (p *process) op() error {
-	p.ops.Add(1)
-	if err := p.fail.Load(); err != nil {
-		return *err
-	}
-	return nil
 }
 
 func (p *process) breakDown(err error) { p.fail.Store(&err) }
 func (p *process) mend()               { p.fail.Store(nil) }
 
-func (p *process) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := p.op(); err != nil {
-		return nil, err
+// do does one operation.
+func (p *process) do(ctx context.Context, op, keys string, work func() error) error {
+	p.ops.Add(1)
+	if err := p.fail.Load(); err != nil {
+		return *err
 	}
-	return p.Store.Get(ctx, key)
+	if p.before != nil {
+		if err := p.before(ctx, op, keys); err != nil {
+			return err
+		}
+	}
+	err := work()
+	if p.after != nil {
+		if lost := p.after(ctx, op, keys); lost != nil {
+			return lost
+		}
+	}
+	return err
 }
 
-func (p *process) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
-	if err := p.op(); err != nil {
-		return map[string][]byte{}, err
-	}
-	return store.GetMulti(ctx, p.Store, keys)
+func (p *process) Get(ctx context.Context, key string) (value []byte, err error) {
+	err = p.do(ctx, "get", key, func() error { value, err = p.Store.Get(ctx, key); return err })
+	return value, err
+}
+
+func (p *process) GetMulti(ctx context.Context, keys []string) (values map[string][]byte, err error) {
+	values = map[string][]byte{}
+	err = p.do(ctx, "get", strings.Join(keys, " "), func() error { values, err = store.GetMulti(ctx, p.Store, keys); return err })
+	return values, err
 }
 
 func (p *process) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := p.op(); err != nil {
-		return err
-	}
-	return p.Store.Set(ctx, key, value, ttl)
+	return p.do(ctx, "set", key, func() error { return p.Store.Set(ctx, key, value, ttl) })
 }
 
 func (p *process) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := p.op(); err != nil {
-		return err
-	}
-	return p.Store.Add(ctx, key, value, ttl)
+	return p.do(ctx, "add", key, func() error { return p.Store.Add(ctx, key, value, ttl) })
 }
 
 func (p *process) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	if err := p.op(); err != nil {
-		return err
-	}
-	return p.Store.Swap(ctx, key, old, value, ttl)
+	return p.do(ctx, "swap", key, func() error { return p.Store.Swap(ctx, key, old, value, ttl) })
 }
 
 func (p *process) Delete(ctx context.Context, keys ...string) error {
-	if err := p.op(); err != nil {
-		return err
-	}
-	return p.Store.Delete(ctx, keys...)
+	return p.do(ctx, "delete", strings.Join(keys, " "), func() error { return p.Store.Delete(ctx, keys...) })
 }
 
 // Ping is not counted: nobody waits for it.
@@ -85,11 +88,31 @@ func (p *process) Ping(ctx context.Context) error {
 	return nil
 }
 
-// A notifying process hears of changes.
+var errDown = errors.New("down")
+
+// quietly keeps what goes wrong on purpose out of the log.
+var quietly = memo.Logger(slog.New(slog.DiscardHandler))
+
+// A notifying process hears of changes, in a bubble before synctest.Wait returns.
 type notifying struct{ *process }
 
 func (p notifying) Notify(ctx context.Context, prefix string, sink store.Sink) (func(), error) {
 	return store.Notify(ctx, p.Store, prefix, sink)
+}
+
+// A hearing process is a notifying one that says when it hears.
+type hearing struct {
+	*process
+	up chan struct{} // has a place
+}
+
+func (h hearing) Notify(ctx context.Context, prefix string, sink store.Sink) (func(), error) {
+	stop, err := store.Notify(ctx, h.Store, prefix, sink)
+	select {
+	case h.up <- struct{}{}:
+	default: // once more, after an idle time
+	}
+	return stop, err
 }
 
 func TestResultOfOneProcessIsAHitInAnother(t *testing.T) {
@@ -217,7 +240,7 @@ func TestClearInAnotherProcessIsSeenWithinASecond(t *testing.T) {
 
 func TestStoreThatFailsNeverFailsACall(t *testing.T) {
 	p := &process{Store: memstore.New(nil)}
-	p.breakDown(errors.New("down"))
+	p.breakDown(errDown)
 	f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"))
 	for i := range 100 {
 		if got, err := f.Call(t.Context(), i); got != i || err != nil {

@@ -38,7 +38,7 @@ type ticket struct {
 	policy *policy
 	failed uint64 // how many executions in a row have ended without a result; see publish
 	entry  string // the key that the result is to be under
-	since  int64  // when the flight got it
+	since  uint64 // what was asked from here on, by the realm's order, was asked with the lease in place
 	ends   int64  // of a refresh, when the old result's life in the store ends
 
 	turning sync.Mutex // held while a refresh is turned into a miss; see turn
@@ -183,7 +183,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 	})
 	switch {
 	case err == nil:
-		t.since = now()
+		t.since = s.begin()
 		t.keep()
 		f.ticket.Store(t)
 		return settled

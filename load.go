@@ -122,7 +122,7 @@ func (f *flight) doubtful() bool {
 // overtaken in another process.
 func (f *flight) contradicted(seen *sighting) bool {
 	t := f.ticket.Load()
-	if t == nil || seen == nil || seen.at <= t.since {
+	if t == nil || seen == nil || seen.order < t.since {
 		return false
 	}
 	st := seen.stored

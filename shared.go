@@ -95,7 +95,8 @@ type sighting struct {
 	stored *stored // nil if that is no entry of the key
 	valid  bool    // the epochs that it records are in force
 	fences []fence
-	at     int64 // when the store was asked
+	at     int64  // when the store was asked
+	order  uint64 // and what had been done by then; see sending
 
 	era     uint64 // of the notifications at that time
 	reports uint32 // how many reports of the key there had been
@@ -130,7 +131,7 @@ func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sightin
 
 // sight makes a sighting of what the store returned for key.
 func (s *shared) sight(p *policy, key string, value []byte, sent sending, reports uint32) *sighting {
-	seen := &sighting{there: value, at: sent.at, era: sent.era, reports: reports}
+	seen := &sighting{there: value, at: sent.at, order: sent.order, era: sent.era, reports: reports}
 	if value == nil {
 		return seen
 	}

@@ -1,0 +1,253 @@
+package memo
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// A peer is a store as one process of a fleet sees it. after, if set, is called after
+// each Set, and may lose its answer.
+type peer struct {
+	store.Store
+	after func() error
+}
+
+func (p *peer) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	err := p.Store.Set(ctx, key, value, ttl)
+	if p.after != nil && err == nil {
+		return p.after()
+	}
+	return err
+}
+
+// readers returns a function in two processes with one source.
+func readers(s store.Store, opts ...Option) (source *atomic.Int64, a, b *Func[string, int64]) {
+	source = new(atomic.Int64)
+	read := func(context.Context, string) (int64, error) { return source.Load(), nil }
+	a = New(read, Store(&peer{Store: s}), Name("f"), TTL(time.Hour), Options(opts))
+	b = New(read, Store(&peer{Store: s}), Name("f"), TTL(time.Hour))
+	return source, a, b
+}
+
+// Of two Clears at once one succeeded, and struck out the debt of the one that had
+// failed before this had noted the epoch that it owed: that one was in force for
+// ever, in this process alone. The steps are those of setEpoch.
+func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		source, a, b := readers(s)
+		a.Call(t.Context(), "w")
+		r, key := a.core.shared.realm, a.core.shared.scope[0].key
+
+		failed, _ := r.newEpoch(key, mark{})
+		written, value := r.newEpoch(key, mark{})
+		failed.at, failed.order = now(), r.begin()
+		written.at, written.order = now(), r.begin()
+		last := r.lastDebtNow()
+		s.Set(t.Context(), key, value, 0)
+		r.owe(key, debt{epoch: true, owner: key}, &failed)
+		r.forgive(key, last)
+		r.wrote(key, written)
+
+		time.Sleep(time.Hour) // by when the debt is paid
+		a.Call(t.Context(), "x")
+		source.Store(1)
+		b.Clear(t.Context())
+		time.Sleep(time.Minute)
+		if got, _ := a.Call(t.Context(), "x"); got != 1 {
+			t.Errorf("a minute after Clear elsewhere got %d", got)
+		}
+	})
+}
+
+// The same without steps: whatever order goroutines come in, an epoch that is taken for
+// owed is owed.
+func TestEpochsThatAreTakenForOwedAreOwed(t *testing.T) {
+	var n atomic.Int64
+	s := &peer{Store: memstore.New(nil), after: func() error {
+		if n.Add(1)%2 == 0 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}}
+	f := New(func(context.Context, string) (int, error) { return 1, nil }, Store(s), Name("f"))
+	f.Call(t.Context(), "w")
+	r, key := f.core.shared.realm, f.core.shared.scope[0].key
+	for range 500 {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { f.Clear(t.Context()) })
+		}
+		wg.Wait()
+		r.mu.Lock()
+		if _, owed := r.debts[key]; !owed && r.readings[key].at == forever {
+			t.Error("a reading is trusted for ever, and there is no debt")
+		}
+		clear(r.debts)
+		clear(r.readings)
+		r.mu.Unlock()
+	}
+}
+
+// The reading of an own epoch counted from when the write had returned: a Clear
+// elsewhere that landed in between was seen later than within a second.
+func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		_, a, b := readers(s)
+		a.Call(t.Context(), "w")
+		a.core.shared.store.(*peer).after = func() error {
+			time.Sleep(240 * time.Millisecond) // the way back
+			return nil
+		}
+		time.Sleep(5 * time.Second)
+		go a.Clear(t.Context())
+		time.Sleep(100 * time.Millisecond)
+		b.Clear(t.Context())
+		time.Sleep(1020 * time.Millisecond)
+		key := a.core.shared.scope[0].key
+		e, known := a.core.shared.epoch(key, now())
+		value, _ := s.Get(t.Context(), key)
+		if token, _ := store.TokenOf(value); known && e.token != token {
+			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
+		}
+	})
+}
+
+// The note of an own Clear came late, when the report of one elsewhere had removed that
+// of a newer own one: an older epoch was in force. The steps are those of setEpoch.
+func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		source, a, b := readers(s)
+		a.Call(t.Context(), "w")
+		r, key := a.core.shared.realm, a.core.shared.scope[0].key
+		reports := &listener{realm: r}
+
+		e, value := r.newEpoch(key, mark{})
+		e.at, e.order = now(), r.begin()
+		s.Set(t.Context(), key, value, 0)
+		reports.Changed([]string{key})
+		b.Call(t.Context(), "x")
+		source.Store(1)
+		a.Clear(t.Context())
+		reports.Changed([]string{key})
+		b.Clear(t.Context())
+		reports.Changed([]string{key})
+		r.wrote(key, e)
+
+		if got, _ := a.Call(t.Context(), "x"); got != 1 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+// What a process found whose clock is behind seemed to live for longer, by as much, than
+// the store kept it.
+func TestClockThatIsBehindProlongsNoLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		source, a, b := readers(s, LocalTTL(time.Hour))
+		key, _ := b.Key("x")
+		b.With(TTL(10*time.Second)).Call(t.Context(), "x")
+		value, _ := s.Get(t.Context(), key)
+		st, err := decodeEntry(key, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.created += int64(time.Hour) // as by a clock that is an hour behind
+		value, _ = st.encode(key, func(b []byte) ([]byte, error) { return append(b, st.payload...), nil })
+		s.Set(t.Context(), key, value, 10*time.Second)
+		time.Sleep(9 * time.Second)
+		a.Call(t.Context(), "x")
+		time.Sleep(8 * time.Second)
+		source.Store(1)
+		if got, _ := a.Call(t.Context(), "x"); got != 1 {
+			t.Errorf("got %d, seven seconds after its end in the store", got)
+		}
+	})
+}
+
+// What a look-up had seen was used by an execution that began after an Invalidate, and
+// whoever came later joined that. The steps are those of load.
+func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, a, b := readers(memstore.New(nil), NoLocal())
+		b.Call(t.Context(), "x")
+		exec := a.execution("x")
+		p := a.settle()
+		_, _, l := a.core.lookUp(t.Context(), a.With(TTL(0)).settle(), "x", exec)
+		source.Store(1)
+		if err := a.Invalidate(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		boards := boarding{core: a.core, policy: p, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, detours: l.detours}}
+		f := boards.board(t.Context(), "x", nil, exec, func() bool { return false })
+		boards.wait(t.Context(), f)
+		if got := *f.result.value.(*int64); got != 1 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+// A Refresh joined the flight of a call that had come in between, which may bring back
+// what the store has.
+func TestRefreshJoinsNoFlightOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, a, _ := readers(memstore.New(nil), NoLocal())
+		a.Call(t.Context(), "x")
+		source.Store(1)
+		call := boarding{core: a.core, policy: a.settle(), seq: sequence.Load()}
+		f := call.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
+		refresh := boarding{core: a.core, policy: a.settle(), seq: sequence.Load(), forced: true}
+		if refresh.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
+			t.Error("it has joined")
+		}
+		call.wait(t.Context(), f)
+	})
+}
+
+// A report that came while a result was being held found no copy to drop.
+func TestReportWhileAResultIsHeldIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, a, b := readers(memstore.New(nil), LocalTTL(time.Hour))
+		b.Call(t.Context(), "x")
+		a.settle()
+		key, _ := a.Key("x")
+		size, once := a.core.types.size, new(sync.Once)
+		a.core.types.size = func(v any) int64 { // which hold asks
+			once.Do(func() {
+				source.Store(1)
+				b.Invalidate(t.Context(), "x")
+				(&listener{realm: a.core.shared.realm}).Changed([]string{key})
+			})
+			return size(v)
+		}
+		a.Call(t.Context(), "x")
+		if got, _ := a.Call(t.Context(), "x"); got != 1 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+// Clear gave the tier's memory back, but not what was noted of its copies.
+func TestClearGivesNotesOfCopiesBack(t *testing.T) {
+	f := New(func(_ context.Context, n int) (int, error) { return n, nil }, Store(&peer{Store: memstore.New(nil)}), Name("f"))
+	for i := range 100 {
+		f.Call(t.Context(), i)
+	}
+	if got := len(f.core.tier.Load().copies); got != 100 {
+		t.Errorf("%d copies are noted, want 100", got)
+	}
+	f.Clear(t.Context())
+	if got := len(f.core.tier.Load().copies); got != 0 {
+		t.Errorf("%d copies are noted after Clear", got)
+	}
+}

@@ -70,22 +70,22 @@ func TestPanicOfTheStoreIsAFailure(t *testing.T) {
 	}
 }
 
-// A panicking is a codec of a user's that panics.
-type panicking struct {
+// An explosive is a codec of a user's that panics.
+type explosive struct {
 	codec.Codec
 	in string
 }
 
-func (p panicking) Name() string { return "panicking" }
+func (p explosive) Name() string { return "explosive" }
 
-func (p panicking) Append(b []byte, v any) ([]byte, error) {
+func (p explosive) Append(b []byte, v any) ([]byte, error) {
 	if p.in == "Append" {
 		panic("the codec's fault")
 	}
 	return p.Codec.Append(b, v)
 }
 
-func (p panicking) Decode(b []byte, v any) error {
+func (p explosive) Decode(b []byte, v any) error {
 	if p.in == "Decode" {
 		panic("the codec's fault")
 	}
@@ -99,7 +99,7 @@ func TestPanicOfACodecIsAMiss(t *testing.T) {
 			s := memstore.New(nil)
 			for range 2 {
 				f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil },
-					memo.Store(&process{Store: s}), memo.Name("f"), memo.Codec(panicking{codec.JSON, in}), quietly)
+					memo.Store(&process{Store: s}), memo.Name("f"), memo.Codec(explosive{codec.JSON, in}), quietly)
 				if got, err := f.Call(t.Context(), 1); got != 1 || err != nil {
 					t.Errorf("got %v, %v", got, err)
 				}

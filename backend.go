@@ -22,6 +22,7 @@ type backend struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest atomic.Int64                // the longest StoreTimeout in use
+	out     atomic.Bool                 // the breaker is not closed
 	changes atomic.Int32                // of the breaker's state that are to be logged; see flush
 
 	mu      sync.Mutex
@@ -78,8 +79,10 @@ const (
 func (b *backend) note(_ string, from, to gobreaker.State) {
 	switch {
 	case from == gobreaker.StateClosed:
+		b.out.Store(true)
 		b.changes.Store(wentOut)
 	case to == gobreaker.StateClosed:
+		b.out.Store(false)
 		b.changes.Store(cameBack)
 	}
 }
@@ -123,26 +126,23 @@ func (b *backend) logger() *slog.Logger {
 // ended. While the breaker is open nobody is made to wait for the store: when it
 // is time to try it again, that is done in the background.
 func (b *backend) allow() (done func(error), err error) {
-	if b.breaker.State() == gobreaker.StateHalfOpen {
-		b.probe()
+	done, err = b.breaker.Allow()
+	switch {
+	case err != nil:
 		return nil, errOut
-	}
-	if done, err = b.breaker.Allow(); err != nil {
+	case b.out.Load():
+		go b.probe(done)
 		return nil, errOut
 	}
 	return done, nil
 }
 
-// probe pings the store in a goroutine that ends with that, unless one is at it.
-func (b *backend) probe() {
-	if done, err := b.breaker.Allow(); err == nil {
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, b.patience()))
-			defer cancel()
-			done(b.ping(ctx))
-			b.flush()
-		}()
-	}
+// probe pings the store and tells the breaker, and ends with that.
+func (b *backend) probe(done func(error)) {
+	ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, b.patience()))
+	defer cancel()
+	done(b.ping(ctx))
+	b.flush()
 }
 
 func (b *backend) ping(ctx context.Context) (err error) {

@@ -36,8 +36,7 @@ func (h *heard) Notify(_ context.Context, _ string, sink store.Sink) (func(), er
 
 func (h *heard) reports() store.Sink { return *h.sink.Load() }
 
-// Nobody subscribed; and copies that were there before the subscription had begun
-// were never dropped.
+// Nobody subscribed.
 func TestNotifiedInvalidationDropsEveryCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
@@ -134,6 +133,27 @@ func TestLostConnectionMakesCopiesOld(t *testing.T) {
 		h.reports().Up(true)
 		if got, _ := a.Call(t.Context(), "x"); got != 2 {
 			t.Errorf("got %d when it is back", got)
+		}
+	})
+}
+
+// What had changed before the subscription began was not reported, and copies from before
+// that were trusted all the same.
+func TestCopiesFromBeforeTheSubscriptionAreNotTrusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		var source versioned
+		h := &heard{process: &process{Store: s}}
+		a := memo.New(source.read, memo.Store(h), memo.Name("f"), memo.LocalTTL(time.Hour))
+		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		a.Call(t.Context(), "x")
+		synctest.Wait()
+		a.Call(t.Context(), "x")
+		source.Store(1)
+		b.Invalidate(t.Context(), "x")
+		h.reports().Up(true)
+		if got, _ := a.Call(t.Context(), "x"); got != 1 {
+			t.Errorf("got %d", got)
 		}
 	})
 }

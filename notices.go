@@ -147,7 +147,7 @@ func (l *listener) Up(up bool) {
 	case l.deaf:
 		return
 	case up:
-		l.notices.era.Add(1) // what was copied before was not listened for
+		l.Suspect() // what was read before was not listened for
 		l.notices.state.Store(hearing)
 	default:
 		l.notices.state.Store(broken)

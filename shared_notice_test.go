@@ -137,9 +137,9 @@ func TestLostConnectionMakesCopiesOld(t *testing.T) {
 	})
 }
 
-// What had changed before the subscription began was not reported, and copies from before
-// that were trusted all the same.
-func TestCopiesFromBeforeTheSubscriptionAreNotTrusted(t *testing.T) {
+// What had changed before the subscription began was not reported. Copies and epochs from
+// before that were trusted all the same.
+func TestWhatWasReadBeforeTheSubscriptionIsNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
@@ -153,7 +153,13 @@ func TestCopiesFromBeforeTheSubscriptionAreNotTrusted(t *testing.T) {
 		b.Invalidate(t.Context(), "x")
 		h.reports().Up(true)
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
-			t.Errorf("got %d", got)
+			t.Errorf("after Invalidate got %d", got)
+		}
+		source.Store(2)
+		b.Clear(t.Context())
+		h.reports().Up(true)
+		if got, _ := a.Call(t.Context(), "x"); got != 2 {
+			t.Errorf("after Clear got %d", got)
 		}
 	})
 }

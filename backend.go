@@ -18,6 +18,7 @@ import (
 // the look-ups that are on their way to it. All functions on a store share one.
 type backend struct {
 	store   store.Store
+	readers int // how many round trips of look-ups may be under way at once
 	gathers int // how many keys of look-ups that wait go together
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     atomic.Pointer[slog.Logger] // of a function that uses the store
@@ -39,21 +40,24 @@ const (
 
 	// maxReading is how many round trips of look-ups are under way at once.
 	// Further ones are gathered meanwhile, about maxGathered keys each at most.
-	maxReading  = 4
+	// More at once would gather less; with a single one, whatever holds it up
+	// would hold up everyone.
+	maxReading  = 2
 	maxGathered = 512
 
-	// fewGathered takes the place of maxGathered where store.GetMulti asks for
-	// each key by itself: as many at a time.
-	fewGathered = 16
+	// Where store.GetMulti asks for each key by itself, 16 at a time, there is
+	// little to be gained by company.
+	maxReadingEach  = 16
+	maxGatheredEach = 16
 )
 
 // errOut is why an operation was not tried: the breaker is open.
 var errOut = errors.New("memo: the store is out of order and left alone for a while")
 
 func newBackend(s store.Store) *backend {
-	b := &backend{store: s, gathers: fewGathered}
+	b := &backend{store: s, readers: maxReadingEach, gathers: maxGatheredEach}
 	if _, ok := s.(store.MultiGetter); ok {
-		b.gathers = maxGathered
+		b.readers, b.gathers = maxReading, maxGathered
 	}
 	b.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   1,
@@ -232,7 +236,7 @@ type ask struct {
 // read returns within limit.
 func (b *backend) read(ctx context.Context, limit time.Duration, keys []string) ([][]byte, error) {
 	b.mu.Lock()
-	if b.reading < maxReading {
+	if b.reading < b.readers {
 		b.reading++
 		b.mu.Unlock()
 		defer b.next()

@@ -27,6 +27,7 @@ type reading struct {
 	mark  mark
 	at    int64  // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
 	order uint64 // what the store was asked before is not believed against this; see sending
+	known int64  // when the store had answered
 	used  int64  // when it was last needed
 }
 
@@ -103,7 +104,7 @@ func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []stri
 func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
 	for i, key := range keys {
 		if s, err := decodeEntry(key, values[i]); err == nil && (s.kind == kindEpoch || s.kind == kindTurn) {
-			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at, order: sent.order})
+			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at, order: sent.order, known: now()})
 		}
 	}
 }
@@ -142,7 +143,7 @@ func (r *realm) wrote(key string, e reading) {
 		r.unknow(key)
 	default:
 		r.order++
-		e.order, e.used = r.order, old.used
+		e.order, e.used, e.known = r.order, old.used, now()
 		r.readings[key] = e
 	}
 }
@@ -213,7 +214,7 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 		r.noteEpochs(keys, values, sent)
 		for i, n := range missing {
 			if s, err := decodeEntry(n.key, values[i]); err == nil {
-				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at}
+				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at, known: now()}
 			} else if err := r.draw(ctx, left, n, values[i]); err != nil {
 				return nil, err
 			}

@@ -317,7 +317,7 @@ func (s *shared) late(f *flight, h *hint, tag scopedTag) (late []need) {
 }
 
 // early reports whether epochs that were read after f's execution had begun were in
-// force before: by when they were read, or by their marks. Where marks do not
+// force before: by when the store had told of them, or by their marks. Where marks do not
 // tell, because the turn has begun anew, it suffices that the turn is still
 // the one from before: then nothing was invalidated at all.
 func (s *shared) early(f *flight, late []need, found map[string]reading) (bool, error) {
@@ -325,7 +325,7 @@ func (s *shared) early(f *flight, late []need, found map[string]reading) (bool, 
 		r := found[n.key]
 		turn, asked := f.epochs[n.turn]
 		switch {
-		case r.at < f.began, asked && r.mark.generation == turn.mark.generation && r.mark.count <= turn.mark.count:
+		case r.known < f.began, asked && r.mark.generation == turn.mark.generation && r.mark.count <= turn.mark.count:
 			continue
 		case !asked: // the tag of a group that this one's results had none of before
 			s.foreign.Store(n.turn, nil)

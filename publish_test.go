@@ -1,0 +1,35 @@
+package memo
+
+import (
+	"context"
+	"testing"
+
+	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// A reading that was asked for before an execution and answered during it may tell of
+// an invalidation that came in between. It used to be taken for older than the
+// execution, and the result for newer than the invalidation.
+func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
+	f := New(func(context.Context, int) (int, error) { return 0, nil }, NewGroup("g"), Store(memstore.New(nil)), Name("f"))
+	f.settle()
+	s, generation := f.core.shared, store.NewToken()
+	n := s.tagNeeds("g", "t")[0]
+	fl := &flight{policy: f.core.base, ctx: t.Context(), began: 10, epochs: map[string]reading{
+		n.turn: {token: store.NewToken(), mark: mark{generation, 1}},
+	}}
+	for _, tt := range []struct {
+		name string
+		r    reading
+		want bool
+	}{
+		{"answered before", reading{at: 5, known: 9, mark: mark{generation, 2}}, true},
+		{"asked before, answered during it", reading{at: 5, known: 11, mark: mark{generation, 2}}, false},
+		{"drawn at a turn from before", reading{at: 5, known: 11, mark: mark{generation, 1}}, true},
+	} {
+		if got, err := s.early(fl, []need{n}, map[string]reading{n.key: tt.r}); got != tt.want || err != nil {
+			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
+		}
+	}
+}

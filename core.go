@@ -246,7 +246,7 @@ func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 // trust returns fresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
 func (c *core) trust(p *policy, e *entry, t int64) verdict {
-	if e.share == nil && len(e.fences) == 0 {
+	if e.share == nil && len(e.fences) == 0 && !e.loose {
 		return fresh
 	}
 	until, sure := e.bound(p, t)
@@ -334,7 +334,7 @@ func (c *core) hold(e *entry) bool {
 	e.size = entryOverhead + int64(len(e.key)) + c.types.size(e.value)
 	e.exact = bubbled(e.read)
 	e.hotUntil.Store(cold)
-	if !e.exact && e.share == nil && len(e.fences) == 0 {
+	if !e.exact && e.share == nil && len(e.fences) == 0 && !e.loose {
 		e.hotUntil.Store(e.hot(c.base.beta))
 	}
 	e.validAt.Store(e.born)

@@ -384,13 +384,14 @@ func (c *core) letGo(f *flight, e *entry, l landing) {
 // may, before and after the execution together, unless stop is called before.
 // They get an entry of their own, since publishing goes on with e.
 func (c *core) letGoInTime(f *flight, e *entry, l landing) (stop func()) {
-	if f.policy.storeTimeout == 0 || f.ticket.Load() == nil {
+	if f.policy.storeTimeout == 0 || f.epochs == nil {
 		return func() {}
 	}
 	own := &entry{
 		key: e.key, value: e.value, err: e.err, kept: e.kept, window: e.window, read: e.read,
-		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted,
+		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted, loose: e.loose,
 	}
+	own.loosen()
 	timer := time.AfterFunc(f.left, func() { c.letGo(f, own, l) })
 	return func() { timer.Stop() }
 }
@@ -425,7 +426,7 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
-		trusted: forever, fences: slices.Clip(h.epochs.fences),
+		trusted: h.epochs.trusted(), fences: slices.Clip(h.epochs.fences), loose: h.epochs.loose,
 	}
 }
 

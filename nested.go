@@ -47,7 +47,25 @@ type tagSet struct {
 type takenEpochs struct {
 	fences []fence
 	by     map[fenceAt]store.Token
-	torn   bool // two results have different epochs of one tag: one of them is old
+	torn   bool  // two results have different epochs of one tag: one of them is old
+	loose  bool  // a result did not know the epochs of all its tags
+	until  int64 // if loose, until when all of these results are trusted
+}
+
+// loosen notes that epochs are missing, in results that are trusted until then.
+func (t *takenEpochs) loosen(until int64) {
+	if !t.loose || until < t.until {
+		t.loose, t.until = true, until
+	}
+}
+
+// trusted returns until when what was made of the results may be used without asking
+// a store.
+func (t *takenEpochs) trusted() int64 {
+	if t.loose {
+		return t.until
+	}
+	return forever
 }
 
 // A fenceAt is where an epoch is.
@@ -166,6 +184,9 @@ func (f *frame) inherit(e *entry) {
 		h.tags.add(e.tags...)
 		h.fresh = min(h.fresh, e.fresh)
 		h.epochs.take(e.fences)
+		if e.loose {
+			h.epochs.loosen(e.trusted)
+		}
 	})
 }
 
@@ -177,6 +198,9 @@ func (f *frame) absorb(from *hint) {
 		h.fresh = min(h.fresh, from.fresh)
 		h.epochs.take(from.epochs.fences)
 		h.epochs.torn = h.epochs.torn || from.epochs.torn
+		if from.epochs.loose {
+			h.epochs.loosen(from.epochs.until)
+		}
 	})
 }
 

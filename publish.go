@@ -18,12 +18,14 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
 	e.asked = e.created
 	if f.epochs == nil { // nobody can tell when everything of the function is cleared
-		e.trusted = after(e.asked, time.Duration(epochTrust))
-	} else {
-		e.fences = append(e.fences, s.fencesFor(f.epochs)...)
+		e.trusted = min(e.trusted, after(e.asked, time.Duration(epochTrust)))
+		e.loosen()
+		return func() {}
 	}
+	e.fences = append(e.fences, s.fencesFor(f.epochs)...)
 	t := f.ticket.Load()
 	if t == nil {
+		s.failed(s.tie(f, e))
 		return func() {}
 	}
 	t.turning.Lock() // what the result is to replace does not change any more
@@ -39,6 +41,31 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	}
 	t.release()
 	return func() {}
+}
+
+// loosen notes of an entry with tags that it does not know their epochs. It is trusted
+// for as long as a reading of one would be.
+func (e *entry) loosen() {
+	if len(e.tags) > 0 {
+		e.loose, e.trusted = true, min(e.trusted, after(e.created, time.Duration(epochTrust)))
+	}
+}
+
+// tie makes e, which is not to be stored, depend on the epochs of its tags.
+func (s *shared) tie(f *flight, e *entry) error {
+	if e.empty() || e.loose {
+		return nil
+	}
+	_, fences, current, err := s.tagEpochs(f, e)
+	switch {
+	case err != nil:
+		e.loosen()
+	case !current:
+		e.void()
+	default:
+		e.fences = append(e.fences, fences...)
+	}
+	return err
 }
 
 // fencesFor returns the epochs of the function's scopes when an execution began.
@@ -57,10 +84,14 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 		if l.err == nil && refresh {
 			return t.leave(f.sharedKey, target) // a result that is not kept is newer than what is there
 		}
+		return s.tie(f, e)
+	}
+	if e.loose { // it may be older than the epochs that its tags have by now
 		return nil
 	}
 	tags, fences, current, err := s.tagEpochs(f, e)
 	if err != nil {
+		e.loosen()
 		return err
 	}
 	if !current {
@@ -183,6 +214,7 @@ func (s *shared) prepare(ctx context.Context, p *policy, key string, e *entry) (
 	epochs, err := s.ensure(ctx, p.storeTimeout, p.needs)
 	if err != nil {
 		e.trusted = after(e.asked, time.Duration(epochTrust))
+		e.loosen()
 		return nil, token, err
 	}
 	e.fences = s.fencesFor(epochs)

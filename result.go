@@ -62,6 +62,7 @@ type entry struct {
 	fences  []fence // the epochs that have to be in force
 	asked   int64   // when it was read from the store, or executed
 	trusted int64   // until when it is used without asking, whatever LocalTTL says
+	loose   bool    // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
 	exact   bool    // the coarse time must not be used for it
 
 	// failures counts attempts in a row to refresh the entry that failed, and

@@ -149,6 +149,51 @@ func TestRememberedErrorsKnowOfClear(t *testing.T) {
 	})
 }
 
+// What was executed without a lease, and remembered errors, did not know the epochs of
+// their tags; what was made from them was stored under those that the tags had later.
+func TestWhatIsNotStoredKnowsOfItsTags(t *testing.T) {
+	for _, how := range []string{"no lease", "error", "nested"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				var source versioned
+				read := func(ctx context.Context, k string) (int64, error) {
+					memo.AddTags(ctx, "t")
+					if v := source.Load(); v > 0 || how != "error" {
+						return v, nil
+					}
+					return 0, errDown
+				}
+				a := &process{Store: s, before: func(_ context.Context, op, key string) error {
+					if op == "add" && strings.Contains(key, ":f:") && how != "error" {
+						return errDown
+					}
+					return nil
+				}}
+				ga, gb := memo.NewGroup("g"), memo.NewGroup("g")
+				f := memo.New(read, ga, memo.Store(a), memo.Name("f"), memo.TTL(time.Hour), memo.LocalTTL(time.Hour), memo.CacheErrors(time.Hour, nil))
+				outer := memo.New(f.Call, ga, memo.Store(a), memo.Name("outer"), memo.TTL(time.Hour))
+				memo.New(read, gb, memo.Store(&process{Store: s}), memo.Name("f")).Call(t.Context(), "w")
+				f.Call(t.Context(), "x")
+				time.Sleep(500 * time.Millisecond)
+				source.Store(1)
+				gb.InvalidateTags(t.Context(), "t")
+				if how == "nested" {
+					time.Sleep(10 * time.Millisecond)
+					outer.Call(t.Context(), "x")
+				}
+				time.Sleep(time.Second)
+				if got, err := f.Call(t.Context(), "x"); got != 1 || err != nil {
+					t.Errorf("a second after InvalidateTags got %d, %v", got, err)
+				}
+				if got, err := outer.Call(t.Context(), "x"); got != 1 || err != nil {
+					t.Errorf("what is made of it: got %d, %v", got, err)
+				}
+			})
+		})
+	}
+}
+
 // An execution that another process had overtaken was joined, by calls that began
 // seconds after that.
 func TestExecutionOvertakenElsewhereIsNotJoined(t *testing.T) {

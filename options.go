@@ -394,6 +394,8 @@ func StoreTimeout(d time.Duration) CallOption {
 //
 //   - While a store that notifies has lost its connection, every call asks.
 //   - Results that could not be stored are kept in the process for LocalTTL.
+//   - A copy that is older is not used for [StaleIfError] either, while the
+//     store cannot be asked.
 //   - Clear and InvalidateTags of other processes are seen within one second,
 //     however long LocalTTL is.
 //

@@ -1,0 +1,74 @@
+package memo
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// settings are all options together.
+type settings struct {
+	ttl, staleWhileRevalidate, staleIfError time.Duration
+	softTimeout, loadTimeout, storeTimeout  time.Duration
+	jitter, beta                            float64
+	errorTTL                                time.Duration
+	errorMatch                              func(error) bool
+	keep                                    any // func(R, error) bool
+	clone                                   any // func(R) R
+	keyFunc                                 any // func(A) string
+	codec                                   codec.Codec
+	store                                   store.Store
+	entries                                 int
+	bytes                                   int64
+	noLocal                                 bool
+	localTTL                                time.Duration // negative: not given
+	name, prefix, version                   string
+	tags                                    []string
+	inheritTTL, bypass                      bool
+	maxBatch                                int // zero for any
+	missingTTL                              time.Duration
+	observer                                Observer
+	logger                                  *slog.Logger
+	group                                   *Group
+}
+
+// resolve lays the levels over memo's own defaults, the weakest first.
+func resolve(levels ...Options) settings {
+	s := settings{
+		ttl:          time.Minute,
+		loadTimeout:  30 * time.Second,
+		storeTimeout: defaultStoreTimeout,
+		entries:      10_000,
+		codec:        codec.JSON,
+		localTTL:     -1,
+	}
+	for _, level := range levels {
+		level.apply(&s)
+	}
+	return s
+}
+
+// refuseOwn panics when a level above single functions was given what only one
+// function can have.
+func (s *settings) refuseOwn(level string) {
+	switch {
+	case s.name != "":
+		panic(fmt.Sprintf("memo: %s was given Name(%q), but a name belongs to one function; give it to New or Wrap", level, s.name))
+	case s.keyFunc != nil:
+		panic("memo: " + level + " was given a KeyFunc, but that belongs to one function; give it to New or Wrap")
+	}
+}
+
+// typed returns v, an option's function, as an F; nil if the option was not
+// given. It panics if the option was given for other types.
+func typed[F any](option, name string, v any) F {
+	f, ok := v.(F)
+	if v != nil && !ok {
+		panic(fmt.Sprintf("memo: %s: %s was given a %T; this function needs a %v", name, option, v, reflect.TypeFor[F]()))
+	}
+	return f
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 
+	"github.com/seed-0226adef/memo/internal/beside"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -18,34 +19,8 @@ import (
 // then goes on until the client's Timeout ends it, so it must not touch what
 // belongs to the caller.
 func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
-	var zero T
-	if err := ctx.Err(); err != nil {
-		return zero, failed(ctx, op, err)
-	}
-	if ctx.Done() == nil {
-		value, err := call()
-		return value, failed(ctx, op, err)
-	}
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1) // has room for an outcome that nobody waits for
-	go func() {
-		value, err := call()
-		done <- outcome{value, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, failed(ctx, op, o.err)
-	case <-ctx.Done():
-	}
-	select {
-	case o := <-done: // an outcome is worth more than the news that it is late
-		return o.value, failed(ctx, op, o.err)
-	default:
-		return zero, failed(ctx, op, ctx.Err())
-	}
+	value, err := beside.Do(ctx, call)
+	return value, failed(ctx, op, err)
 }
 
 // doErr is do for a call without a value.

@@ -305,3 +305,24 @@ func TestBypassedBatchTouchesNoCache(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A sulking observer panics when it is told of a miss.
+type sulking struct{}
+
+func (sulking) Observe(_ context.Context, e memo.Event) {
+	if e.Kind == memo.EventMiss {
+		panic("observer")
+	}
+}
+
+// The keys of a batch are waited for in goroutines of memo's, where nobody could
+// recover what an observer panics with.
+func TestPanicOfAnObserverReachesTheCallerOfABatch(t *testing.T) {
+	b := memo.NewBatch(newTable().read, memo.Observe(sulking{}))
+	defer func() {
+		if p, ok := recover().(*memo.PanicError); !ok || p.Value != "observer" {
+			t.Errorf("got %v", p)
+		}
+	}()
+	b.Call(t.Context(), []int{1, 2})
+}

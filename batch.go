@@ -170,7 +170,7 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
-	if !beside(ctx, func(ctx context.Context) { core.perform(ctx, c.policy, mine...) }) {
+	if !core.performBeside(ctx, c.policy, mine...) {
 		return // ctx has ended
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {

@@ -206,9 +206,9 @@ func (j *batchJob[K, V]) waive() {
 // counted reports that the run counts its executions itself.
 func (j *batchJob[K, V]) counted() bool { return true }
 
-func (j *batchJob[K, V]) args(key string) string {
+func (j *batchJob[K, V]) appendArgs(b []byte, key string) []byte {
 	if j.batch.one.keyFunc != nil {
-		return sharedText(key)
+		return appendKeyText(b, key)
 	}
-	return j.batch.one.plan.sharedArgs(key, unsafe.Pointer(&j.key))
+	return j.batch.one.plan.appendArgs(b, key, unsafe.Pointer(&j.key))
 }

@@ -167,7 +167,7 @@ func (c *core) policy(s settings) *policy {
 	}
 	if c.shared != nil {
 		p.needs = c.shared.needs(p)
-		c.shared.codecs.Store(s.codec.Name(), s.codec)
+		c.shared.codecs.add(s.codec)
 		c.shared.grant(s.storeTimeout)
 	}
 	return p
@@ -376,12 +376,12 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 	}
 	// Whoever looks for the key meanwhile looks again; and an Invalidate takes
 	// the mark away, so that e is not held after it.
-	mark := &lookup{key: key, sharedKey: c.sharedKey(key, exec), retry: true, done: make(chan struct{})}
-	defer close(mark.done)
+	mark := &lookup{key: key, sharedKey: c.sharedKey(key, exec), retry: true}
 	s := c.shard(key)
 	s.mu.Lock()
 	s.note(mark)
 	s.mu.Unlock()
+	defer s.end(mark)
 	err := c.shared.put(ctx, p, mark.sharedKey, e)
 	c.replace(e, mark)
 	return c.notSet(err)

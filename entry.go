@@ -65,8 +65,8 @@ var errForeign = errors.New("memo: the store holds bytes that are no entry of th
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A stored is an entry as it was read, or is to be written. Its strings and its
-// payload may share memory with the bytes that it was read from.
+// A stored is an entry as it was read, or is to be written. Its byte slices share
+// memory with the bytes that it was read from.
 type stored struct {
 	token store.Token
 	kind  byte
@@ -74,7 +74,7 @@ type stored struct {
 	replaced           store.Token
 	created            int64 // Unix time in nanoseconds, by the writer's clock
 	fresh, stale, cost time.Duration
-	codec              string
+	codec              []byte // its name
 	scopes             []scopeEpoch
 	tags               []tagEpochs
 	payload            []byte
@@ -127,7 +127,7 @@ func (s *stored) encode(key string, payload func([]byte) ([]byte, error)) ([]byt
 		for _, d := range [...]time.Duration{s.fresh, s.stale, s.cost} {
 			b = binary.AppendUvarint(b, uint64(d))
 		}
-		b = appendSized(b, s.codec)
+		b = appendSized(b, string(s.codec))
 		b = appendTags(appendScopes(b, s.scopes), s.tags)
 		var err error
 		if b, err = payload(b); err != nil {
@@ -178,21 +178,30 @@ func checksum(b []byte) uint32 {
 // decodeEntry reads what a store returned for key. The error is errForeign for
 // anything but an entry of that key.
 func decodeEntry(key string, b []byte) (*stored, error) {
+	s := new(stored)
+	if err := s.decode(key, b); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// decode makes s, which is zero, what decodeEntry returns.
+func (s *stored) decode(key string, b []byte) error {
 	if len(b) < headerSize || b[store.TokenSize] != formatMark || b[store.TokenSize+1] != formatVersion ||
 		binary.LittleEndian.Uint32(b[sumAt:]) != checksum(b) {
-		return nil, errForeign
+		return errForeign
 	}
-	s := &stored{token: store.Token(b), kind: b[kindAt]}
+	s.token, s.kind = store.Token(b), b[kindAt]
 	r := entryReader{rest: b[headerSize:]}
 	if string(r.text()) != key {
-		return nil, errForeign
+		return errForeign
 	}
 	switch s.kind {
 	case kindResult:
 		s.replaced = r.token()
 		s.created = int64(r.fixed64())
 		s.fresh, s.stale, s.cost = r.duration(), r.duration(), r.duration()
-		s.codec = string(r.text())
+		s.codec = r.text()
 		s.scopes, s.tags = r.scopes(), r.tags()
 		s.payload, r.rest = r.rest, nil
 	case kindLease:
@@ -202,12 +211,12 @@ func decodeEntry(key string, b []byte) (*stored, error) {
 	case kindEpoch, kindTurn:
 		s.mark = mark{generation: r.token(), count: r.number()}
 	default:
-		return nil, errForeign
+		return errForeign
 	}
 	if r.failed || len(r.rest) > 0 {
-		return nil, errForeign
+		return errForeign
 	}
-	return s, nil
+	return nil
 }
 
 // An entryReader takes an entry apart. Once something is missing it has failed,

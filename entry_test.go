@@ -27,13 +27,13 @@ const corpusKey = "shop:users.byID:fdcb5a6c:-:42"
 var corpus = map[string]stored{
 	"v1-result": {
 		token: tokenOf(1), kind: kindResult, replaced: tokenOf(9), created: 1700000000123456789,
-		fresh: time.Minute, stale: time.Hour, cost: 42 * time.Millisecond, codec: "json",
+		fresh: time.Minute, stale: time.Hour, cost: 42 * time.Millisecond, codec: []byte("json"),
 		scopes:  []scopeEpoch{{"", tokenOf(2)}, {"shop/users", tokenOf(3)}, {"shop", tokenOf(4)}},
 		tags:    []tagEpochs{{"shop/users", "user:42", []store.Token{tokenOf(5), tokenOf(6)}}, {"", "loose", nil}},
 		payload: []byte(`{"Name":"Ann"}`),
 	},
 	"v1-forever": {
-		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: Forever, codec: "msgpack",
+		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: Forever, codec: []byte("msgpack"),
 		scopes: []scopeEpoch{{"", tokenOf(2)}}, payload: []byte{0xa3, 'A', 'n', 'n'},
 	},
 	"v1-absent": {

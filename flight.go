@@ -54,9 +54,9 @@ type execution interface {
 	waive()
 	// counted reports whether run counts as an execution by itself.
 	counted() bool
-	// args returns the last part of the shared key of the argument, whose
+	// appendArgs appends the last part of the shared key of the argument, whose
 	// canonical form is key.
-	args(key string) string
+	appendArgs(b []byte, key string) []byte
 }
 
 // A flight is one execution of fn and those who wait for it. The execution has a
@@ -145,12 +145,24 @@ func (s *flights) resume(e *entry) {
 	}
 }
 
-// note makes l what is known of the key. The caller holds mu.
+// note makes l what is known of the key, until end. The caller holds mu.
 func (s *flights) note(l *lookup) {
 	if s.lookups == nil {
 		s.lookups = map[string]*lookup{}
 	}
 	s.lookups[l.key] = l
+}
+
+// end lets those go who wait for l, which nobody joins from now on.
+func (s *flights) end(l *lookup) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lookups[l.key] == l {
+		delete(s.lookups, l.key)
+	}
+	if l.done != nil {
+		close(l.done)
+	}
 }
 
 // doubt has those ask the store who want to join the flight for a shared key.
@@ -231,7 +243,7 @@ func (c *core) sharedKey(key string, exec execution) string {
 	if c.shared == nil {
 		return ""
 	}
-	return c.shared.head + exec.args(key)
+	return sharedKey(c.shared.head, key, exec)
 }
 
 // takeOff starts the execution of a flight. The leader does so, once, when it has

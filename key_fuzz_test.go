@@ -27,7 +27,7 @@ func keysOf(t rapid.TB, v reflect.Value) (canonical, shared string) {
 	}
 	canonical = string(b)
 	release(b)
-	return canonical, pl.sharedArgs(canonical, v.Addr().UnsafePointer())
+	return canonical, string(pl.appendArgs(nil, canonical, v.Addr().UnsafePointer()))
 }
 
 // checkPair checks that a and b, of one type, share a key exactly when the
@@ -143,7 +143,7 @@ func wantDistinct[T any](t *testing.T, n int, nth func(i int) T) {
 		if b, err = appendKey(b[:0], pl, unsafe.Pointer(&v), 0); err != nil {
 			t.Fatal(err)
 		}
-		text := pl.sharedArgs(string(b), unsafe.Pointer(&v))
+		text := string(pl.appendArgs(nil, string(b), unsafe.Pointer(&v)))
 		if j, taken := canonical[string(b)]; taken {
 			t.Fatalf("%T: %#v and %#v share the key %q", v, nth(j), v, b)
 		}

@@ -20,7 +20,8 @@ const (
 	maxPrefix = 80
 )
 
-// A shared key, as a store sees it, reads
+// sharedKey returns the key under which a store has the result of exec, whose
+// canonical key is key. head is a sharedHead. A shared key reads
 //
 //	prefix:name:version:epoch:args
 //
@@ -34,9 +35,14 @@ const (
 // invalidates a key finds its entry whatever epochs it has seen. In the place of
 // the epoch stands whose epochs they are, followed by "+" in the key that guards
 // the refresh of an entry.
-func sharedKey(prefix, name, version, epoch, args string) string {
-	return sharedHead(sharedPrefix(prefix), name, version, epoch) + args
+func sharedKey(head, key string, exec execution) string {
+	b := append(make([]byte, 0, len(head)+max(len(key), maxDigits)), head...)
+	b = exec.appendArgs(b, key)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
 }
+
+// maxDigits is how long the text of an integer can be.
+const maxDigits = len("-9223372036854775808")
 
 // sharedPrefix returns what all shared keys with a prefix begin with.
 func sharedPrefix(prefix string) string {
@@ -76,21 +82,22 @@ func appendHash(b []byte, s string) []byte {
 	return hex.AppendEncode(append(b, '#'), sum[:])
 }
 
-// sharedArgs returns the last part of a shared key for the argument at p, whose
+// appendArgs appends the last part of a shared key for the argument at p, whose
 // canonical form is canonical.
-func (pl *plan) sharedArgs(canonical string, p unsafe.Pointer) string {
-	if text, ok := appendText(nil, pl, p); ok {
-		return string(text)
+func (pl *plan) appendArgs(b []byte, canonical string, p unsafe.Pointer) []byte {
+	var buf [maxText]byte
+	if text, ok := appendText(buf[:0], pl, p); ok {
+		return append(b, text...)
 	}
-	return string(appendHash(nil, canonical))
+	return appendHash(b, canonical)
 }
 
-// sharedText is sharedArgs for a key that a KeyFunc returned.
-func sharedText(key string) string {
+// appendKeyText is appendArgs for a key that a KeyFunc returned.
+func appendKeyText(b []byte, key string) []byte {
 	if legible(key) {
-		return key
+		return append(b, key...)
 	}
-	return string(appendHash(nil, key))
+	return appendHash(b, key)
 }
 
 // maxText is the longest legible form of an argument.

@@ -198,7 +198,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(f *flight, seen *sighting) step {
-	t := &ticket{key: s.lease + f.exec.args(f.key), refresh: true, target: seen.stored.token, ends: seen.stored.ends()}
+	t := &ticket{key: sharedKey(s.lease, f.key, f.exec), refresh: true, target: seen.stored.token, ends: seen.stored.ends()}
 	next := s.take(f, t, nil, nil)
 	if next == lookAgain {
 		next = s.takeOver(f, t)

@@ -13,7 +13,7 @@ type lookup struct {
 	detours        uint64 // of the shard, before that
 	retry          bool   // whoever waits looks again
 
-	done chan struct{} // closed when the fields below are set
+	done chan struct{} // guarded by the shard's mu; closed when the fields below are set, nil if nobody waits
 	seen *sighting     // nil if the store is of no help
 	made *entry        // the result that was seen, if it is of use
 }
@@ -26,7 +26,7 @@ func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
-			if !beside(ctx, func(ctx context.Context) { c.perform(ctx, p, l) }) {
+			if !c.performBeside(ctx, p, l) {
 				break
 			}
 		} else if ended, again := l.await(ctx, p.storeTimeout); !ended {
@@ -60,9 +60,12 @@ func (c *core) beginLookup(p *policy, key, sharedKey string, seq uint64) (l *loo
 	defer s.mu.Unlock()
 	l = s.lookups[key]
 	if l != nil && p.localTTL != 0 {
+		if l.done == nil {
+			l.done = make(chan struct{})
+		}
 		return l, false
 	}
-	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detours: s.detours, done: make(chan struct{})}
+	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detours: s.detours}
 	if l == nil {
 		s.note(begun)
 	}
@@ -86,6 +89,16 @@ func (l *lookup) await(ctx context.Context, limit time.Duration) (ended, again b
 	case <-late:
 		return false, false
 	}
+}
+
+// performBeside is perform, which ctx does not end. It returns when that is done or,
+// then reporting false, when ctx ends.
+func (c *core) performBeside(ctx context.Context, p *policy, ls ...*lookup) bool {
+	if ctx.Done() == nil {
+		c.perform(ctx, p, ls...)
+		return true
+	}
+	return beside(ctx, func(ctx context.Context) { c.perform(ctx, p, ls...) })
 }
 
 // perform looks for all who wait for ls, in one round trip, and holds what it
@@ -116,21 +129,18 @@ func (c *core) perform(ctx context.Context, p *policy, ls ...*lookup) {
 // endLookup lets go who waits for l, and holds what it found unless the key was
 // invalidated meanwhile.
 func (c *core) endLookup(p *policy, l *lookup) {
-	defer close(l.done)
+	s := c.shard(l.key)
+	defer s.end(l)
 	if l.seen != nil && l.seen.valid && l.seen.stored.kind == kindResult {
 		l.made = c.shared.result(p, l.key, l.sharedKey, l.seen, l.born)
 	}
-	s := c.shard(l.key)
+	if l.made == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.made != nil {
-		s.resume(l.made)
-	}
-	if s.lookups[l.key] != l {
-		return // good for those who wait, and nobody else
-	}
-	delete(s.lookups, l.key)
-	if l.made != nil {
+	s.resume(l.made)
+	if s.lookups[l.key] == l { // otherwise it is good for those who wait, and nobody else
 		c.hold(l.made)
 	}
 }

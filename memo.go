@@ -228,11 +228,11 @@ func (j *job[A, R]) waive() {}
 
 func (j *job[A, R]) counted() bool { return false }
 
-func (j *job[A, R]) args(key string) string {
+func (j *job[A, R]) appendArgs(b []byte, key string) []byte {
 	if j.f.keyFunc != nil {
-		return sharedText(key)
+		return appendKeyText(b, key)
 	}
-	return j.f.plan.sharedArgs(key, unsafe.Pointer(&j.a))
+	return j.f.plan.appendArgs(b, key, unsafe.Pointer(&j.a))
 }
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
@@ -362,7 +362,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 		}
 		keys = append(keys, key)
 		if f.core.shared != nil {
-			sharedKeys = append(sharedKeys, f.core.shared.head+f.execution(args[i]).args(key))
+			sharedKeys = append(sharedKeys, f.core.sharedKey(key, f.execution(args[i])))
 		}
 	}
 	return errors.Join(append(errs, f.core.invalidate(ctx, p, keys, sharedKeys))...)
@@ -394,7 +394,8 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return sharedKey(p.prefix, f.core.label, f.core.version(&p.settings), f.core.scopeText(), f.execution(a).args(key)), nil
+	head := sharedHead(sharedPrefix(p.prefix), f.core.label, f.core.version(&p.settings), f.core.scopeText())
+	return sharedKey(head, key, f.execution(a)), nil
 }
 
 // Stats returns the function's counters.

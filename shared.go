@@ -25,7 +25,7 @@ type shared struct {
 
 	flying   sync.Map // the flights under way, by shared key
 	foreign  sync.Map // turns of other groups whose tags its results took over, by key
-	codecs   sync.Map // those it was given, by name
+	codecs   codecs
 	reported atomic.Bool
 }
 
@@ -46,7 +46,7 @@ func (c *core) newShared(s *settings) *shared {
 		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
 	}
 	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob, s.codec} {
-		sh.codecs.Store(known.Name(), known)
+		sh.codecs.add(known)
 	}
 	if s.logger != nil {
 		r.log.Store(s.logger)
@@ -92,7 +92,8 @@ func (s *shared) needs(p *policy) (needs []need) {
 // A sighting is what the store was seen to hold under a key.
 type sighting struct {
 	there  []byte  // nil if there is nothing
-	stored *stored // nil if that is no entry of the key
+	stored *stored // nil if that is no entry of the key; otherwise &entry
+	entry  stored
 	valid  bool    // the epochs that it records are in force
 	fences []fence
 	at     int64  // when the store was asked
@@ -106,9 +107,9 @@ type sighting struct {
 // p needs and that are not known. It returns nil for a key that could not be read,
 // with an error.
 func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sighting, error) {
-	n, ask := len(keys), keys[:len(keys):len(keys)]
+	n, ask, t := len(keys), keys[:len(keys):len(keys)], now()
 	for _, need := range p.needs {
-		if _, ok := s.epoch(need.key, now()); !ok {
+		if _, ok := s.epoch(need.key, t); !ok {
 			ask = append(ask, need.key)
 		}
 	}
@@ -135,11 +136,11 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 	if value == nil {
 		return seen
 	}
-	var err error
-	if seen.stored, err = decodeEntry(key, value); err != nil {
+	if err := seen.entry.decode(key, value); err != nil {
 		s.report(p, "the store holds something else under a key; it counts as a miss", "key", key)
 		return seen
 	}
+	seen.stored = &seen.entry
 	seen.fences, seen.valid = s.fencesOf(seen.stored)
 	return seen
 }
@@ -172,12 +173,13 @@ func (s *shared) verify(ctx context.Context, p *policy, all []*sighting) error {
 // known, or because what was seen may be newer. The last time, what is not
 // known is not in force.
 func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
+	t := now()
 	for _, seen := range all {
 		if seen == nil || !seen.valid {
 			continue
 		}
 		for _, f := range seen.fences {
-			r, known := s.epoch(f.key, now())
+			r, known := s.epoch(f.key, t)
 			switch {
 			case known && r.token == f.epoch:
 			case known && r.at > seen.at:
@@ -199,6 +201,7 @@ func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
 	if e.kind != kindResult && e.kind != kindLease {
 		return nil, true
 	}
+	fences = make([]fence, 0, len(s.scope)+2*len(e.tags))
 	for _, scope := range s.scope {
 		epoch, ok := e.epochOf(scope.path)
 		if !ok {
@@ -246,14 +249,20 @@ func (s *stored) epochOf(path string) (store.Token, bool) {
 // can be of no use to p, or cannot be decoded.
 func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born uint64) *entry {
 	st := seen.stored
-	t, read := now(), time.Now()
+	read := time.Now()
+	t := at(read)
 	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
-	e := &entry{
+	held := new(struct { // one piece of memory
+		entry entry
+		share share
+	})
+	e := &held.entry
+	*e = entry{
 		key: key, kept: true, born: born, window: st.window(t, age),
 		read: read.Add(-time.Duration(age)), asked: seen.at,
-		tags: s.core.tagsOf(st.tags), fences: seen.fences,
-		share: &share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports},
+		tags: s.core.tagsOf(st.tags), fences: seen.fences, share: &held.share,
 	}
+	held.share = share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports}
 	if e.judge(t, p, draw) == unusable {
 		return nil
 	}
@@ -285,16 +294,38 @@ func (s *stored) window(t, age int64) window {
 	return w
 }
 
+// codecs are those that a function was given.
+type codecs struct {
+	mu sync.RWMutex
+	by map[string]codec.Codec // guarded by mu; by name
+}
+
+func (c *codecs) add(known codec.Codec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil {
+		c.by = map[string]codec.Codec{}
+	}
+	c.by[known.Name()] = known
+}
+
+// named returns the codec of that name, or nil.
+func (c *codecs) named(name []byte) codec.Codec {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.by[string(name)]
+}
+
 // errCodec is why a result cannot be decoded: nobody gave this function the codec
 // that it was written with.
 var errCodec = errors.New("memo: the codec is not known here")
 
 func (s *shared) decode(st *stored) (value any, err error) {
-	if st.codec == "" {
+	if len(st.codec) == 0 {
 		return s.core.types.blank(), errAbsent
 	}
-	c, ok := s.codecs.Load(st.codec)
-	if !ok {
+	c := s.codecs.named(st.codec)
+	if c == nil {
 		return nil, fmt.Errorf("%w: %q", errCodec, st.codec)
 	}
 	defer func() {
@@ -303,7 +334,7 @@ func (s *shared) decode(st *stored) (value any, err error) {
 		}
 	}()
 	value = s.core.types.blank()
-	return value, c.(codec.Codec).Decode(st.payload, value)
+	return value, c.Decode(st.payload, value)
 }
 
 // tagsOf returns the tags of a stored result as this process knows them.
@@ -362,7 +393,7 @@ func (s *shared) encode(p *policy, key string, e *entry, token, replaced store.T
 			err = fmt.Errorf("memo: the codec panicked: %v", v)
 		}
 	}()
-	st.codec = p.codec.Name()
+	st.codec = []byte(p.codec.Name())
 	return st.encode(key, func(b []byte) ([]byte, error) { return p.codec.Append(b, e.value) })
 }
 

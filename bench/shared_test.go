@@ -3,12 +3,15 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	rediscache "github.com/go-redis/cache/v9"
 	"github.com/redis/go-redis/v9"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/internal/testserver"
+	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/redisstore"
 )
 
@@ -95,6 +99,42 @@ func TestSharedHitsReturnTheAnswer(t *testing.T) {
 	for _, p := range sharedPeers {
 		t.Run(p.name, func(t *testing.T) { readAll(8, 1_000, keys, p.open(t, addr, keys)) })
 	}
+}
+
+// BenchmarkOutage measures a call that finds nothing while the store of its function
+// is out of order, beside the same function without a store.
+func BenchmarkOutage(b *testing.B) {
+	ctx := context.Background()
+	peers := []loader{
+		{"memo", func(_ testing.TB, fn function) function {
+			f := memo.New(fn, memo.Name("outage"), memo.Store(lostStore{}), memo.Logger(slog.New(slog.DiscardHandler)))
+			for i := range 16 { // more failures than open the breaker
+				must(f.Call(ctx, fmt.Sprint(-i)))
+			}
+			return f.Call
+		}},
+		{"memo-no-store", func(_ testing.TB, fn function) function { return memo.Wrap(fn) }},
+	}
+	for _, p := range shuffled(peers) {
+		b.Run("serial/peer="+p.name, func(b *testing.B) {
+			keys := distinctKeys(b.N)
+			look := calls(p.open(b, func(_ context.Context, k string) (int64, error) { return answer(k), nil }), keys)
+			sweep(b, 1, b.N, look)
+		})
+	}
+}
+
+// A lostStore fails at whatever it is asked for.
+type lostStore struct{}
+
+var errLost = errors.New("the store is lost")
+
+func (lostStore) Get(context.Context, string) ([]byte, error)              { return nil, errLost }
+func (lostStore) Set(context.Context, string, []byte, time.Duration) error { return errLost }
+func (lostStore) Add(context.Context, string, []byte, time.Duration) error { return errLost }
+func (lostStore) Delete(context.Context, ...string) error                  { return errLost }
+func (lostStore) Swap(context.Context, string, store.Token, []byte, time.Duration) error {
+	return errLost
 }
 
 func goRedis(tb testing.TB, addr string) *redis.Client {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/middleware"
@@ -78,6 +79,27 @@ func (a *attempts) handle(ctx context.Context, in middleware.FinalizeInput, next
 		a.unanswered = err
 	}
 	return out, metadata, err
+}
+
+// onceTaken makes an operation end with the first attempt that may have taken place.
+func onceTaken(o *dynamodb.Options) {
+	if o.Retryer != nil {
+		o.Retryer = &unrepeated{o.Retryer}
+	}
+}
+
+type unrepeated struct{ aws.Retryer }
+
+func (u *unrepeated) IsErrorRetryable(err error) bool {
+	return !mayHaveTakenPlace(err) && u.Retryer.IsErrorRetryable(err)
+}
+
+// GetAttemptToken makes unrepeated an [aws.RetryerV2] where the client's is one.
+func (u *unrepeated) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if v2, ok := u.Retryer.(aws.RetryerV2); ok {
+		return v2.GetAttemptToken(ctx)
+	}
+	return u.GetInitialToken(), nil
 }
 
 // mayHaveTakenPlace reports whether a write that ended in err may have been carried

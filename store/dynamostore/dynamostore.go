@@ -57,6 +57,10 @@
 // moment, and the error is then neither [store.ErrExists] nor
 // [store.ErrConflict], which both mean that nothing was changed.
 //
+// A Set is not sent again after an attempt that may have taken place: its value may
+// have been read and then deleted or replaced, and would come back under the same
+// token. Attempts that DynamoDB refused, throttling included, are repeated.
+//
 // No client can call back a request that got no answer: DynamoDB may still carry it
 // out after the next attempt, and even after a Delete that followed that one. A
 // client that makes only one attempt narrows this to writes that returned an error.
@@ -172,7 +176,7 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	if err != nil {
 		return err
 	}
-	if _, err := s.client.PutItem(ctx, in); err != nil {
+	if _, err := s.client.PutItem(ctx, in, onceTaken); err != nil {
 		return s.failed(ctx, err)
 	}
 	return nil

@@ -242,13 +242,14 @@ func (h holding) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 }
 
 // A client that sent Add and Swap again would find its own write and report that
-// somebody else was first.
-func TestAddAndSwapAreSentOnceAndTheOthersAgain(t *testing.T) {
+// somebody else was first. One that sent Set again would bring back what was
+// deleted in between.
+func TestWritesOfValuesAreSentOnceAndTheOthersAgain(t *testing.T) {
 	for _, test := range []struct {
 		method string
 		want   int64
 	}{
-		{"Get", 3}, {"Set", 3}, {"Delete", 3}, {"Add", 1}, {"Swap", 1},
+		{"Get", 3}, {"Delete", 3}, {"Set", 1}, {"Add", 1}, {"Swap", 1},
 	} {
 		t.Run(test.method, func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -398,6 +399,49 @@ func TestGetMultiReturnsWhatTheOtherServersHave(t *testing.T) {
 	found, _ = s.GetMulti(t.Context(), keys)
 	if len(found) > 0 {
 		t.Errorf("after a Delete that failed for one server %d values are left on the others", len(found))
+	}
+}
+
+// A server that does not answer in time costs its own values, and not those of the
+// others, which have long been there.
+func TestGetMultiReturnsInTimeWhatTheOtherServersHave(t *testing.T) {
+	one, two := testserver.RedisTCP(t), testserver.RedisTCP(t)
+	shards := redis.NewRing(&redis.RingOptions{
+		Addrs:              map[string]string{"one": one.Addr, "two": two.Addr},
+		HeartbeatFrequency: time.Hour, // it does not find out
+	})
+	t.Cleanup(func() { shards.Close() })
+	nodes := testserver.RedisCluster(t)
+	for _, test := range []struct {
+		name   string
+		client redis.UniversalClient
+		silent *testserver.RedisServer
+	}{
+		{"ring", shards, two},
+		{"cluster", cluster(t, nodes), nodes[2]},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := redisstore.New(test.client, nil)
+			var keys []string
+			for i := range 60 {
+				keys = append(keys, fmt.Sprint("k", i))
+				if err := s.Set(t.Context(), keys[i], []byte("v"), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := test.silent.Do("CLIENT", "PAUSE", "600000"); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			found, err := s.GetMulti(ctx, keys)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("GetMulti with a server that does not answer = %v, want the context's error", err)
+			}
+			if len(found) < 10 || len(found) == len(keys) {
+				t.Errorf("GetMulti found %d of %d values, want those of the servers that answer", len(found), len(keys))
+			}
+		})
 	}
 }
 

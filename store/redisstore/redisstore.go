@@ -33,10 +33,12 @@
 // # Retries
 //
 // The client sends a command again after most failures of a connection, MaxRetries
-// times (3 unless configured). That does no harm to Get, Set and Delete. Add and
-// Swap would take their own success, whose reply was lost, for somebody
-// else's, so the store has them sent once: a lost reply comes back as an error,
-// which leaves open whether the write took place, as the contract says.
+// times (3 unless configured). That does no harm to Get and Delete. Add and Swap
+// would take their own success, whose reply was lost, for somebody else's, and
+// a Set that has taken place, and whose value was read and then deleted or
+// replaced, would bring it back under the same token. So the store has these three
+// sent once: a lost reply comes back as an error, which leaves open whether the
+// write took place, as the contract says.
 //
 // # What Redis does not promise
 //
@@ -51,6 +53,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,7 +173,7 @@ func isNil(client redis.UniversalClient) bool {
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
+	if err := cmp.Or(checkContext(ctx), checkKey(key)); err != nil {
 		return nil, err
 	}
 	ctx = s.direct(ctx)
@@ -186,21 +189,19 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Set implements [store.Store].
 func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	ctx = s.direct(ctx)
 	value = keep(ctx, value)
 	return doErr(ctx, "set", func() error {
-		cmd := redis.NewStatusCmd(ctx, setArgs(key, value, ttl)...)
-		_ = s.single(ctx).Process(ctx, cmd) // cmd has the error
-		return cmd.Err()
+		return s.once(ctx, redis.NewCmd(ctx, setArgs(key, value, ttl)...)).Err()
 	})
 }
 
 // Add implements [store.Store].
 func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	ctx = s.direct(ctx)
@@ -241,7 +242,7 @@ var swapHash = redis.NewScript(swap).Hash()
 
 // Swap implements [store.Store].
 func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	ctx = s.direct(ctx)
@@ -283,7 +284,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-func (s *Store) check(key string, value []byte, ttl time.Duration) error {
+func (s *Store) check(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	if ttl < 0 {
 		return fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
 	}

@@ -37,6 +37,14 @@ func keep(ctx context.Context, value []byte) []byte {
 	return bytes.Clone(value)
 }
 
+// checkContext returns an error if ctx has ended.
+func checkContext(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("memo: memcachestore: %w", err)
+	}
+	return nil
+}
+
 // failed says whose error err is. Answers stay what they are. An error that comes
 // when the context has ended is the context's.
 func failed(ctx context.Context, op string, err error) error {

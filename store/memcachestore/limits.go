@@ -1,6 +1,7 @@
 package memcachestore
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"time"
@@ -26,7 +27,10 @@ const (
 	MaxValue = 1<<20 - ItemOverhead
 )
 
-func (s *Store) check(key string, value []byte, ttl time.Duration) error {
+func (s *Store) check(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	if ttl < 0 {
 		return fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
 	}

@@ -66,6 +66,7 @@
 package memcachestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func New(client *memcache.Client, o *Options) *Store {
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
+	if err := cmp.Or(checkContext(ctx), checkKey(key)); err != nil {
 		return nil, err
 	}
 	return do(ctx, "get", func() ([]byte, error) {
@@ -154,7 +155,7 @@ func (s *Store) gets(ctx context.Context, key string) (item *memcache.Item, err 
 
 // Set implements [store.Store].
 func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	item := newItem(ctx, key, value, ttl)
@@ -163,7 +164,7 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 
 // Add implements [store.Store].
 func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	item := newItem(ctx, key, value, ttl)
@@ -178,7 +179,7 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 
 // Swap implements [store.Store].
 func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	if err := s.check(key, value, ttl); err != nil {
+	if err := s.check(ctx, key, value, ttl); err != nil {
 		return err
 	}
 	item := newItem(ctx, key, value, ttl)

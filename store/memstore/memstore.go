@@ -107,7 +107,7 @@ func (s *Store) Len() int {
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -122,7 +122,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 // GetMulti implements [store.MultiGetter].
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(keys))
-	if err := ctx.Err(); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return found, err
 	}
 	s.mu.Lock()
@@ -165,7 +165,7 @@ func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []b
 
 // Delete implements [store.Store].
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	if err := ctx.Err(); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -180,10 +180,18 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	return nil
 }
 
+// checkContext returns an error if ctx is done.
+func checkContext(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("memo: memstore: %w", err)
+	}
+	return nil
+}
+
 // write puts value under key if allow, which is given the live entry there or
 // nil, returns no error.
 func (s *Store) write(ctx context.Context, key string, value []byte, ttl time.Duration, allow func(*entry) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return err
 	}
 	if ttl < 0 {

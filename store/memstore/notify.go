@@ -24,7 +24,7 @@ func (s *Store) Prompt() {}
 // prefix are named. Expiry and eviction are not reported. Up(false) and Suspect
 // are never called, since a store in memory loses no connection.
 func (s *Store) Notify(ctx context.Context, prefix string, sink store.Sink) (stop func(), err error) {
-	if err := ctx.Err(); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return nil, err
 	}
 	sub := &subscription{prefix, sink}

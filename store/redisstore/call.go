@@ -72,6 +72,14 @@ func keep(ctx context.Context, value []byte) []byte {
 	return bytes.Clone(value)
 }
 
+// checkContext returns an error if ctx has ended.
+func checkContext(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("memo: redisstore: %w", err)
+	}
+	return nil
+}
+
 // failed says whose error err is. Answers stay what they are. An error of the
 // connection that comes with the end of the context is the context's: go-redis
 // reports a deadline as an i/o timeout, a moment before the context does.

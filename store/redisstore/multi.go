@@ -3,7 +3,9 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,15 +34,46 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 			asked = append(asked, key)
 		}
 	}
+	ctx = s.direct(ctx)
+	found, err := s.getApart(ctx, asked)
+	if err == nil {
+		err = refused
+	}
+	return found, err
+}
+
+// getApart reads from each server beside the others, so that one which does not
+// answer in time, or takes its time to fail, costs its own values and not all of
+// them.
+func (s *Store) getApart(ctx context.Context, keys []string) (map[string][]byte, error) {
+	groups := s.byServer(ctx, keys)
+	parts, errs := make([]map[string][]byte, len(groups)), make([]error, len(groups))
+	var wg sync.WaitGroup
+	for i, group := range groups[1:] {
+		wg.Go(func() { parts[i+1], errs[i+1] = s.getFrom(ctx, group) })
+	}
+	parts[0], errs[0] = s.getFrom(ctx, groups[0])
+	wg.Wait()
+	found, err := parts[0], errs[0]
+	if found == nil {
+		found = map[string][]byte{}
+	}
+	for i, part := range parts[1:] {
+		maps.Copy(found, part)
+		err = earliest(err, errs[i+1])
+	}
+	return found, err
+}
+
+func (s *Store) getFrom(ctx context.Context, keys []string) (map[string][]byte, error) {
 	get := s.pipelineGet
 	if s.oneNode {
 		get = s.mget
 	}
-	ctx = s.direct(ctx)
-	found, err := do(ctx, "get many", func() (map[string][]byte, error) {
-		found := make(map[string][]byte, len(asked))
+	return do(ctx, "get many", func() (map[string][]byte, error) {
+		found := make(map[string][]byte, len(keys))
 		var first error
-		for some := range slices.Chunk(asked, atOnce) {
+		for some := range slices.Chunk(keys, atOnce) {
 			if err := ctx.Err(); err != nil {
 				return found, earliest(first, err)
 			}
@@ -48,13 +81,42 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 		}
 		return found, first
 	})
-	if found == nil {
-		found = map[string][]byte{}
+}
+
+// byServer divides keys by the servers that have them, as far as that is known. It
+// returns one group at least.
+func (s *Store) byServer(ctx context.Context, keys []string) [][]string {
+	var serverOf func(key string) (*redis.Client, error)
+	switch c := s.given.(type) {
+	case *redis.ClusterClient:
+		serverOf = func(key string) (*redis.Client, error) { return c.MasterForKey(ctx, key) }
+	case *redis.Ring:
+		serverOf = c.GetShardClientForKey
+	default:
+		return [][]string{keys}
 	}
-	if err == nil {
-		err = refused
+	groups, err := do(ctx, "get many", func() ([][]string, error) {
+		var groups [][]string
+		of := map[*redis.Client]int{}
+		for _, key := range keys {
+			server, err := serverOf(key)
+			if err != nil {
+				return nil, err // which the look-up will meet, too
+			}
+			i, known := of[server]
+			if !known {
+				i = len(groups)
+				of[server] = i
+				groups = append(groups, nil)
+			}
+			groups[i] = append(groups[i], key)
+		}
+		return groups, nil
+	})
+	if err != nil || len(groups) == 0 {
+		return [][]string{keys}
 	}
-	return found, err
+	return groups
 }
 
 func (s *Store) mget(ctx context.Context, keys []string, found map[string][]byte) error {

@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/redis/go-redis/v9/push"
+
+	"github.com/seed-0226adef/memo/internal/beside"
 )
 
 // A node is a master that is listened to, over one connection after another.
@@ -40,7 +42,7 @@ func (d *node) run() {
 	for d.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(d.ctx)
 		s := &session{node: d, ctx: ctx, begun: time.Now(), isUp: func() { tried(nil); wait = shortest }}
-		err := s.run(cancel)
+		_, err := beside.Guarded(func() (struct{}, error) { return struct{}{}, s.run(cancel) })
 		cancel()
 		tried(err)
 		d.setUp(false, "", nil)

@@ -62,6 +62,7 @@ func (e *env) doneContext(ctx context.Context, want error) {
 	_, err = store.GetMulti(ctx, e.s, []string{"there"})
 	e.wantErr("GetMulti", err, want)
 	e.wantErr("Ping", store.Ping(ctx, e.s), want)
+	e.wantErr("Set with a negative ttl", e.s.Set(ctx, "there", next, -1), want)
 
 	e.want("there", value)
 	e.wantAbsent("absent")

@@ -94,7 +94,7 @@ type sighting struct {
 	there  []byte  // nil if there is nothing
 	stored *stored // nil if that is no entry of the key; otherwise &entry
 	entry  stored
-	valid  bool    // the epochs that it records are in force
+	valid  bool // the epochs that it records are in force
 	fences []fence
 	at     int64  // when the store was asked
 	order  uint64 // and what had been done by then; see sending
@@ -252,7 +252,7 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	read := time.Now()
 	t := at(read)
 	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
-	held := new(struct { // one piece of memory
+	held := new(struct {                      // one piece of memory
 		entry entry
 		share share
 	})

@@ -76,7 +76,23 @@ type (
 		Inner
 		Other int
 	}
+	inheritsFromPtr  struct{ *Inner }
+	inheritsFromDeep struct{ inheritsFromPtr }
+	port             struct {
+		netip.Addr
+		Port int
+	}
+	quoted struct {
+		N degree `json:",string"`
+	}
+	degree int
 )
+
+func (d degree) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d°", d), nil }
+func (d *degree) UnmarshalText(b []byte) error {
+	_, err := fmt.Sscanf(string(b), "%d°", d)
+	return err
+}
 
 func (o overrides) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d %s", o.Other, o.s), nil }
 func (o *overrides) UnmarshalText(b []byte) error {
@@ -195,6 +211,8 @@ func TestCheckFindsWhatWouldBeLost(t *testing.T) {
 		{reflect.TypeFor[map[any]int](), [3]string{"map keyed by interface {}", ok, ok}},
 		{reflect.TypeFor[map[text]int](), all(ok)},
 		{reflect.TypeFor[map[*int]int](), all("map keyed by pointers")},
+		{reflect.TypeFor[map[port]int](), [3]string{"field [key].Port (int) is lost", "field [key].Port (int) is lost", "field [key].Port (int) is lost"}},
+		{reflect.TypeFor[quoted](), [3]string{"field N (codec_test.degree) is tagged string and writes itself with MarshalText", ok, ok}},
 
 		{reflect.TypeFor[text](), all(ok)},
 		{reflect.TypeFor[half](), all("writes itself with Marshal")},
@@ -210,6 +228,8 @@ func TestCheckFindsWhatWouldBeLost(t *testing.T) {
 		{reflect.TypeFor[inheritsPtr](), all("field Other (int) is lost")},
 		{reflect.TypeFor[inheritsDeep](), all("field Other (int) is lost")},
 		{reflect.TypeFor[inheritsOnly](), all(ok)},
+		{reflect.TypeFor[inheritsFromPtr](), all("field Inner (*codec_test.Inner) is what codec_test.inheritsFromPtr inherits ")},
+		{reflect.TypeFor[inheritsFromDeep](), all("there is nothing in it yet to call the method of")},
 		{reflect.TypeFor[gaveUp](), all(ok)},
 		{reflect.TypeFor[overrides](), all(ok)},
 

@@ -150,6 +150,12 @@ func gobPointee(n *node, v reflect.Value, field bool) string {
 	return ""
 }
 
+// gobAbsent refuses nil among pointers, which package gob refuses as well unless
+// their type writes itself: then it may be taken for a value, as *big.Int does.
+func gobAbsent(n *node) string {
+	return fmt.Sprintf("is a nil %s, which gob cannot hold; use another codec", n.typ)
+}
+
 // gobLeavesOut follows encOpFor and the functions for scalars in encoding/gob:
 // structs and arrays are sent whatever they hold.
 func gobLeavesOut(v reflect.Value) bool {
@@ -230,6 +236,7 @@ var gobDialect = &dialect{
 	fieldlessFails:  true,
 	inside:          gobInside,
 	pointee:         gobPointee,
+	absent:          gobAbsent,
 }
 
 // gobOwn follows validUserType. Text methods do not count: gob leaves them out

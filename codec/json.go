@@ -51,7 +51,7 @@ func (jsonCodec) Append(dst []byte, v any) (out []byte, err error) {
 		}
 	}()
 	defer catch("json", "Append", &err)
-	if err := jsonWalk(plan, value, watchInterface|watchPointer|watchTime|watchNumber|watchDepth); err != nil {
+	if err := jsonWalk(plan, value, watchInterface|watchPointer|watchTime|watchNumber|watchKey|watchDepth); err != nil {
 		return dst, err
 	}
 	w := jsonWriters.Get().(*jsonWriter)

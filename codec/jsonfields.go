@@ -94,6 +94,9 @@ func jsonCollect(t reflect.Type, above []reflect.Type) []jsonField {
 			fields = append(fields, jsonEmbedded(f, above)...)
 			continue
 		}
+		if strings.Contains(","+options+",", ",string,") && jsonTextScalar(sf.Type) {
+			f.lost, f.fails = "is tagged string and writes itself with MarshalText, which json cannot read back; take the option away", true
+		}
 		f.name, f.tagged = name, name != ""
 		if name == "" {
 			f.name = sf.Name
@@ -130,6 +133,16 @@ func jsonEmbedded(f jsonField, above []reflect.Type) []jsonField {
 		return append(inner, f)
 	}
 	return inner
+}
+
+// jsonTextScalar reports whether encoding/json would obey the option string for t, had
+// t, or what it points to, not the methods of text.
+func jsonTextScalar(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer && t.Name() == "" {
+		t = t.Elem()
+	}
+	w, _ := jsonOwn(t, true)
+	return w >= 0 && jsonMethods[w].write == textMethod.write && (t.Kind() <= reflect.Float64 || t.Kind() == reflect.String)
 }
 
 func isStruct(t reflect.Type) bool {

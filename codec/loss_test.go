@@ -2,8 +2,10 @@ package codec_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -136,6 +138,32 @@ func TestJSONRefusesNaN(t *testing.T) {
 func TestJSONRefusesZonesWithSeconds(t *testing.T) {
 	at := struct{ At time.Time }{time.Date(1900, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 561))}
 	appendFails(t, codec.JSON, &at, "value at At is a time whose zone is not whole minutes")
+}
+
+// A lowered is a string that UnmarshalText does not read as it is written, where json
+// calls it: for keys.
+type lowered string
+
+func (l *lowered) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return errors.New("empty")
+	}
+	*l = lowered(strings.ToLower(string(b)))
+	return nil
+}
+
+func TestJSONRefusesKeysThatWouldChange(t *testing.T) {
+	comesBack(t, codec.JSON, map[lowered]int{"a": 1})
+	appendFails(t, codec.JSON, &map[lowered]int{"A": 1}, `value at ["A"] has a key that UnmarshalText, by which json reads it, does not read as it is written`)
+	appendFails(t, codec.JSON, &map[lowered]int{"": 1}, "UnmarshalText")
+	lmt := time.Date(1900, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 561))
+	appendFails(t, codec.JSON, &map[time.Time]int{lmt: 1}, "is a time whose zone is not whole minutes")
+}
+
+func TestGobRefusesNilAmongPointersWhoseTypeWritesItself(t *testing.T) {
+	appendFails(t, codec.Gob, &[]*big.Int{nil}, "value at [0] is a nil *big.Int, which gob cannot hold")
+	appendFails(t, codec.Gob, &map[string]*big.Int{"a": nil}, `value at ["a"] is a nil *big.Int`)
+	comesBack(t, codec.Gob, []*big.Int{big.NewInt(1)})
 }
 
 func TestJSONRefusesEmptyNumber(t *testing.T) {

@@ -47,6 +47,10 @@ type dialect struct {
 	// field tells whether the pointer is a field of a struct.
 	pointee func(n *node, v reflect.Value, field bool) string
 
+	// absent says why a nil pointer that is an element cannot be kept, or "". It may
+	// be nil.
+	absent func(n *node) string
+
 	// instant says why a time cannot be kept, or "". It may be nil.
 	instant func(time.Time) string
 
@@ -75,6 +79,7 @@ const (
 	watchDepth // the type contains itself
 	watchString
 	watchSelf // writes itself
+	watchKey  // a string as a key, which is written as it is and read by UnmarshalText
 )
 
 // A node is a type, as seen by one codec in one place.
@@ -208,14 +213,31 @@ func (c *compiler) mapping(n *node, at place, path string) {
 	} else if why := c.key(key); why != "" {
 		c.refuse(path, n.typ, why)
 	} else if c.textKeys {
-		n.key = &node{typ: key, kind: key.Kind()}
-		if key.Kind() == reflect.String {
-			n.key.here, n.key.below = watchString, watchString
-		}
+		n.key = c.textKey(key, in, path+"[key]")
 	} else {
 		n.key = c.node(key, in, path+"[key]")
 	}
 	n.elem = c.node(n.typ.Elem(), in, path+"[]")
+}
+
+// textKey returns the node of keys that are strings, integers, or what MarshalText
+// makes of them.
+func (c *compiler) textKey(t reflect.Type, at place, path string) *node {
+	n := &node{typ: t, kind: t.Kind()}
+	switch {
+	case n.kind == reflect.String:
+		n.here = watchString
+		if reflect.PointerTo(t).Implements(textMethod.reader) {
+			n.here |= watchKey
+		}
+	case t == timeType:
+		n.self, n.here = true, watchTime
+	case t.Implements(textMethod.writer):
+		n.self = true
+		c.inherited(n, at, path, textMethod)
+	}
+	n.below = n.here
+	return n
 }
 
 func (c *compiler) structure(n *node, at place, path string) {

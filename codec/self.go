@@ -76,6 +76,27 @@ func (c *compiler) inherited(n *node, at place, path string, m selfMethod) {
 			n.typ, m.write, n.typ.Field(source).Name, c.name, m.write, n.typ))
 		return
 	}
+	if f, ok := unset(n.typ, m); ok {
+		c.refuse(join(path, n.typ.Field(source).Name), f.Type, fmt.Sprintf("is what %s inherits %s from, and when a value is read there is nothing in it yet to call the method of; give the field a name, implement %s on %s or use another codec",
+			n.typ, m.read, m.read, n.typ))
+	}
+}
+
+// unset returns the embedded pointer or interface, at any depth, that t's method m
+// is promoted from. In a new value it is nil.
+func unset(t reflect.Type, m selfMethod) (reflect.StructField, bool) {
+	for t.Kind() == reflect.Struct {
+		source := embeddedSource(t, m)
+		if source < 0 {
+			break
+		}
+		f := t.Field(source)
+		if f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Interface {
+			return f, true
+		}
+		t = f.Type
+	}
+	return reflect.StructField{}, false
 }
 
 // embeddedSource returns the index of the embedded field that t's method m is

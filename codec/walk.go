@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"reflect"
@@ -129,6 +130,13 @@ func (w *walk) text(n *node, v reflect.Value) error {
 	if n.typ == numberType && w.look&watchNumber != 0 && v.Len() == 0 {
 		return w.refuse("is an empty json.Number, which would come back as 0")
 	}
+	if n.here&w.look&watchKey != 0 {
+		read := reflect.New(n.typ)
+		err := read.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(v.String()))
+		if err != nil || read.Elem().String() != v.String() {
+			return w.refuse("has a key that UnmarshalText, by which " + w.name + " reads it, does not read as it is written; use string for the key or another codec")
+		}
+	}
 	return nil
 }
 
@@ -206,6 +214,9 @@ func (w *walk) entries(n *node, v reflect.Value) error {
 
 func (w *walk) pointer(n *node, v reflect.Value, field bool) error {
 	if v.IsNil() {
+		if w.look&watchPointer != 0 && w.absent != nil && !field {
+			return w.refuse(w.absent(n))
+		}
 		return nil
 	}
 	if w.look&watchPointer != 0 {

@@ -2,11 +2,19 @@ package memo
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
-func init() { hints.Of = hintOf }
+func init() {
+	hints.Of = hintOf
+	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().log() }
+	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
+}
+
+// A settler is a Func of any type.
+type settler interface{ settle() *policy }
 
 // hintOf returns what fn has said so far about the result of the execution that
 // ctx belongs to.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // Wrap returns fn, remembered: a function of the same type that runs fn once for
@@ -100,6 +102,7 @@ type Func[A, R any] struct {
 	fn      func(context.Context, A) (R, error)
 	plan    *plan          // how an argument becomes a key
 	keyFunc func(A) string // in place of plan, if not nil
+	waives  bool           // A is a hints.Waiver
 	calls   Options        // what With was given
 	policy  atomic.Pointer[policy]
 }
@@ -131,6 +134,7 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := slices.Clone(opts)
 	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R](name)), fn: fn}
+	f.waives = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Waiver]())
 	s := resolve(own)
 	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc != nil {
 		return f
@@ -224,7 +228,11 @@ func (j *job[A, R]) run(ctx context.Context) (any, error) {
 	return &r, err
 }
 
-func (j *job[A, R]) waive() {}
+func (j *job[A, R]) waive() {
+	if j.f.waives {
+		any(j.a).(hints.Waiver).Waive()
+	}
+}
 
 func (j *job[A, R]) counted() bool { return false }
 
@@ -273,7 +281,7 @@ func zero[R any]() (r R) { return r }
 //
 // With panics when an option was given for another type than R.
 func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
-	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc}
+	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, waives: f.waives}
 	w.calls = slices.Clip(f.calls)
 	for _, o := range opts {
 		w.calls = append(w.calls, o)

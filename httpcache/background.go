@@ -47,7 +47,7 @@ func (x *exchange) refresh() {
 		return
 	}
 	defer x.leave()
-	if lead, run, _ := x.cache.join(ctx, x.key, old); run != nil {
+	if lead, run, _ := x.cache.join(ctx, x.key, old, x.alone()); run != nil {
 		x.carryOut(lead, run)
 	}
 }

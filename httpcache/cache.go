@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // A Cache holds HTTP responses. Its [Cache.Handler] puts it in front of a
@@ -75,7 +77,7 @@ func groups(opts []memo.Option) (found []memo.Option) {
 	return found
 }
 
-func (c *Cache) log() *slog.Logger { return slog.Default() }
+func (c *Cache) log() *slog.Logger { return hints.Log(c.fn) }
 
 // Purge drops every response that is held for the URLs, whatever they vary by. A
 // URL is absolute, as a client asks for it. After Purge has returned, no request
@@ -106,7 +108,9 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 	var drop []errand
 	for _, face := range []face{handlerFace, transportFace} {
 		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
-			drop = append(drop, errand{key: string(c.shared.appendURL(nil, face, method, u))})
+			for _, target := range spellings(u) {
+				drop = append(drop, errand{key: string(c.shared.appendResource(nil, face, method, strings.ToLower(u.Scheme), u.Host, target))})
+			}
 		}
 	}
 	return c.fn.Invalidate(ctx, drop...)

@@ -33,6 +33,7 @@ type run struct {
 	landed chan landing         // holds at most one
 	down   atomic.Bool          // landed has been used
 	ended  chan answer          // what memo had in the end; holds at most one
+	waived chan struct{}        // memo waits for somebody else; nil for who waits, too
 }
 
 const (
@@ -141,6 +142,16 @@ func (c *Cache) store(ctx context.Context, key string, rec *record, keep time.Du
 // without it those that it leads to cannot be found.
 const indexLife = 7 * 24 * time.Hour
 
+// Waive is called by memo when it waits for somebody else's execution.
+func (e errand) Waive() {
+	if e.run != nil && e.run.waived != nil {
+		select {
+		case e.run.waived <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // An answer is what a call of the memoized function came back with.
 type answer struct {
 	rec *record
@@ -149,28 +160,37 @@ type answer struct {
 
 // join asks memo for the record under key, not older than the one at hand if
 // there is one. It returns the context that the caller is to carry out the run
-// under, or the answer that somebody else's run had, or memo itself.
-func (c *Cache) join(ctx context.Context, key string, old *record) (lead context.Context, r *run, ans answer) {
-	r = newRun()
+// under, or the answer that somebody else's run had, or memo itself. One that is to
+// run alone waits for nobody.
+func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (lead context.Context, r *run, ans answer) {
+	made := newRun()
+	if alone {
+		made.waived = make(chan struct{}, 1)
+	}
+	ctx, leave := context.WithCancel(ctx)
 	go func() {
-		rec, err := c.call(ctx, errand{key, r}, old)
-		r.ended <- answer{rec, err}
+		defer leave()
+		rec, err := c.call(ctx, errand{key, made}, old)
+		made.ended <- answer{rec, err}
 	}()
 	select {
-	case lead = <-r.lead:
-		return lead, r, answer{}
-	case ans = <-r.ended:
-		r.ended <- ans
+	case lead = <-made.lead:
+		return lead, made, answer{}
+	case <-made.waived: // another process is at it
+		ans = answer{err: errPass}
+	case ans = <-made.ended:
+		made.ended <- ans
 	}
-	if r.state.CompareAndSwap(idle, abandoned) {
+	if made.state.CompareAndSwap(idle, abandoned) {
+		leave()
 		return nil, nil, ans
 	}
-	lead = <-r.lead // memo made this the leader, and the caller's context ended
+	lead = <-made.lead // memo made this the leader, and the caller's context ended
 	if lead.Err() != nil {
-		r.land(landing{err: errRetry})
+		made.land(landing{err: errRetry})
 		return nil, nil, ans
 	}
-	return lead, r, answer{}
+	return lead, made, answer{}
 }
 
 // call is Func.Call, which takes only what is newer than old. A panic, which can

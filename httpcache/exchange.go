@@ -187,7 +187,7 @@ func (x *exchange) enter() bool {
 	if x.leads {
 		return true
 	}
-	personal := x.personal && !x.policy.collapsePersonal
+	personal := x.alone()
 	other, loaded := x.cache.leading.LoadOrStore(x.key, personal)
 	if !loaded {
 		x.leads = true
@@ -195,6 +195,10 @@ func (x *exchange) enter() bool {
 	}
 	return !personal && !other.(bool) && (x.old == nil || x.old.look().shares())
 }
+
+// alone reports whether the request is one that waits for nobody, and that nobody
+// waits for.
+func (x *exchange) alone() bool { return x.personal && !x.policy.collapsePersonal }
 
 // shares reports whether one validation of the response answers several requests.
 func (d *derived) shares() bool { return !d.cc.any(noCache) && d.lifetime > 0 }
@@ -211,7 +215,7 @@ func (x *exchange) leave() {
 // request has to try again, or alone.
 func (x *exchange) joinOnce() bool {
 	defer x.leave()
-	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old)
+	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old, x.alone())
 	if run != nil {
 		x.carryOut(lead, run)
 		return true
@@ -288,7 +292,7 @@ func (x *exchange) carryOut(lead context.Context, run *run) {
 	ctx, release, cancel := follow(lead, x.r.Context())
 	defer cancel()
 	if !x.leads { // chosen again after somebody else's run came to nothing
-		_, loaded := x.cache.leading.LoadOrStore(x.key, x.personal && !x.policy.collapsePersonal)
+		_, loaded := x.cache.leading.LoadOrStore(x.key, x.alone())
 		x.leads = !loaded
 	}
 	x.release = release

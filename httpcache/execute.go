@@ -148,6 +148,8 @@ func (x *exchange) pass(rec *recorder) {
 	switch {
 	case hint.NoStore:
 		why = hintedNoStore
+	case why == storable && isEventStream(r.header):
+		why = endless
 	case why == storable && rec.declared > x.policy.maxBody:
 		why = tooLarge
 	case why == storable:
@@ -280,7 +282,7 @@ func (x *exchange) land(rec *recorder) {
 // finds out for itself. The trailer is stored apart.
 func (x *exchange) finishHeader(rec *recorder) {
 	h := rec.reply.header
-	if _, ok := h["Content-Type"]; !ok && len(rec.body) > 0 && len(h["Content-Encoding"]) == 0 {
+	if _, ok := rec.header()["Content-Type"]; !ok && len(rec.body) > 0 && len(h["Content-Encoding"]) == 0 {
 		h["Content-Type"] = []string{http.DetectContentType(rec.body)}
 	}
 	for name := range members(h["Trailer"]) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -57,8 +58,12 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		if r.ContentLength != 0 || isForOrigin(r.Header) {
+		switch {
+		case isStream(r.Header):
 			h.next.ServeHTTP(w, r)
+			return
+		case r.ContentLength != 0 || isForOrigin(r.Header):
+			h.bypass(w, r)
 			return
 		}
 		h.serve(w, r, "", nil)
@@ -73,6 +78,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // events. No stored response is for it, and nobody should wait for it.
 func isStream(h http.Header) bool {
 	return len(h["Upgrade"]) > 0 || len(h["Accept"]) == 1 && h["Accept"][0] == "text/event-stream"
+}
+
+// isEventStream reports whether a response is a stream of events, whose end nobody
+// should wait for.
+func isEventStream(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(trim(kind), "text/event-stream")
 }
 
 // keyBuffers hold keys while they are looked up.
@@ -95,10 +107,6 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, p
 		x.asked = requestDirectives(r.Header)
 	}
 	if h.hit(&x) {
-		return
-	}
-	if isStream(r.Header) {
-		h.next.ServeHTTP(w, r)
 		return
 	}
 	y := x // x stays on the stack of a hit
@@ -131,11 +139,21 @@ func (h *handler) hit(x *exchange) bool {
 	return true
 }
 
+// bypass has next answer a request that no response is stored for.
+func (h *handler) bypass(w http.ResponseWriter, r *http.Request) {
+	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: bypassed}
+	x.direct()
+}
+
 // serveWithBody answers a request of one of Options.Methods, whose body is part of
 // the key by its digest.
 func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
-	if isForOrigin(r.Header) {
+	switch {
+	case isStream(r.Header):
 		h.next.ServeHTTP(w, r)
+		return
+	case isForOrigin(r.Header):
+		h.bypass(w, r)
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, h.policy.maxRequestBody+1))
@@ -143,11 +161,18 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 	if !whole {
 		r = r.WithContext(r.Context())
 		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), failing(r.Body, err)), r.Body}
-		h.next.ServeHTTP(w, r)
+		h.bypass(w, r)
 		return
 	}
-	sum := sha256.Sum256(body)
-	h.serve(w, r, hex.EncodeToString(sum[:]), body)
+	h.serve(w, r, digestOf(r.Header, body), body)
+}
+
+// digestOf returns the digest of a request's body and of what says how to read it.
+func digestOf(h http.Header, body []byte) string {
+	sum := sha256.New()
+	sum.Write(appendSelecting(nil, []string{"Content-Encoding", "Content-Type"}, h))
+	sum.Write(body)
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // rejoined is a body of which a part has been read already.

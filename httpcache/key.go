@@ -69,6 +69,10 @@ func (p *policy) appendURL(b []byte, face face, method string, u *url.URL) []byt
 // requestTarget returns the path and query that a client asks for to get u.
 func requestTarget(u *url.URL) string {
 	target := u.EscapedPath()
+	if u.Opaque != "" { // which is what net/http asks for then
+		target = u.RequestURI()
+		return target
+	}
 	if target == "" {
 		target = "/"
 	}
@@ -76,6 +80,21 @@ func requestTarget(u *url.URL) string {
 		target += "?" + u.RawQuery
 	}
 	return target
+}
+
+// spellings returns the targets that clients may ask for to get u: with its path
+// escaped as net/http would, and as it is written. Browsers leave bytes such as | as
+// they are, and the key is what they sent.
+func spellings(u *url.URL) []string {
+	escaped := requestTarget(u)
+	if u.RawPath == "" || u.RawPath == u.EscapedPath() {
+		return []string{escaped}
+	}
+	_, query, ok := strings.Cut(escaped, "?")
+	if ok {
+		query = "?" + query
+	}
+	return []string{escaped, u.RawPath + query}
 }
 
 // appendServed appends the key of the resource that a server was asked for: by

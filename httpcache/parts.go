@@ -16,7 +16,7 @@ import (
 // it asks for none, or makes that depend on the whole.
 func (x *exchange) partKey(index *record) (key string, ok bool) {
 	lines := x.r.Header["Range"]
-	if len(lines) != 1 || x.r.Method != http.MethodGet || len(x.r.Header["If-Range"]) > 0 {
+	if x.resource == "" || len(lines) != 1 || x.r.Method != http.MethodGet || len(x.r.Header["If-Range"]) > 0 {
 		return "", false
 	}
 	return x.variant(index) + "\x00" + lines[0], true

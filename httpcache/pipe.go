@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -33,6 +34,8 @@ type pipe struct {
 	closed  bool        // by the reader
 	ended   bool        // by the writer
 	err     error       // why, if not at the end of the body
+	gone    error       // why the reader gets no more, if its context has ended
+	unwatch func() bool // of that context; may be nil
 }
 
 const pipeSize = 64 << 10
@@ -106,6 +109,9 @@ func (p *pipe) end(err error) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	if p.unwatch != nil {
+		p.unwatch()
+	}
 	if err == nil {
 		for name, lines := range p.header {
 			if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
@@ -122,10 +128,12 @@ func (p *pipe) end(err error) {
 func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) == 0 && !p.ended && !p.closed {
+	for len(p.buf) == 0 && !p.ended && !p.closed && p.gone == nil {
 		p.change.Wait()
 	}
 	switch {
+	case p.gone != nil:
+		return 0, p.gone
 	case p.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case len(p.buf) > 0:
@@ -141,6 +149,21 @@ func (p *pipe) Read(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
+// watch makes reading end with the client's context, whoever else the response is
+// for.
+func (p *pipe) watch(client context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		p.unwatch = context.AfterFunc(client, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.gone = client.Err()
+			p.change.Broadcast()
+		})
+	}
+}
+
 // Close lets the writer go, and tells the exchange that its client has left. A
 // response that is being stored has a moment to come to its end: readers that
 // know when they have enough, as decoders do, close it just before.
@@ -151,6 +174,9 @@ func (p *pipe) Close() error {
 		return nil
 	}
 	p.closed, p.buf = true, nil
+	if p.unwatch != nil {
+		p.unwatch()
+	}
 	p.change.Broadcast()
 	if p.paced || p.ended {
 		p.leave()

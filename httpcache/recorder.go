@@ -86,6 +86,9 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		rec.WriteHeader(http.StatusOK)
 	}
 	rec.written += int64(len(p))
+	if rec.mode == storing && rec.declared >= 0 && rec.written > rec.declared {
+		rec.stopStoring() // net/http takes no more than was declared, and says so
+	}
 	switch rec.mode {
 	case passing:
 		return rec.toClient(p)
@@ -167,7 +170,7 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 		return 0, errNobodyReads
 	case rec.muted:
 		return len(p), rec.ctx.Err()
-	case rec.mode == storing && rec.drains():
+	case rec.drain != nil, rec.mode == storing && len(rec.body) > directSize && rec.mayDrain():
 		if rec.drain == nil {
 			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
 		} else {
@@ -191,10 +194,10 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 // got a 304, or is gone, when nobody else will get the response either.
 var errNobodyReads = errors.New("memo: httpcache: nobody reads this response")
 
-// drains reports whether a drain writes to the client. A pipe takes all at once
+// mayDrain reports whether a drain may write to the client. A pipe takes all at once
 // without, and what is discarded takes no time.
-func (rec *recorder) drains() bool {
-	if rec.run == nil || len(rec.body) <= directSize {
+func (rec *recorder) mayDrain() bool {
+	if rec.run == nil {
 		return false
 	}
 	switch rec.ResponseWriter.(type) {
@@ -231,6 +234,9 @@ func (rec *recorder) FlushError() error {
 	if rec.mode == holding || rec.muted {
 		return nil
 	}
+	if rec.drain == nil && rec.mode == storing && rec.mayDrain() { // a client that does not read holds up a flush
+		rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body))
+	}
 	if rec.drain != nil {
 		rec.drain.askFlush()
 		return nil
@@ -262,16 +268,25 @@ func (rec *recorder) Push(target string, opts *http.PushOptions) error {
 func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
 // ownHeader returns the fields that the handler itself has set: not those that
-// were there before and are as they were. Those belong to this request.
+// were there before and are as they were. Those belong to this request. What is
+// said of caching counts whoever has said it.
 func (rec *recorder) ownHeader() http.Header {
 	h := rec.Header()
 	own := make(http.Header, len(h))
 	for name, lines := range h {
-		if before, ok := rec.initial[name]; !ok || !slices.Equal(before, lines) {
+		if before, ok := rec.initial[name]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
 			own[name] = lines
 		}
 	}
 	return own
+}
+
+// header returns the header that the client gets.
+func (rec *recorder) header() http.Header {
+	if rec.late != nil {
+		return rec.late
+	}
+	return rec.Header()
 }
 
 // resetHeader takes back what the handler has put into the header.

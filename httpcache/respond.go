@@ -91,7 +91,7 @@ func (x *exchange) setFields(h http.Header, fields []line, d *derived) {
 	for i := range fields {
 		h[fields[i].name] = fields[i].values
 	}
-	if len(before) > 0 && len(d.vary) > 0 {
+	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
 		h["Vary"] = slices.Concat(before, d.vary)
 	}
 	if x.policy.clientControl != nil && !d.controlled {

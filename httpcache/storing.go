@@ -3,6 +3,7 @@ package httpcache
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 )
 
 // A reason says why something was not taken from the cache, or not put into it,
@@ -24,6 +25,7 @@ const (
 	personal        reason = "personal"
 	hintedNoStore   reason = "handler-no-store"
 	partialResponse reason = "partial"
+	endless         reason = "stream"
 )
 
 // mayStore decides whether a response may be stored (RFC 9111, section 3), and
@@ -60,6 +62,15 @@ func (p *policy) mayStore(r *reception, req http.Header, asked *directives, l *l
 		return nothingToReuse
 	}
 	return storable
+}
+
+// governs reports whether a field of a response says how it may be cached.
+func (p *policy) governs(name string) bool {
+	switch name {
+	case "Cache-Control", "Expires", "Vary":
+		return true
+	}
+	return slices.ContainsFunc(p.targets, func(t string) bool { return textproto.CanonicalMIMEHeaderKey(t) == name })
 }
 
 // authorizes reports whether the response allows a shared cache to reuse it

@@ -3,8 +3,6 @@ package httpcache
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -95,8 +93,7 @@ func (t *transport) withBody(x *exchange) (*http.Response, error) {
 		return t.next.RoundTrip(r)
 	}
 	x.r.Body.Close()
-	sum := sha256.Sum256(body)
-	x.digest, x.payload = hex.EncodeToString(sum[:]), body
+	x.digest, x.payload = digestOf(x.r.Header, body), body
 	return t.answer(x)
 }
 
@@ -133,6 +130,7 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 	case p.status == 0:
 		return nil, p.err
 	}
+	p.watch(client.Context())
 	return p.response(client), nil
 }
 

@@ -4,6 +4,7 @@ package hints
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -17,3 +18,14 @@ type Hint struct {
 // Of returns the hint of the execution that ctx belongs to. Package memo sets it
 // when it is initialised.
 var Of = func(context.Context) Hint { return Hint{} }
+
+// Log returns the logger of a *memo.Func, and IsShared reports whether it has a shared
+// store. Package memo sets them when it is initialised.
+var (
+	Log      func(f any) *slog.Logger
+	IsShared func(f any) bool
+)
+
+// A Waiver is an argument that wants to know when its call waits for somebody
+// else's execution.
+type Waiver interface{ Waive() }

@@ -221,7 +221,7 @@ func appendMap(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 			e, err = appendKey(e, pl.elem, v.UnsafePointer(), depth)
 		}
 		if err != nil {
-			return b, pathError(fmt.Sprintf("[%v]", k.Elem()), err)
+			return b, pathError(keyStep(k.Elem()), err)
 		}
 		entries = append(entries, string(e))
 		release(e)
@@ -235,6 +235,16 @@ func appendMap(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 		b = append(room(b, len(e)), e...)
 	}
 	return b, nil
+}
+
+// keyStep names the entry of a map that has the key k. A pointer is not followed:
+// it may lead to the very cycle that is to be reported, which fmt would follow
+// until the stack is full.
+func keyStep(k reflect.Value) string {
+	if k.Kind() == reflect.Pointer {
+		return "[" + k.Type().String() + "]"
+	}
+	return fmt.Sprintf("[%v]", k)
 }
 
 func appendInterface(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) {

@@ -277,6 +277,19 @@ func TestAHundredPointersHaveAKey(t *testing.T) {
 	}
 }
 
+// The error said which entry of the map it was by printing its key, and fmt, which
+// follows a pointer there, never came to an end: the process died of it.
+func TestACycleInTheKeyOfAMapIsAnErrorOfTheCall(t *testing.T) {
+	type knot struct{ Parts map[string]any }
+	parts := map[string]any{}
+	parts["self"] = parts
+	f := New(func(context.Context, map[*knot]int) (int, error) { return 0, nil })
+	_, err := f.Call(t.Context(), map[*knot]int{{parts}: 1})
+	if want := new(*KeyError); !errors.As(err, want) || !strings.Contains(err.Error(), "[*memo.knot]") {
+		t.Errorf("got %v, want a KeyError that leads to the key", err)
+	}
+}
+
 func TestAnArgumentThatUnfoldsWithoutEndIsAnErrorSoon(t *testing.T) {
 	shared, table := new(twins), map[int]any{}
 	for range 90 {

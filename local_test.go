@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -100,6 +101,44 @@ func TestEstimateFollowsWhatAResultLeadsTo(t *testing.T) {
 		if got < c.least || got > c.least*3/2+1000 {
 			t.Errorf("%s: estimated at %d bytes, want at least %d and not much more", name, got, c.least)
 		}
+	}
+}
+
+// A client that is made once for each argument guards what it goes on changing. To
+// estimate its size memo went through its map, without the lock.
+func TestResultsThatGuardThemselvesAreLeftAlone(t *testing.T) {
+	type client struct {
+		sync.Mutex
+		Peers map[string]string
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	dial := memo.New(func(context.Context, int) (*client, error) {
+		c := &client{Peers: map[string]string{}}
+		begun := make(chan struct{})
+		wg.Go(func() {
+			close(begun)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c.Lock()
+				c.Peers[strconv.Itoa(i%100)] = strconv.Itoa(i)
+				c.Unlock()
+			}
+		})
+		<-begun
+		return c, nil
+	})
+	for i := range 20 {
+		dial.Call(t.Context(), i)
+	}
+	close(stop)
+	wg.Wait()
+	if s := dial.Stats(); s.Bytes < 20*256 {
+		t.Errorf("Stats = %+v, want them counted all the same", s)
 	}
 }
 

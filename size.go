@@ -1,6 +1,9 @@
 package memo
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
 const (
 	// entryOverhead is about what it takes to hold a result, whatever it is: the
@@ -60,6 +63,9 @@ func beyond(v reflect.Value, left *int) (n int64) {
 		}
 		return int64(v.Elem().Type().Size()) + beyond(v.Elem(), left)
 	case reflect.Struct:
+		if hasLock(v.Type()) {
+			return 0
+		}
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
 				n += beyond(v.Field(i), left)
@@ -74,6 +80,25 @@ func beyond(v reflect.Value, left *int) (n int64) {
 		return int64(v.Len())*int64(v.Type().Key().Size()+v.Type().Elem().Size()) + mapElements(v, left)
 	}
 	return 0
+}
+
+// lockTypes holds what hasLock found: bool by reflect.Type.
+var lockTypes sync.Map
+
+// hasLock reports whether structs of t have a lock. Results like that, such as
+// clients and pools, go on changing; what they lead to is not to be looked at
+// without the lock.
+func hasLock(t reflect.Type) bool {
+	if found, ok := lockTypes.Load(t); ok {
+		return found.(bool)
+	}
+	has := false
+	for i := range t.NumField() {
+		f := t.Field(i).Type
+		has = has || f.Implements(lockerType) || reflect.PointerTo(f).Implements(lockerType)
+	}
+	lockTypes.Store(t, has)
+	return has
 }
 
 func elements(v reflect.Value, left *int) (n int64) {

@@ -46,7 +46,7 @@ func NewGroup(name string, opts ...Option) *Group {
 		panic("memo: NewGroup(\"\"): a group needs a name")
 	}
 	g := &Group{
-		name: name, own: slices.Clone(opts),
+		name: name, own: Options(opts).flat(),
 		members: map[*counters]weak.Pointer[core]{},
 	}
 	s := resolve(g.own)

@@ -132,7 +132,7 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 
 // build makes the Func of fn. name is the runtime's name of the user's function.
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
-	own := slices.Clone(opts)
+	own := opts.flat()
 	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R](name)), fn: fn}
 	f.waives = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Waiver]())
 	s := resolve(own)

@@ -286,6 +286,25 @@ func TestLaterOptionWinsAndLevelsResetNothing(t *testing.T) {
 	}
 }
 
+// Options are read again at the first call. Lists of them that share memory, since
+// they were appended to one and the same, must not get into each other's way.
+func TestOptionsAreCopiedWithTheListsAmongThem(t *testing.T) {
+	team := make(memo.Options, 0, 2)
+	fs := map[time.Duration]*memo.Func[int, int]{}
+	for _, ttl := range []time.Duration{time.Second, time.Hour} {
+		fs[ttl] = memo.New(func(context.Context, int) (int, error) { return 0, nil }, append(team, memo.TTL(ttl)))
+		g := memo.NewGroup("copied", append(team, memo.TTL(ttl)))
+		fs[-ttl] = memo.New(func(context.Context, int) (int, error) { return 0, nil }, g)
+	}
+	for ttl, f := range fs {
+		f.Call(t.Context(), 1)
+		e, err := f.Peek(t.Context(), 1)
+		if got, want := e.FreshUntil.Sub(e.Created), ttl.Abs(); got != want || err != nil {
+			t.Errorf("fresh for %v, %v, want %v", got, err, want)
+		}
+	}
+}
+
 func TestGroupSumsItsFunctions(t *testing.T) {
 	outer := memo.NewGroup("outer")
 	inner := memo.NewGroup("inner", outer)

@@ -48,6 +48,20 @@ func (o Options) apply(s *settings) {
 	}
 }
 
+// flat returns the options in o, those of lists among them too, in a list of its
+// own: they are read again later, and a list may be appended to meanwhile.
+func (o Options) flat() Options {
+	flat := make(Options, 0, len(o))
+	for _, opt := range o {
+		if list, ok := opt.(Options); ok {
+			flat = append(flat, list.flat()...)
+		} else {
+			flat = append(flat, opt)
+		}
+	}
+	return flat
+}
+
 // defaults are what SetDefault was given last.
 var defaults atomic.Pointer[Options]
 
@@ -63,7 +77,7 @@ var defaults atomic.Pointer[Options]
 // SetDefault may be called concurrently with anything. It panics when given
 // [Name] or [KeyFunc], which belong to one function.
 func SetDefault(opts ...Option) {
-	o := Options(slices.Clone(opts))
+	o := Options(opts).flat()
 	s := resolve(o)
 	s.refuseOwn("SetDefault")
 	defaults.Store(&o)

@@ -259,7 +259,8 @@ func grace(limit time.Duration) time.Duration { return min(limit/10, 100*time.Mi
 
 // A landing is what fn came back with.
 type landing struct {
-	value    any // a *R; nil if there is none
+	value    any       // a *R; nil if there is none
+	read     time.Time // when fn returned it; zero if fn did not return
 	err      error
 	panicked *PanicError
 	keep     bool   // by CacheIf
@@ -318,7 +319,7 @@ func (c *core) limit(f *flight) (ctx context.Context, stop func()) {
 // judge runs fn and asks the policy what becomes of the result.
 func (f *flight) judge(ctx context.Context) landing {
 	value, err := f.exec.run(ctx)
-	l := landing{value: value, err: err}
+	l := landing{value: value, err: err, read: time.Now()}
 	if err == errAbsent {
 		l.err, l.absent = nil, true
 		return l
@@ -419,7 +420,10 @@ func (c *core) survive(p *policy) {
 // entryFor makes an entry of what fn came back with just now. Its window is empty
 // if it is not to be held.
 func (c *core) entryFor(f *flight, l landing) *entry {
-	p, h, read := f.policy, f.frame.seal(), time.Now()
+	p, h, read := f.policy, f.frame.seal(), l.read
+	if read.IsZero() {
+		read = time.Now()
+	}
 	var life lifetime
 	switch {
 	case h.noStore:

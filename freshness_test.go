@@ -54,6 +54,23 @@ func TestResultIsFreshForItsTTLAndNotLonger(t *testing.T) {
 	})
 }
 
+// What a policy's functions take to judge a result is neither time in fn nor a part
+// of the result's age that does not count.
+func TestTTLCountsFromTheReturnOfFn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := memo.New(func(context.Context, int) (int, error) { time.Sleep(time.Second); return 1, nil },
+			memo.TTL(10*time.Second), memo.CacheIf(func(int, error) bool { time.Sleep(3 * time.Second); return true }))
+		f.Call(t.Context(), 1)
+		e, err := f.Peek(t.Context(), 1)
+		if got, want := time.Until(e.FreshUntil), 7*time.Second; got != want || err != nil {
+			t.Errorf("fresh for another %v, %v, want %v", got, err, want)
+		}
+		if got, want := f.Stats().ExecutionTime, time.Second; got != want {
+			t.Errorf("ExecutionTime = %v, want %v", got, want)
+		}
+	})
+}
+
 func TestTTLZeroKeepsNothingButSharesExecutions(t *testing.T) {
 	timed(t, func(t *testing.T, c *counter, f *memo.Func[string, int32]) {
 		c.delay.Store(int64(time.Second))

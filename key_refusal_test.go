@@ -78,6 +78,7 @@ func TestTypesThatCannotBeKeysAreRefused(t *testing.T) {
 		{refusal[struct{ Ctx context.Context }](), "argument field Ctx (context.Context)"},
 		{refusal[inContext](), "argument (memo.inContext)"},
 		{refusal[sync.Mutex](), "argument (sync.Mutex)"},
+		{refusal[sync.Locker](), "argument (sync.Locker)"},
 		{refusal[struct{ mu sync.Mutex }](), "argument field mu (sync.Mutex)"},
 		{refusal[struct{ mu *sync.RWMutex }](), "argument field mu (sync.RWMutex)"},
 		{refusal[*guarded](), "argument field Mutex (sync.Mutex)"},

@@ -289,7 +289,7 @@ func refused(t reflect.Type) bool {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		return true
 	case reflect.Interface:
-		return t.Implements(contextType)
+		return t.Implements(contextType) || t.Implements(lockerType)
 	}
 	if t.Implements(contextType) || honours(t, lockerType) {
 		return true

@@ -106,13 +106,13 @@ func TestARefusalSaysWhichArgument(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{panicOf(func() {
 			Wrap2(func(context.Context, int, filter) (int, error) { return 0, nil }, name)
-		}), `memo: users.search: argument 2 field Hook (func()) cannot be part of a key; tag it memo:"-" or give KeyFunc`},
+		}), `memo: users.search: argument 2 field Hook (func()) cannot be part of a key; tag it memo:"-" or use New with a struct for the arguments and KeyFunc`},
 		{panicOf(func() {
 			Wrap2(func(context.Context, []func(), int) (int, error) { return 0, nil }, name)
-		}), `memo: users.search: argument 1 field [] (func()) cannot be part of a key; tag it memo:"-" or give KeyFunc`},
+		}), `memo: users.search: argument 1 field [] (func()) cannot be part of a key; tag it memo:"-" or use New with a struct for the arguments and KeyFunc`},
 		{panicOf(func() {
 			Wrap3(func(context.Context, int, int, chan int) (int, error) { return 0, nil }, name)
-		}), `memo: users.search: argument 3 (chan int) cannot be part of a key; tag it memo:"-" or give KeyFunc`},
+		}), `memo: users.search: argument 3 (chan int) cannot be part of a key; tag it memo:"-" or use New with a struct for the arguments and KeyFunc`},
 		{panicOf(func() {
 			Pure(func(filter) int { return 0 }, name)
 		}), `memo: users.search: argument field Hook (func()) cannot be part of a key; tag it memo:"-" or give KeyFunc`},

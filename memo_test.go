@@ -463,6 +463,9 @@ func TestProgrammerErrorsPanicWithWhatToChange(t *testing.T) {
 		{"nil option", func() { memo.New(fn, nil) }, "memo: a nil Option was given"},
 		{"KeyFunc", func() { memo.New(fn, memo.Name("f"), memo.KeyFunc(func(int) string { return "" })) },
 			"memo: f: KeyFunc was given a func(int) string; this function needs a func(string) string"},
+		{"KeyFunc for two arguments", func() {
+			memo.Wrap2(func(context.Context, int, int) (int, error) { return 0, nil }, memo.Name("f"), memo.KeyFunc(func(int) string { return "" }))
+		}, "memo: f: KeyFunc was given, but Wrap2 and Wrap3 take none; use New with a struct for the arguments"},
 		{"Clone", func() { memo.New(fn, memo.Name("f"), memo.Clone(func(int) int { return 0 })) },
 			"memo: f: Clone was given a func(int) int; this function needs a func(string) string"},
 		{"CacheIf", func() { memo.New(fn, memo.Name("f"), memo.CacheIf(func(int, error) bool { return true })) },

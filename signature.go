@@ -31,6 +31,9 @@ func signatureOf[A, R any](fn string) signature {
 		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
 		check: func(name string, s *settings) {
+			if several(reflect.TypeFor[A]()) && s.keyFunc != nil {
+				panic(fmt.Sprintf("memo: %s: KeyFunc was given, but Wrap2 and Wrap3 take none; use New with a struct for the arguments", name))
+			}
 			typed[func(A) string]("KeyFunc", name, s.keyFunc)
 			typed[func(R) R]("Clone", name, s.clone)
 			typed[func(R, error) bool]("CacheIf", name, s.keep)
@@ -88,7 +91,10 @@ func (c *core) keyError(err error) error {
 
 // refusal is the message for an argument type that cannot be a key.
 func (c *core) refusal(err error) string {
-	what, where := err.Error(), "argument"
+	what, where, advice := err.Error(), "argument", "give KeyFunc"
+	if several(c.types.arg) {
+		advice = "use New with a struct for the arguments and KeyFunc"
+	}
 	var at *pathed
 	if errors.As(err, &at) {
 		ordinal, rest := c.splitPath(at.path)
@@ -100,13 +106,16 @@ func (c *core) refusal(err error) string {
 			where += " field " + rest
 		}
 	}
-	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or give KeyFunc", c.label, where, what)
+	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", c.label, where, what, advice)
 }
+
+// several reports whether t stands for the arguments of Wrap2 or Wrap3.
+func several(t reflect.Type) bool { return t.Implements(reflect.TypeFor[arguments]()) }
 
 // splitPath splits the position that Wrap2 and Wrap3 gave an argument, if they
 // did, off the path into it.
 func (c *core) splitPath(path string) (ordinal, rest string) {
-	if !c.types.arg.Implements(reflect.TypeFor[arguments]()) {
+	if !several(c.types.arg) {
 		return "", path
 	}
 	for i := range c.types.arg.NumField() {

@@ -323,13 +323,17 @@ func joinPath(step, rest string) string {
 }
 
 // keySize is how much of a key is built on the stack. Longer ones take a buffer
-// from a pool, up to pooledSize without an allocation.
+// from a pool, which up to largeSize is no allocation.
 const (
 	keySize    = 64
 	pooledSize = 8 << 10
+	largeSize  = 256 << 10
 )
 
-var keyBuffers = sync.Pool{New: func() any { return new([pooledSize]byte) }}
+var (
+	keyBuffers   = sync.Pool{New: func() any { return new([pooledSize]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeSize]byte) }}
+)
 
 // room returns b with space for n more bytes.
 func room(b []byte, n int) []byte {
@@ -340,29 +344,37 @@ func room(b []byte, n int) []byte {
 }
 
 func grow(b []byte, n int) []byte {
-	if len(b)+n > pooledSize {
-		bigger := make([]byte, len(b), max(2*cap(b), len(b)+n))
-		copy(bigger, b)
-		release(b)
-		return bigger
+	var bigger []byte
+	switch {
+	case len(b)+n <= pooledSize:
+		bigger = keyBuffers.Get().(*[pooledSize]byte)[:len(b)]
+	case len(b)+n <= largeSize:
+		bigger = largeBuffers.Get().(*[largeSize]byte)[:len(b)]
+	default:
+		bigger = make([]byte, len(b), max(2*cap(b), len(b)+n))
 	}
-	pooled := keyBuffers.Get().(*[pooledSize]byte)
-	bigger := pooled[:copy(pooled[:], b)]
+	copy(bigger, b)
+	release(b)
 	return bigger
 }
 
 // release gives a buffer that room returned back to the pool, if it came from
 // there. No string that was made from the buffer may be used afterwards.
 func release(b []byte) {
-	if cap(b) == pooledSize {
+	if cap(b) == pooledSize || cap(b) == largeSize {
 		putBack(b)
 	}
 }
 
 // putBack gives b, which is on the heap though escape analysis cannot know, back
-// to the pool.
+// to its pool.
 func putBack(b []byte) {
-	keyBuffers.Put((*[pooledSize]byte)(noescape(unsafe.Pointer(unsafe.SliceData(b)))))
+	p := noescape(unsafe.Pointer(unsafe.SliceData(b)))
+	if cap(b) == pooledSize {
+		keyBuffers.Put((*[pooledSize]byte)(p))
+	} else {
+		largeBuffers.Put((*[largeSize]byte)(p))
+	}
 }
 
 // noescape returns p, hidden from escape analysis, so that an argument does not

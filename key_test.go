@@ -330,8 +330,12 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		"struct":                        hitsOf(ctx, u),
 		"pointer to a struct":           hitsOf(ctx, &u),
 		"struct with a string of 2 KiB": hitsOf(ctx, user{Tenant: strings.Repeat("x", 2<<10)}),
-		"[16]byte":                      hitsOf(ctx, [16]byte{1, 2, 3}),
-		"struct with a time":            hitsOf(ctx, struct{ At time.Time }{time.Now()}),
+		"struct of 16 KB": hitsOf(ctx, struct {
+			Samples [2000]float64
+			Unit    string
+		}{}),
+		"[16]byte":           hitsOf(ctx, [16]byte{1, 2, 3}),
+		"struct with a time": hitsOf(ctx, struct{ At time.Time }{time.Now()}),
 		"struct with slices and pointers": hitsOf(ctx, struct {
 			A []string
 			B *user

@@ -103,8 +103,8 @@ func TestKeysOfValues(t *testing.T) {
 	}
 }
 
-// Only types that functions declare are told apart by the order in which a process
-// met them.
+// Only types of one shape that functions declare are told apart by the order in which
+// a process met them.
 func TestTypesInInterfacesAreToldApartInTheSameWayByEveryProcess(t *testing.T) {
 	seen := map[string]reflect.Type{}
 	for _, typ := range []reflect.Type{
@@ -125,8 +125,24 @@ func TestTypesInInterfacesAreToldApartInTheSameWayByEveryProcess(t *testing.T) {
 		}
 		seen[name] = typ
 	}
-	if got, want := spellType(reflect.TypeFor[map[text]*netip.Addr]()), "map["+reflect.TypeFor[text]().PkgPath()+".text]*net/netip.Addr"; got != want {
+	if got, want := spellType(reflect.TypeFor[map[text]*netip.Addr]()), "map["+reflect.TypeFor[text]().PkgPath()+".text/"+fingerprint(reflect.TypeFor[text]())+"]*net/netip.Addr/"+fingerprint(reflect.TypeFor[netip.Addr]()); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// The default Version knows the shape of an argument's type, but not those of the types
+// that its interfaces hold. An older process took {Low, High} for {High, Low}.
+func TestTypesInInterfacesAreToldApartByTheirShapes(t *testing.T) {
+	before := func() reflect.Type {
+		type span struct{ Low, High int }
+		return reflect.TypeFor[span]()
+	}
+	after := func() reflect.Type {
+		type span struct{ High, Low int }
+		return reflect.TypeFor[span]()
+	}
+	if one, other := spellType(before()), spellType(after()); one == other {
+		t.Errorf("both are spelled %s", one)
 	}
 }
 

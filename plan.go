@@ -348,9 +348,9 @@ var typeNames = struct {
 }{of: map[reflect.Type]string{}, taken: map[string]int{}}
 
 // typeName returns a name that no other type in this process has and that other
-// processes give to the same type too. Two types of one name in one package,
-// as functions can declare them, are told apart by the order in which they
-// were first seen.
+// processes give to the same type too. Two types of one name and shape in one
+// package, as functions can declare them, are told apart by the order in which
+// they were first seen.
 func typeName(t reflect.Type) string {
 	typeNames.Lock()
 	defer typeNames.Unlock()
@@ -366,13 +366,15 @@ func typeName(t reflect.Type) string {
 	return name
 }
 
-// spellType writes t with full package paths.
+// spellType writes t with full package paths, and with the shapes of types that
+// have a name: another process may have another type of that name, an older
+// version of the program or one that met another function's first.
 func spellType(t reflect.Type) string {
 	if t.Name() != "" {
 		if t.PkgPath() == "" {
 			return t.Name()
 		}
-		return t.PkgPath() + "." + t.Name()
+		return t.PkgPath() + "." + t.Name() + "/" + fingerprint(t)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

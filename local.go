@@ -142,7 +142,7 @@ func (t *tier) set(e *entry) {
 	t.bytes.Add(e.size)
 	n := t.held.Add(1)
 	t.cache.Set(e.key, e)
-	if f := t.front.Load(); int(n) > len(*f)/2 && len(*f) < maxFront {
+	if f := t.front.Load(); int(n) > len(*f)/8 && len(*f) < maxFront {
 		t.front.CompareAndSwap(f, newFront(min(4*len(*f), maxFront)))
 	}
 }

@@ -1,8 +1,11 @@
 package httpcache
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 )
@@ -14,40 +17,89 @@ const backgroundTimeout = 30 * time.Second
 // refreshInBackground has the handler validate the stored response, or replace it,
 // while the client gets it as it is (RFC 5861, section 3). The caller has got
 // startRefresh's permission.
-//
-// The handler gets the client's request, without what is about this client's
-// answer only: its conditions, its range and its cancellation.
 func (x *exchange) refreshInBackground() {
 	x.cache.count.refreshes.Add(1)
-	r := x.r.Clone(context.WithoutCancel(x.r.Context()))
-	r.Body = http.NoBody
+	old, log, url := x.old, x.cache.log(), x.r.URL.Redacted()
+	r, refresh := x.madeAgain()
+	go func() {
+		defer func() {
+			old.endRefresh(time.Now())
+			if v := recover(); v != nil && !isExpected(v) {
+				log.Error("memo: httpcache: a handler panicked in the background", "url", url, "panic", v, "stack", string(debug.Stack()))
+			}
+		}()
+		ctx, cancel := context.WithTimeout(r.Context(), backgroundTimeout)
+		defer cancel()
+		refresh(r.WithContext(ctx))
+	}()
+}
+
+// madeAgain returns the client's request, to be made again when it has been answered,
+// and who answers that. Its conditions and its range are left out later.
+//
+// A request that an [http.Server] has read is made again from the beginning, by way
+// of everything that stands before the cache: routers and frameworks that the cache
+// is a middleware of (chi, echo, gin) put what they know of a request into things
+// that they use again for others as soon as it has been answered. Where there is no
+// server, or for a round trip, its handler is asked itself.
+func (x *exchange) madeAgain() (*http.Request, func(*http.Request)) {
+	server, _ := x.r.Context().Value(http.ServerContextKey).(*http.Server)
+	target, err := url.ParseRequestURI(x.r.RequestURI)
+	if server == nil || err != nil || x.face != handlerFace {
+		return x.anew(context.WithoutCancel(x.r.Context())), x.refresh
+	}
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, server)
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, x.r.Context().Value(http.LocalAddrContextKey))
+	r := x.anew(context.WithValue(ctx, refreshKey{x.cache}, true))
+	r.URL = target
+	return r, func(r *http.Request) {
+		h := server.Handler
+		if h == nil {
+			h = http.DefaultServeMux
+		}
+		h.ServeHTTP(discarded{http.Header{}}, r)
+	}
+}
+
+// anew returns a copy of the request under ctx, with the method whose response is
+// stored.
+func (x *exchange) anew(ctx context.Context) *http.Request {
+	r := x.r.Clone(ctx)
+	r.Body, r.ContentLength = http.NoBody, 0
+	if x.digest != "" {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.payload)), int64(len(x.payload))
+	}
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet
 	}
-	b := &exchange{
-		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: discarded{http.Header{}}, r: r, now: x.now,
-		authorized: x.authorized, personal: x.personal,
-		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old, miss: wasStale,
-	}
-	go b.refresh()
+	return r
 }
 
-func (x *exchange) refresh() {
-	old := x.old
-	defer func() {
-		old.endRefresh(time.Now())
-		if v := recover(); v != nil && !isExpected(v) {
-			x.cache.log().Error("memo: httpcache: a handler panicked in the background", "url", x.r.URL.Redacted(), "panic", v, "stack", string(debug.Stack()))
-		}
-	}()
-	ctx, cancel := context.WithTimeout(x.r.Context(), backgroundTimeout)
-	defer cancel()
-	x.r = x.r.WithContext(ctx)
-	if !x.enter() {
+// A refreshKey is the key, in the context of a request, of the note that it is made
+// to refresh what a cache has stored.
+type refreshKey struct{ cache *Cache }
+
+func (c *Cache) isRefresh(r *http.Request) bool { return r.Context().Value(refreshKey{c}) != nil }
+
+// refresh carries the request out for the exchange's own response.
+func (x *exchange) refresh(r *http.Request) {
+	again := &exchange{
+		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: discarded{http.Header{}}, r: r, now: x.now,
+		authorized: x.authorized, personal: x.personal,
+		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old,
+	}
+	again.renew()
+}
+
+// renew has the handler validate or replace the response that is at hand, unless
+// somebody else does.
+func (x *exchange) renew() {
+	x.miss = wasStale
+	if x.old == nil || !x.enter() {
 		return
 	}
 	defer x.leave()
-	if lead, run, _ := x.cache.join(ctx, x.key, old, x.alone()); run != nil {
+	if lead, run, _ := x.cache.join(x.r.Context(), x.key, x.old, x.alone()); run != nil {
 		x.carryOut(lead, run)
 	}
 }

@@ -79,6 +79,11 @@ func groups(opts []memo.Option) (found []memo.Option) {
 
 func (c *Cache) log() *slog.Logger { return hints.Log(c.fn) }
 
+// isShared reports whether other processes share what is stored. A response that
+// no execution of memo's stands for is not stored then: only an execution's
+// result is kept from being stored by what another process has purged meanwhile.
+func (c *Cache) isShared() bool { return hints.IsShared(c.fn) }
+
 // Purge drops every response that is held for the URLs, whatever they vary by. A
 // URL is absolute, as a client asks for it. After Purge has returned, no request
 // that begins later gets a response whose handler began before; a handler that

@@ -36,6 +36,49 @@ func newFleet(n int, o *httpcache.Options, serve http.HandlerFunc) (fleet []*sit
 	return fleet, runs
 }
 
+// A part, or what a POST says of its own URL, is the result of no execution that a
+// purge in another process could overtake.
+func TestWhatAPurgeOfAnotherProcessHasOvertakenIsNotStored(t *testing.T) {
+	ctx := context.Background()
+	for method, fields := range map[string][]string{"GET": {"Range: bytes=0-0"}, "POST": nil} {
+		for how, purge := range map[string]func(*httpcache.Cache) error{
+			"url": func(c *httpcache.Cache) error { return c.Purge(ctx, "http://example.com/") },
+			"tag": func(c *httpcache.Cache) error { return c.PurgeTags(ctx, "t") },
+			"all": func(c *httpcache.Cache) error { return c.Clear(ctx) },
+		} {
+			began, purged := make(chan struct{}), make(chan struct{})
+			var runs atomic.Int64
+			fleet, _ := newFleet(2, nil, func(w http.ResponseWriter, r *http.Request) {
+				run, h := runs.Add(1), w.Header()
+				h["Cache-Control"], h["Cache-Tag"], h["Content-Location"] = []string{"max-age=60"}, []string{"t"}, []string{"/"}
+				if r.Header.Get("Range") != "" {
+					h.Set("Content-Range", "bytes 0-0/5")
+					w.WriteHeader(http.StatusPartialContent)
+				}
+				w.(http.Flusher).Flush()
+				if run == 1 {
+					close(began)
+					<-purged
+				}
+				fmt.Fprint(w, run)
+			})
+			var wg sync.WaitGroup
+			wg.Go(func() { fleet[0].do(method, "/", fields...) })
+			<-began
+			if err := purge(fleet[1].cache); err != nil {
+				t.Fatal(err)
+			}
+			close(purged)
+			wg.Wait()
+			for i, s := range fleet {
+				if got := body(t, s.get("/", fields...)); got == "1" {
+					t.Errorf("%s %v, purge by %s: process %d answers with what was made before", method, fields, how, i)
+				}
+			}
+		}
+	}
+}
+
 func TestAFleetSharesItsResponses(t *testing.T) {
 	for _, vary := range []string{"", "A"} {
 		fleet, runs := newFleet(3, nil, saying("Cache-Control: max-age=60", "Vary: "+vary, "X-A: 1"))

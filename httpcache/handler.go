@@ -37,8 +37,14 @@ import (
 //
 // In next, memo.SetTTL, memo.NoStore and memo.AddTags work on the request's
 // context, and the tags of memoized functions that it calls become those of the
-// response. What next writes before its first call to them is of no matter, with
-// one exception: NoStore after the header is too late for clients to be told.
+// response. They may be called at any time until next returns, but once the header
+// is written it is too late for two things: NoStore cannot tell clients any more,
+// and SetTTL cannot make a response storable that would not be without it.
+//
+// A refresh in the background, for stale-while-revalidate, is a request of its own:
+// the [http.Server] that the first one came in by has its handler serve it, so that
+// what stands before the cache sees it as well. Without a server next is run, under
+// the values of the first request's context.
 //
 // Upgraded connections, streams of events and requests with conditions that are
 // not for caches pass through.
@@ -111,6 +117,11 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, p
 	}
 	y := x // x stays on the stack of a hit
 	y.personal = isPersonal(r.Header)
+	if h.cache.isRefresh(r) {
+		y.find()
+		y.renew()
+		return
+	}
 	y.answer()
 }
 

@@ -48,7 +48,8 @@ func (x *exchange) purged(rec *recorder) bool {
 // storeBeside stores what the handler wrote under a key that no run stands for,
 // unless the resource has been purged since the handler began. A purge counts
 // before it drops what is stored, so one that comes between the question and the
-// storing is seen afterwards.
+// storing is seen afterwards. Only those of this process count, which is why nothing
+// is stored so where there are others; see [Cache.isShared].
 func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep time.Duration) {
 	if x.purged(rec) {
 		return
@@ -65,7 +66,7 @@ func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep
 // says that it describes its own target, and how long it is fresh (RFC 9110,
 // section 9.3.3; RFC 9111, section 4).
 func (x *exchange) mayAnswerGet(r *reception) bool {
-	return x.r.Method == http.MethodPost && r.status == http.StatusOK && !x.personal &&
+	return x.r.Method == http.MethodPost && r.status == http.StatusOK && !x.personal && !x.cache.isShared() &&
 		describesTarget(x.target(), r.header)
 }
 

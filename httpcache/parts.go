@@ -10,7 +10,8 @@ import (
 // Parts of a body are not combined, neither with one another nor with what is
 // stored of the whole. But a part may answer the very question that it was the
 // answer to (RFC 9111, section 3.3): a 206 response is stored for requests with
-// the same Range, as long as it is fresh. It is never validated.
+// the same Range, as long as it is fresh. It is never validated, and it is not stored
+// where other processes share the store; see [Cache.isShared].
 
 // partKey returns the key of the part that the request asks for. It is not ok if
 // it asks for none, or makes that depend on the whole.
@@ -39,7 +40,7 @@ func (x *exchange) findPart() {
 // isPart reports whether a response is a part that may be stored: it says itself
 // how long it is fresh, and is one part.
 func (x *exchange) isPart(r *reception, l *life) bool {
-	if _, ok := x.partKey(newIndex(nil)); !ok || r.status != http.StatusPartialContent || !l.explicit || l.left(r.received) <= 0 {
+	if _, ok := x.partKey(newIndex(nil)); !ok || x.cache.isShared() || r.status != http.StatusPartialContent || !l.explicit || l.left(r.received) <= 0 {
 		return false
 	}
 	lines := r.header["Content-Range"]

@@ -8,23 +8,27 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/seed-0226adef/memo/internal/beside"
 	"github.com/seed-0226adef/memo/store"
 )
 
 // A backend is one store as this process sees it: whether it is in order, and
 // the look-ups that are on their way to it. All functions on a store share one.
 type backend struct {
-	store   store.Store
-	readers int // how many round trips of look-ups may be under way at once
-	gathers int // how many keys of look-ups that wait go together
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	log     atomic.Pointer[slog.Logger] // of a function that uses the store
-	longest atomic.Int64                // the longest StoreTimeout in use
-	out     atomic.Bool                 // the breaker is not closed
-	changes atomic.Int32                // of the breaker's state that are to be logged; see flush
+	store    store.Store
+	punctual bool          // it heeds contexts; see store.Punctual
+	readers  int           // how many round trips of look-ups may be under way at once
+	gathers  int           // how many keys of look-ups that wait go together
+	writing  chan struct{} // holds one for each write of a flight that is under way
+	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
+	log      atomic.Pointer[slog.Logger] // of a function that uses the store
+	longest  atomic.Int64                // the longest StoreTimeout in use
+	out      atomic.Bool                 // the breaker is not closed
+	changes  atomic.Int32                // of the breaker's state that are to be logged; see flush
 
 	mu      sync.Mutex
 	reading int    // guarded by mu; round trips of look-ups that are under way
@@ -55,7 +59,10 @@ const (
 var errOut = errors.New("memo: the store is out of order and left alone for a while")
 
 func newBackend(s store.Store) *backend {
-	b := &backend{store: s, readers: maxReadingEach, gathers: maxGatheredEach}
+	b := &backend{
+		store: s, punctual: store.IsPunctual(s),
+		readers: maxReadingEach, gathers: maxGatheredEach, writing: make(chan struct{}, maxWriting),
+	}
 	if _, ok := s.(store.MultiGetter); ok {
 		b.readers, b.gathers = maxReading, maxGathered
 	}
@@ -89,6 +96,29 @@ func (b *backend) note(_ string, from, to gobreaker.State) {
 		b.out.Store(false)
 		b.changes.Store(cameBack)
 	}
+	if to == gobreaker.StateOpen {
+		b.probeLater()
+	}
+}
+
+// probeLater tries the store again when it has been left alone for long enough, also
+// if nobody calls, for as long as the backend is in use.
+func (b *backend) probeLater() {
+	w := weak.Make(b)
+	time.AfterFunc(probeAfter+time.Millisecond, func() {
+		b := w.Value()
+		if b == nil {
+			return
+		}
+		switch done, err := b.breaker.Allow(); {
+		case err == nil && b.out.Load():
+			b.probe(done)
+		case err == nil:
+			done(errImpatient)
+		case errors.Is(err, gobreaker.ErrOpenState):
+			b.probeLater()
+		}
+	})
 }
 
 // flush logs the last change of state, if that was not done.
@@ -145,25 +175,31 @@ func (b *backend) allow() (done func(error), err error) {
 func (b *backend) probe(done func(error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, b.patience()))
 	defer cancel()
-	done(b.ping(ctx))
+	began := now()
+	err := b.ping(ctx)
+	if limit := b.patience(); err == nil && now()-began > int64(limit) { // it had to connect, or is as slow as that
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		err = b.ping(ctx)
+	}
+	done(err)
 	b.flush()
 }
 
 func (b *backend) ping(ctx context.Context) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("memo: the store panicked: %v", v)
-		}
-	}()
-	return store.Ping(ctx, b.store)
+	_, err = beside.Do(ctx, func() (struct{}, error) {
+		return struct{}{}, shielded(ctx, func(ctx context.Context) error { return store.Ping(ctx, b.store) })
+	})
+	return err
 }
 
 // try runs an operation within limit, and tells the breaker how it ended. Answers
 // such as store.ErrNotFound are no failures; a panic of the store is one.
 //
 // The end of ctx does not end the operation, lest callers in a hurry hide that
-// the store is slow; who does not want to wait does so beside it. Without a
-// limit it is all that does.
+// the store is slow. A caller who must not wait uses [detached]. With a limit of
+// zero, only ctx ends it. A store that does not heed its context is not waited for
+// longer than limit; op then goes on, and must not touch what belongs to the caller.
 func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) (err error) {
 	done, err := b.allow()
 	if err != nil {
@@ -178,25 +214,66 @@ func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.
 		defer cancel()
 	}
 	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("memo: the store panicked: %v", v)
-		}
 		switch {
 		case isAnswer(err):
 			done(nil)
-		case limit > 0 && limit < b.patience() && ctx.Err() != nil:
+		case limit > 0 && limit < b.patience()*9/10 && ctx.Err() != nil: // a call's first operation has a little less than the whole
 			done(errImpatient)
 		default:
 			done(err)
 		}
 		b.flush()
 	}()
+	if limit == 0 || b.punctual {
+		return shielded(ctx, op)
+	}
+	_, err = beside.Do(ctx, func() (struct{}, error) { return struct{}{}, shielded(ctx, op) })
+	return err
+}
+
+// shielded is op, whose panic is an error.
+func shielded(ctx context.Context, op func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("memo: the store panicked: %v", v)
+		}
+	}()
 	return op(ctx)
 }
 
-// beside runs work, which ctx does not end, and returns when it is done or, then
-// reporting false, when ctx ends.
-func beside(ctx context.Context, work func(context.Context)) bool {
+// write is try for what many flights may want at once, as those of a batch do. No more
+// than maxWriting are sent at a time: others would wait in the client, within their
+// limit, and be taken for a store that is slow. Who gets no turn within patience, which
+// zero does not bound, gets errBusy.
+func (b *backend) write(ctx context.Context, patience, limit time.Duration, op func(context.Context) error) error {
+	select {
+	case b.writing <- struct{}{}:
+	default:
+		var late <-chan time.Time
+		if patience > 0 {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case b.writing <- struct{}{}:
+		case <-late:
+			return errBusy
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() { <-b.writing }()
+	return b.try(ctx, limit, op)
+}
+
+// errBusy is why an operation was not tried: too many others are under way.
+var errBusy = errors.New("memo: too many operations of the store are under way")
+
+// detached runs work, which ctx does not end, and returns when it is done or, then
+// reporting false, when ctx ends. Unlike package beside it runs work also when ctx
+// has ended: look-ups that were begun must be ended.
+func detached(ctx context.Context, work func(context.Context)) bool {
 	if ctx.Done() == nil {
 		work(ctx)
 		return true
@@ -323,8 +400,10 @@ func (a *ask) missed(err error) error {
 
 // fetch reads keys in one round trip. With an error there may still be values.
 func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string) (values [][]byte, err error) {
+	var got atomic.Pointer[[][]byte]
 	err = b.try(ctx, limit, func(ctx context.Context) error {
-		values = make([][]byte, len(keys))
+		values := make([][]byte, len(keys))
+		defer got.Store(&values)
 		if len(keys) == 1 {
 			v, err := b.store.Get(ctx, keys[0])
 			if err == nil {
@@ -338,6 +417,9 @@ func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string)
 		}
 		return err
 	})
+	if read := got.Load(); read != nil {
+		values = *read
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}

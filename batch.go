@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -109,6 +110,7 @@ type batchCall[K comparable, V any] struct {
 	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
 	found  map[K]V
 	errs   []error
+	took   time.Duration // how long the store has taken so far
 }
 
 // A wanted is a key that a call asks for.
@@ -137,11 +139,30 @@ func (c *batchCall[K, V]) want(keys []K) {
 	}
 }
 
-// lookHere answers what this process has.
+// lookHere answers what this process has. The epochs that this depends on are asked
+// for in one round trip for all keys.
 func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
+	var fences []fence
+	for _, w := range c.open {
+		if e, v := core.find(c.policy, w.text, preciseNow()); v == unverified {
+			fences = append(fences, e.fences...)
+		}
+	}
+	began := now()
+	if len(fences) > 0 && !detached(ctx, func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
+		fences = nil
+	}
+	if len(fences) > 0 {
+		c.took = time.Duration(now() - began)
+	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		e, v := core.look(ctx, c.policy, w.text)
+		e, v := core.find(c.policy, w.text, preciseNow())
+		if v == unverified && ctx.Err() == nil {
+			e, v = nil, unusable
+		}
+		core.answerHere(ctx, c.policy, w.text, e, v)
+		w.before.took = c.took
 		if v == fallback {
 			w.before.old = e
 		}
@@ -163,18 +184,23 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
 	var mine []*lookup
 	for _, w := range c.open {
-		if core.executes(w.text) {
+		if core.executes(c.policy, w.text) {
 			continue // which is waited for
 		}
 		if l, first := core.beginLookup(c.policy, w.text, w.sharedKey, sequence.Load()); first {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
-	if !core.performBeside(ctx, c.policy, mine...) {
+	began := now()
+	if !core.performBeside(ctx, c.policy, c.policy.leaves(c.took), mine...) {
 		return // ctx has ended
+	}
+	if len(mine) > 0 {
+		c.took += time.Duration(now() - began)
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		l := looks[w]
+		w.before.took = c.took
 		if l == nil {
 			return false
 		}
@@ -272,7 +298,7 @@ func (c *batchCall[K, V]) err() error {
 }
 
 func sameError(a, b error) bool {
-	if reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() {
+	if reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() {
 		return a == b
 	}
 	return reflect.DeepEqual(a, b)

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -265,43 +266,47 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 }
 
 // search is find, where the epochs that a result depends on are asked for if they
-// are not known. The result stays unverified only if ctx ends meanwhile.
-func (c *core) search(ctx context.Context, p *policy, key string) (*entry, verdict) {
-	e, v := c.find(p, key, preciseNow())
+// are not known; spent is how long that took. The result stays unverified only if ctx
+// ends meanwhile.
+func (c *core) search(ctx context.Context, p *policy, key string) (e *entry, v verdict, spent time.Duration) {
+	e, v = c.find(p, key, preciseNow())
 	if v != unverified {
-		return e, v
+		return e, v, 0
 	}
-	if !beside(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
-		return nil, unverified
+	began := now()
+	if !detached(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+		return nil, unverified, 0
 	}
-	if e, v := c.find(p, key, now()); v != unverified {
-		return e, v
+	t := now()
+	if e, v := c.find(p, key, t); v != unverified {
+		return e, v, time.Duration(t - began)
 	}
-	return nil, unusable
+	return nil, unusable, time.Duration(t - began)
 }
 
-// askEpochs asks for those epochs that are not known.
+// askEpochs asks for those epochs that are not known, within limit altogether.
 func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
 	keys := map[*realm][]string{}
 	for _, f := range fences {
-		if _, known := f.realm.epoch(f.key, now()); !known {
+		if _, known := f.realm.epoch(f.key, now()); !known && !slices.Contains(keys[f.realm], f.key) {
 			keys[f.realm] = append(keys[f.realm], f.key)
 		}
 	}
+	left := remaining(limit)
 	for r, keys := range keys {
-		if values, sent, err := r.readNoting(ctx, limit, keys); err == nil {
+		if values, sent, err := r.readNoting(ctx, left(), keys); err == nil {
 			r.noteEpochs(keys, values, sent)
 		}
 	}
 }
 
 // executes reports whether an execution for key is under way that a call may join.
-func (c *core) executes(key string) bool {
+func (c *core) executes(p *policy, key string) bool {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.of[key]
-	return f != nil && !c.overtaken(f.born, f.tags())
+	return f != nil && !c.overtaken(f.born, f.tags()) && !f.refreshes(p)
 }
 
 // draw returns a random number in (0, 1].

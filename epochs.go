@@ -212,12 +212,22 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 			return nil, err
 		}
 		r.noteEpochs(keys, values, sent)
+		var wg sync.WaitGroup
+		slots, errs := make(chan struct{}, maxWriting), make([]error, len(missing))
 		for i, n := range missing {
 			if s, err := decodeEntry(n.key, values[i]); err == nil {
 				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at, known: now()}
-			} else if err := r.draw(ctx, left, n, values[i]); err != nil {
-				return nil, err
+				continue
 			}
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				errs[i] = r.draw(ctx, left, n, values[i])
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
 		}
 	}
 	return nil, errUnsettled

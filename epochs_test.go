@@ -186,7 +186,7 @@ func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
 		b.Call(t.Context(), "x")
 		exec := a.execution("x")
 		p := a.settle()
-		_, _, l := a.core.lookUp(t.Context(), a.With(TTL(0)).settle(), "x", exec)
+		_, _, l := a.core.lookUp(t.Context(), a.With(TTL(0)).settle(), "x", p.storeTimeout, exec)
 		source.Store(1)
 		if err := a.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)

@@ -87,6 +87,7 @@ type flight struct {
 	seen      *sighting              // what the caller found there
 	launched  int64                  // when the flight began
 	doubted   atomic.Bool            // a change of its key was reported, if only its own
+	lone      atomic.Bool            // fn runs without a ticket: a change that was reported is another's
 	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
 	deadline  int64                  // until when it may wait for the store before fn begins
 	left      time.Duration          // how long it may wait for the store when fn is back
@@ -294,6 +295,10 @@ func (c *core) fly(f *flight) {
 			return
 		}
 	}
+	if c.shared != nil && f.ticket.Load() == nil {
+		f.doubted.Store(false) // what was reported until now came before fn begins
+		f.lone.Store(true)
+	}
 	f.ran, f.began = !f.exec.counted(), now()
 	f.left = f.patience()
 	var ctx context.Context
@@ -356,7 +361,7 @@ func (c *core) end(f *flight, l landing) {
 		delete(f.shard.of, f.key)
 		switch {
 		case e.kept:
-			if !c.hold(e) {
+			if f.overtakenAlone() || !c.hold(e) {
 				c.drop(f.key) // it is older than what is not to be held
 			}
 		case !f.oldServes(e.created):

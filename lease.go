@@ -108,7 +108,7 @@ func (s *shared) seeOne(f *flight) (*sighting, error) {
 	if s.disbelieves(f.sharedKey) {
 		return nil, errOut
 	}
-	seen, err := s.see(f.ctx, f.policy, f.sharedKey)
+	seen, err := s.see(f.ctx, f.policy, f.patience(), f.sharedKey)
 	if seen[0] != nil {
 		err = nil
 	}
@@ -170,7 +170,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 		t.target = t.token
 	}
 	old, swappable := store.TokenOf(there)
-	err := s.try(f.ctx, f.patience(), func(ctx context.Context) error {
+	err := s.write(f.ctx, f.patience(), s.patience(), func(ctx context.Context) error {
 		switch {
 		case swappable:
 			return s.store.Swap(ctx, t.key, old, t.value, leaseTTL)
@@ -189,6 +189,9 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 		return settled
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
+		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) {
+			go t.leave(t.key, t.token) // the lease may be there all the same, and would hold others up; ends within StoreTimeout
+		}
 		return goAlone
 	case f.waited && t.failed > 0:
 		return goAlone // others waited for the same, and one of them stores what comes
@@ -355,7 +358,7 @@ func (t *ticket) release() {
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed}).encode(key, nil)
-	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+	err := s.write(context.Background(), 0, t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, key, token, note, time.Second)
 	})
 	if errors.Is(err, store.ErrConflict) {

@@ -16,8 +16,14 @@ type outcome struct {
 // look finds what is held under key and tells what the call may do with it. If
 // it may return it, the call is counted as answered. key need not outlive the
 // call.
-func (c *core) look(ctx context.Context, p *policy, key string) (*entry, verdict) {
-	e, v := c.search(ctx, p, key)
+func (c *core) look(ctx context.Context, p *policy, key string) (e *entry, v verdict, spent time.Duration) {
+	e, v, spent = c.search(ctx, p, key)
+	c.answerHere(ctx, p, key, e, v)
+	return e, v, spent
+}
+
+// answerHere counts a call that is answered with e, from this process, if v says so.
+func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, v verdict) {
 	switch v {
 	case fresh, early:
 		c.count.hits.inc()
@@ -26,7 +32,6 @@ func (c *core) look(ctx context.Context, p *policy, key string) (*entry, verdict
 	case revalidate, held:
 		c.answerStale(ctx, p, e)
 	}
-	return e, v
 }
 
 // answerStale counts a call as answered with an old result.
@@ -51,7 +56,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 		b := boarding{core: c, policy: p, around: frameOf(ctx), old: before.old, seq: sequence.Load()}
 		f := b.join(key)
 		if f == nil && c.shared != nil && !before.asked {
-			out, answered, found := c.askStore(ctx, p, key, before.old, exec)
+			out, answered, found := c.askStore(ctx, p, key, before, exec)
 			if answered {
 				return out
 			}
@@ -75,7 +80,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 			exec.waive()
 		}
 		if f == nil { // an answer was stored since the call looked
-			if e, v := c.look(ctx, p, key); v.answers() {
+			if e, v, _ := c.look(ctx, p, key); v.answers() {
 				return outcome{entry: e}
 			}
 		} else if out, ok := b.wait(ctx, f); ok {
@@ -99,13 +104,13 @@ func (b *boarding) replaced(key string) *entry {
 
 // join makes the call a waiter of the flight for key, if there is one that it may
 // join. About one that may have been overtaken in another process the store is
-// asked first.
+// asked first, and where it may have what serves the call meanwhile.
 func (b *boarding) join(key string) *flight {
 	s := b.core.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.of[key]
-	if f == nil || b.core.overtaken(f.born, f.tags()) || f.doubtful() {
+	if f == nil || b.core.overtaken(f.born, f.tags()) || f.doubtful() || b.old == nil && f.refreshes(b.policy) {
 		return nil
 	}
 	f.waiters++
@@ -115,8 +120,21 @@ func (b *boarding) join(key string) *flight {
 // doubtful reports whether another process may have overtaken f: it has gone on for
 // a while, or a change of its key was reported.
 func (f *flight) doubtful() bool {
-	return f.ticket.Load() != nil && (f.doubted.Load() || now() > f.launched+epochTrust)
+	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || now() > f.launched+epochTrust)
 }
+
+// refreshes reports whether f is to replace what the store may have and a call under p
+// may use.
+func (f *flight) refreshes(p *policy) bool {
+	if f.sharedKey == "" || f.alone {
+		return false
+	}
+	return f.forced || f.old != nil && f.old.stored() && f.old.judge(now(), p, draw) != unusable
+}
+
+// overtakenAlone reports whether f, which has no ticket to tell by, has to be taken for
+// overtaken in another process: a change of its key was reported.
+func (f *flight) overtakenAlone() bool { return f.lone.Load() && f.doubted.Load() }
 
 // contradicted reports whether what the store was seen to hold says that f has been
 // overtaken in another process.
@@ -199,7 +217,7 @@ func (b *boarding) board(ctx context.Context, key string, old *entry, exec execu
 	if b.before.detours != s.detours {
 		b.before.seen = nil // it may be from before an invalidation
 	}
-	if f == nil || c.overtaken(f.born, f.tags()) || f.contradicted(b.before.seen) {
+	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenAlone() || f.contradicted(b.before.seen) {
 		if answered() {
 			return nil
 		}

@@ -18,18 +18,20 @@ type lookup struct {
 	made *entry        // the result that was seen, if it is of use
 }
 
-// lookUp looks what the store holds under key. A result that p may use is held in
-// this process and returned. Otherwise l says what there is, for who executes fn.
-func (c *core) lookUp(ctx context.Context, p *policy, key string, exec execution) (*entry, verdict, *lookup) {
+// lookUp looks what the store holds under key, within limit. A result that p may use
+// is held in this process and returned. Otherwise l says what there is, for who
+// executes fn.
+func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, verdict, *lookup) {
+	left := remaining(limit)
 	sharedKey := c.sharedKey(key, exec)
 	for ctx.Err() == nil {
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
-			if !c.performBeside(ctx, p, l) {
+			if !c.performBeside(ctx, p, left(), l) {
 				break
 			}
-		} else if ended, again := l.await(ctx, p.storeTimeout); !ended {
+		} else if ended, again := l.await(ctx, left()); !ended {
 			return nil, unusable, &lookup{}
 		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
@@ -93,17 +95,17 @@ func (l *lookup) await(ctx context.Context, limit time.Duration) (ended, again b
 
 // performBeside is perform, which ctx does not end. It returns when that is done or,
 // then reporting false, when ctx ends.
-func (c *core) performBeside(ctx context.Context, p *policy, ls ...*lookup) bool {
+func (c *core) performBeside(ctx context.Context, p *policy, limit time.Duration, ls ...*lookup) bool {
 	if ctx.Done() == nil {
-		c.perform(ctx, p, ls...)
+		c.perform(ctx, p, limit, ls...)
 		return true
 	}
-	return beside(ctx, func(ctx context.Context) { c.perform(ctx, p, ls...) })
+	return detached(ctx, func(ctx context.Context) { c.perform(ctx, p, limit, ls...) })
 }
 
-// perform looks for all who wait for ls, in one round trip, and holds what it
-// finds.
-func (c *core) perform(ctx context.Context, p *policy, ls ...*lookup) {
+// perform looks for all who wait for ls, in one round trip and within limit, and holds
+// what it finds.
+func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls ...*lookup) {
 	var keys []string
 	var asked []*lookup
 	for _, l := range ls {
@@ -115,7 +117,7 @@ func (c *core) perform(ctx context.Context, p *policy, ls ...*lookup) {
 		if c.tier.Load() != nil {
 			c.shared.listen()
 		}
-		seen, err := c.shared.see(ctx, p, keys...)
+		seen, err := c.shared.see(ctx, p, limit, keys...)
 		for i, l := range asked {
 			l.seen = seen[i]
 		}
@@ -149,19 +151,19 @@ func (c *core) endLookup(p *policy, l *lookup) {
 // store, if that has a usable result. Otherwise it returns what it found.
 //
 // With old in hand the call does not wait longer than SoftTimeout.
-func (c *core) askStore(ctx context.Context, p *policy, key string, old *entry, exec execution) (out outcome, answered bool, found lookedUp) {
-	began, soft := now(), ctx
+func (c *core) askStore(ctx context.Context, p *policy, key string, before lookedUp, exec execution) (out outcome, answered bool, found lookedUp) {
+	began, soft, old := now(), ctx, before.old
 	if old != nil && p.softTimeout > 0 {
 		var cancel context.CancelFunc
 		soft, cancel = context.WithTimeout(ctx, p.softTimeout)
 		defer cancel()
 	}
-	e, v, l := c.lookUp(soft, p, key, exec)
+	e, v, l := c.lookUp(soft, p, key, p.leaves(before.took), exec)
 	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(now(), p, draw) != unusable {
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = lookedUp{asked: true, seen: l.seen, detours: l.detours, took: time.Duration(now() - began)}
+	found = lookedUp{asked: true, seen: l.seen, detours: l.detours, took: before.took + time.Duration(now()-began)}
 	if v == fallback {
 		found.old = e
 	}
@@ -179,7 +181,16 @@ type lookedUp struct {
 	asked   bool          // the store was asked,
 	seen    *sighting     // and held this; nil if it was of no help
 	detours uint64        // of the shard before that
-	took    time.Duration // how long it took
+	took    time.Duration // how long the store has taken so far
+}
+
+// leaves returns how long a call that has waited for the store for took may go on doing
+// so; zero is no limit.
+func (p *policy) leaves(took time.Duration) time.Duration {
+	if p.storeTimeout == 0 {
+		return 0
+	}
+	return max(p.storeTimeout-took, time.Nanosecond)
 }
 
 // answerShared counts a call that is answered with e, from the store, if v says so.

@@ -180,7 +180,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 		return zero[R](), err
 	}
 	defer release(buffer)
-	e, v := f.core.look(ctx, p, key)
+	e, v, spent := f.core.look(ctx, p, key)
 	switch v {
 	case fresh, held:
 		return f.unwrap(p, e)
@@ -190,7 +190,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	case unusable, unverified:
 		e = nil
 	}
-	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == unverified}, f.execution(a)))
+	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == unverified, took: spent}, f.execution(a)))
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -321,9 +321,9 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.bypass {
 		return Entry[R]{}, ErrMiss
 	}
-	e, v := f.core.search(ctx, p, key)
+	e, v, spent := f.core.search(ctx, p, key)
 	if v == unusable && f.core.shared != nil {
-		e, v, _ = f.core.lookUp(ctx, p, key, f.execution(a))
+		e, v, _ = f.core.lookUp(ctx, p, key, p.leaves(spent), f.execution(a))
 	}
 	if v == unusable || v == unverified {
 		return Entry[R]{}, ErrMiss

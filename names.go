@@ -30,7 +30,7 @@ type registration struct {
 // register claims the function's name on its store until the core is dropped. It
 // panics when another function has it.
 func (c *core) register(s *settings) {
-	if c.named || s.store == nil || !reflect.TypeOf(s.store).Comparable() {
+	if c.named || s.store == nil || !reflect.ValueOf(s.store).Comparable() {
 		return
 	}
 	at := storeName{s.store, s.prefix, s.name}

@@ -105,7 +105,7 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUnencodable, err)
 		}
-		return s.try(f.ctx, f.policy.storeTimeout, func(ctx context.Context) error {
+		return s.write(context.WithoutCancel(f.ctx), 0, f.policy.storeTimeout, func(ctx context.Context) error {
 			return s.store.Swap(ctx, f.sharedKey, old, value, e.ttl())
 		})
 	})
@@ -180,9 +180,10 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
 	e.asked = e.created
 	last := s.lastDebtNow()
-	value, token, err := s.prepare(ctx, p, key, e)
+	left := remaining(p.storeTimeout)
+	value, token, err := s.prepare(ctx, p, left, key, e)
 	if err == nil && value != nil {
-		err = s.try(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
+		err = s.try(ctx, left(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
 	}
 	switch {
 	case err == nil && value != nil:
@@ -207,11 +208,11 @@ func (s *shared) reportRefused(p *policy, err error) {
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, key string, e *entry) (value []byte, token store.Token, err error) {
+func (s *shared) prepare(ctx context.Context, p *policy, left func() time.Duration, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.empty() {
 		return nil, token, nil
 	}
-	epochs, err := s.ensure(ctx, p.storeTimeout, p.needs)
+	epochs, err := s.ensure(ctx, left(), p.needs)
 	if err != nil {
 		e.trusted = after(e.asked, time.Duration(epochTrust))
 		e.loosen()

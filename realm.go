@@ -46,7 +46,7 @@ type realmKey struct {
 
 // realmOf returns the realm of the prefix on s.
 func realmOf(s store.Store, prefix string) *realm {
-	if !reflect.TypeOf(s).Comparable() { // no two values can be told to be the same
+	if !reflect.ValueOf(s).Comparable() { // no two values can be told to be the same
 		return newRealm(newBackend(s), prefix)
 	}
 	realms.Lock()

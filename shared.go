@@ -104,9 +104,10 @@ type sighting struct {
 }
 
 // see asks the store for what it holds under keys, together with those epochs that
-// p needs and that are not known. It returns nil for a key that could not be read,
-// with an error.
-func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sighting, error) {
+// p needs and that are not known, within limit altogether. It returns nil for a key
+// that could not be read, with an error.
+func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys ...string) ([]*sighting, error) {
+	left := remaining(limit)
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], now()
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, t); !ok {
@@ -114,7 +115,7 @@ func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sightin
 		}
 	}
 	seen := make([]*sighting, n)
-	values, sent, err := s.readNoting(ctx, p.storeTimeout, ask)
+	values, sent, err := s.readNoting(ctx, left(), ask)
 	if values == nil {
 		return seen, err
 	}
@@ -124,7 +125,7 @@ func (s *shared) see(ctx context.Context, p *policy, keys ...string) ([]*sightin
 			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
 		}
 	}
-	if failure := s.verify(ctx, p, seen); err == nil {
+	if failure := s.verify(ctx, left, seen); err == nil {
 		err = failure
 	}
 	return seen, err
@@ -147,12 +148,12 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
-func (s *shared) verify(ctx context.Context, p *policy, all []*sighting) error {
+func (s *shared) verify(ctx context.Context, left func() time.Duration, all []*sighting) error {
 	doubtful := s.compare(all, false)
 	if len(doubtful) == 0 {
 		return nil
 	}
-	values, sent, err := s.readNoting(ctx, p.storeTimeout, doubtful)
+	values, sent, err := s.readNoting(ctx, left(), doubtful)
 	if values != nil {
 		s.noteEpochs(doubtful, values, sent)
 	}
@@ -366,7 +367,7 @@ func (s *shared) report(p *policy, what string, args ...any) {
 // failed counts an operation that did not succeed. While the store is left alone
 // there are none.
 func (s *shared) failed(err error) {
-	if err != nil && !errors.Is(err, errOut) && !errors.Is(err, errOwed) {
+	if err != nil && !errors.Is(err, errOut) && !errors.Is(err, errOwed) && !errors.Is(err, errBusy) {
 		s.core.count.storeErrors.Add(1)
 	}
 }

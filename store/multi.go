@@ -31,15 +31,16 @@ type MultiGetter interface {
 //
 // If s implements [MultiGetter], GetMulti calls s.GetMulti. Otherwise it calls
 // s.Get for each key, at most 16 of them at a time, and returns when all of them
-// have returned.
+// have returned; a panic of one becomes a panic of GetMulti.
 func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, error) {
 	if s, ok := s.(MultiGetter); ok {
 		return s.GetMulti(ctx, keys)
 	}
 	var (
-		mu       sync.Mutex // guards found and firstErr
+		mu       sync.Mutex // guards found, firstErr and panicked
 		found    = make(map[string][]byte, len(keys))
 		firstErr error
+		panicked any // what a Get panicked with; it is the caller's to deal with
 		asked    = make(map[string]bool, len(keys))
 		wg       sync.WaitGroup
 		slots    = make(chan struct{}, 16)
@@ -51,7 +52,14 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 		asked[key] = true
 		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				if v := recover(); v != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					panicked = v
+				}
+				<-slots
+			}()
 			value, err := s.Get(ctx, key)
 			mu.Lock()
 			defer mu.Unlock()
@@ -64,5 +72,8 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 		})
 	}
 	wg.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
 	return found, firstErr
 }

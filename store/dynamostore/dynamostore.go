@@ -269,3 +269,6 @@ func (l *layout) failed(ctx context.Context, err error) error {
 	}
 	return fmt.Errorf("memo: dynamostore: table %q: %w", l.table, err)
 }
+
+// Punctual implements [store.Punctual].
+func (s *Store) Punctual() store.Store { return s }

@@ -228,3 +228,6 @@ var (
 	_ store.MultiGetter = (*Store)(nil)
 	_ store.Pinger      = (*Store)(nil)
 )
+
+// Punctual implements [store.Punctual].
+func (s *Store) Punctual() store.Store { return s }

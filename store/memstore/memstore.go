@@ -269,3 +269,6 @@ func (s *Store) drop(el *list.Element) {
 	delete(s.entries, e.key)
 	s.bytes -= e.size()
 }
+
+// Punctual implements [store.Punctual].
+func (s *Store) Punctual() store.Store { return s }

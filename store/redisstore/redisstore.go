@@ -307,3 +307,6 @@ func checkKey(key string) error {
 	}
 	return nil
 }
+
+// Punctual implements [store.Punctual].
+func (s *Store) Punctual() store.Store { return s }

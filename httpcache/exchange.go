@@ -100,7 +100,7 @@ func (x *exchange) target() *url.URL {
 // split reports whether the resource's key alone selects nothing, whatever its
 // responses say.
 func (x *exchange) split() bool {
-	return !x.policy.extra.empty() || x.digest != "" || rewritten(x.r)
+	return !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.personal && !x.policy.shared
 }
 
 // variant returns the key of the variant that an index has for the request.

@@ -57,8 +57,9 @@ type Options struct {
 
 	// Shared makes [Cache.Transport] a shared cache, as a proxy's is: it does not
 	// store what is private or was authorized, and obeys s-maxage and
-	// proxy-revalidate. By default it is the private cache of one user. A
-	// [Cache.Handler] is shared in any case.
+	// proxy-revalidate. By default it is a private cache: it stores that too, and
+	// gives what a request with Authorization or a Cookie has brought only to
+	// requests with the same. A [Cache.Handler] is shared in any case.
 	Shared bool
 
 	// Targets are the targeted fields that a shared cache obeys in place of

@@ -14,9 +14,10 @@ import (
 )
 
 // Transport returns a RoundTripper that answers from the cache what it can, and
-// has next do the rest; nil stands for [http.DefaultTransport]. It is the private
-// cache of one user (RFC 9111, section 1) unless [Options.Shared] is set: give
-// one to a client that acts for several users only if it is.
+// has next do the rest; nil stands for [http.DefaultTransport]. Unless
+// [Options.Shared] is set it is a private cache (RFC 9111, section 1), which may
+// store what is meant for one user. So that a client may act for several users all
+// the same, requests with different Authorization or Cookie fields share nothing.
 //
 // What [Cache.Handler] says of keys, methods and concurrent requests applies here
 // too. The body of a response can be read while it is being stored. Closing it
@@ -51,7 +52,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, r: r, release: func() {}}
 	x.authorized = len(r.Header["Authorization"]) > 0
-	x.personal = t.policy.shared && isPersonal(r.Header)
+	x.personal = isPersonal(r.Header)
 	if !t.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -417,4 +418,56 @@ func TestACompressedBodyIsStoredAsItWasReceived(t *testing.T) {
 		}
 	}
 	s.wantRuns(t, 1)
+}
+
+// A private cache may store what is meant for one user. A program's client often acts
+// for many.
+func TestPrivateTransportKeepsPrincipalsApart(t *testing.T) {
+	for _, field := range []string{"Authorization", "Cookie"} {
+		o := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "private, max-age=60")
+			fmt.Fprintf(w, "for %q", r.Header.Get(field))
+		})
+		for range 2 {
+			for _, who := range []string{"ann", "bob", ""} {
+				var fields []string
+				if who != "" {
+					fields = []string{field + ": " + who}
+				}
+				if _, got := o.do(t, "GET", "/", fields...); got != fmt.Sprintf("for %q", who) {
+					t.Errorf("%s %q got what is %s", field, who, got)
+				}
+			}
+		}
+		if n := o.runs.Load(); n > 4 { // the first plain response has gone when the index came
+			t.Errorf("%s: three principals made the origin answer %d times, want 3 or 4", field, n)
+		}
+	}
+}
+
+func TestPrivateTransportRunsPersonalRequestsApart(t *testing.T) {
+	both := make(chan struct{}, 2)
+	o := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		both <- struct{}{}
+		for len(both) < 2 { // each is here while the other is
+			select {
+			case <-r.Context().Done():
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprint(w, r.Header.Get("Authorization"))
+	})
+	o.client.Timeout = 10 * time.Second // ends one that waits for the other
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, got := o.do(t, "GET", "/", "Authorization: ann"); got != "ann" {
+				t.Errorf("got %q, want ann's", got)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -18,7 +18,7 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
 	e.asked = e.created
 	if f.epochs == nil { // nobody can tell when everything of the function is cleared
-		e.trusted = min(e.trusted, after(e.asked, time.Duration(epochTrust)))
+		e.unstored()
 		e.loosen()
 		return func() {}
 	}
@@ -26,12 +26,16 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	t := f.ticket.Load()
 	if t == nil {
 		s.failed(s.tie(f, e))
+		e.unstored()
 		return func() {}
 	}
 	t.turning.Lock() // what the result is to replace does not change any more
 	defer t.turning.Unlock()
 	t.failed++ // for a note in the lease's place, which others may see before the result
 	err := s.offer(f, t, e, l)
+	if err != nil {
+		e.unstored()
+	}
 	s.failed(err)
 	if e.stored() {
 		t.failed = 0
@@ -41,6 +45,13 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	}
 	t.release()
 	return func() {}
+}
+
+// unstored notes of an entry that it is not in the store though it should be. So no
+// report tells of what concerns it, and the store is asked again as soon as a change
+// of an epoch would be seen.
+func (e *entry) unstored() {
+	e.trusted = min(e.trusted, after(e.asked, time.Duration(epochTrust)))
 }
 
 // loosen notes of an entry with tags that it does not know their epochs. It is trusted

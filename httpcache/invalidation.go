@@ -38,8 +38,15 @@ func sameOrigin(base *url.URL, lines []string) (*url.URL, bool) {
 	if len(lines) != 1 {
 		return nil, false
 	}
-	u, err := base.Parse(lines[0])
-	if err != nil || u.Scheme != base.Scheme || canonicalHost(u.Scheme, u.Host) != canonicalHost(base.Scheme, base.Host) {
+	ref, err := url.Parse(lines[0])
+	if err != nil {
+		return nil, false
+	}
+	u := base.ResolveReference(ref)
+	if u.Path == ref.Path {
+		u.RawPath = ref.RawPath // as it is written, for spellings
+	}
+	if u.Scheme != base.Scheme || canonicalHost(u.Scheme, u.Host) != canonicalHost(base.Scheme, base.Host) {
 		return nil, false
 	}
 	u.Fragment, u.RawFragment = "", ""

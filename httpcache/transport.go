@@ -74,7 +74,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // answer answers from the cache, or starts an exchange that forwards the request.
 func (t *transport) answer(x *exchange) (*http.Response, error) {
 	w := &answered{header: http.Header{}}
-	x.w, x.next = w, t.forwarder(nil)
+	x.w, x.next = w, t.forwarder()
 	if x.answered() {
 		return w.response(x.r), nil
 	}
@@ -105,7 +105,7 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 	client := x.r
 	ctx, cancel := context.WithCancel(client.Context())
 	p := newPipe(cancel)
-	x.r, x.w, x.next = client.WithContext(ctx), p, t.forwarder(p)
+	x.r, x.w, x.next = client.WithContext(ctx), p, t.forwarder()
 	go func() {
 		defer cancel()
 		defer func() {
@@ -202,20 +202,20 @@ func newHTTPResponse(status int, h http.Header, r *http.Request) *http.Response 
 	return res
 }
 
-// forwarder returns the handler that stands for the next RoundTripper. p is where
-// its exchange's response goes, if the origin's own matters there.
-func (t *transport) forwarder(p *pipe) http.Handler {
+// forwarder returns the handler that stands for the next RoundTripper.
+func (t *transport) forwarder() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := w.(*recorder)
 		res, err := t.next.RoundTrip(r)
 		if err != nil {
-			if rec := w.(*recorder); rec.exchange.mayBeStale() && !errors.Is(err, context.Canceled) {
+			if rec.exchange.mayBeStale() && !errors.Is(err, context.Canceled) {
 				rec.WriteHeader(http.StatusBadGateway)
 				return
 			}
 			panic(forwardError{err})
 		}
 		defer res.Body.Close()
-		if p != nil {
+		if p, ok := rec.ResponseWriter.(*pipe); ok { // and not a refresh's, which answers nobody
 			p.origin = res
 		}
 		relay(w, res)

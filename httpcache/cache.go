@@ -138,7 +138,9 @@ func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
 	return c.group.InvalidateTags(ctx, tags...)
 }
 
-// Clear drops everything.
+// Clear drops every response, with [Cache.Purge]'s guarantee, in the same time
+// however many are held. The error is of a shared store that could not be reached;
+// it is told as soon as it can be.
 func (c *Cache) Clear(ctx context.Context) error {
 	c.purges.all.Add(1)
 	return c.fn.Clear(ctx)

@@ -14,16 +14,16 @@ import (
 // or abort returns, and the client's ResponseWriter is used by nobody else in
 // between.
 type drain struct {
-	w    http.ResponseWriter
-	done chan struct{} // closed when the goroutine has ended
+	w    http.ResponseWriter // the goroutine's alone until done is closed
+	done chan struct{}       // closed when the goroutine has ended
 
 	mu     sync.Mutex
-	change sync.Cond
-	body   []byte // all of the response so far; what is in it does not change
-	sent   int    // how much of it the client has got, or is getting
-	flush  bool   // the client is to get what net/http holds back
-	ended  bool   // there will be no more
-	err    error  // why the client gets no more
+	change sync.Cond // of mu; what follows has changed
+	body   []byte    // guarded by mu; all of the response so far: what is in it does not change
+	sent   int       // guarded by mu; how much of it the client has got, or is getting
+	flush  bool      // guarded by mu; the client is to get what net/http holds back
+	ended  bool      // guarded by mu; there will be no more
+	err    error     // guarded by mu until done is closed; why the client gets no more
 }
 
 // directSize is how much of a response the handler writes to the client itself:

@@ -65,6 +65,12 @@ var (
 	errStale = errors.New("memo: httpcache: the origin failed, and a stale response may take its place")
 )
 
+// isOutcome reports whether an error is one of those that runs land with, which
+// are no trouble.
+func isOutcome(err error) bool {
+	return errors.Is(err, errRetry) || errors.Is(err, errPass) || errors.Is(err, errStale)
+}
+
 func newRun() *run {
 	return &run{lead: make(chan context.Context, 1), landed: make(chan landing, 1), ended: make(chan answer, 1)}
 }

@@ -354,7 +354,9 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	}
 	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.header
 	if !x.old.origins().validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
-		x.cache.fn.Invalidate(ctx, errand{key: x.key})
+		if err := x.cache.fn.Invalidate(ctx, errand{key: x.key}); err != nil {
+			x.cache.log().Warn("memo: httpcache: a response that a HEAD disagrees with could not be dropped", "error", err)
+		}
 		return
 	}
 	fresh, why := x.refreshed(rec.reply, 0, false)
@@ -363,5 +365,7 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	}
 	update := newRun()
 	update.land(x.landingOf(fresh, rec.reply))
-	x.cache.fn.Refresh(ctx, errand{x.key, update})
+	if _, err := x.cache.fn.Refresh(ctx, errand{x.key, update}); err != nil && !isOutcome(err) {
+		x.cache.log().Warn("memo: httpcache: a response could not be updated by a HEAD", "error", err)
+	}
 }

@@ -11,7 +11,8 @@ import (
 // A resource's key is what identifies it (RFC 9111, section 2): method, scheme,
 // host, path and query, exactly as they were asked for. What else selects among
 // its responses, by Vary or by the options, is in the keys of its variants; see
-// [index]. So one key stands for all of a resource, and dropping it drops all.
+// [exchange.place]. So one key stands for all of a resource, and dropping it drops
+// all.
 //
 // The host is the one that net/http gives. X-Forwarded-Host and its like are read
 // by nobody here: anyone can send them.

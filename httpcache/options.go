@@ -26,9 +26,9 @@ type Options struct {
 	TTL time.Duration
 
 	// ClientTTL is what clients are told, as Cache-Control: max-age, where the
-	// handler wrote no Cache-Control and the response is stored. It is not
-	// what this cache goes by: that is TTL. Zero, the default, says nothing; a
-	// negative one panics.
+	// handler wrote no Cache-Control and the response is stored. It is rounded down
+	// to seconds: less than one is max-age=0. It is not what this cache goes by:
+	// that is TTL. Zero, the default, says nothing; a negative one panics.
 	ClientTTL time.Duration
 
 	// HeuristicMax is the longest that a response is taken to be fresh because it
@@ -88,9 +88,9 @@ type Options struct {
 	// The default is none; GET and HEAD need not be named.
 	Methods []string
 
-	// MaxRequestBody is the largest request body that is read to store a response
-	// to one of Methods. Requests with larger ones pass through. The default is
-	// 64 KiB.
+	// MaxRequestBody is the largest request body, in bytes, that is read to store a
+	// response to one of Methods. Requests with larger ones pass through. The
+	// default is 64 KiB; a negative value lets all of them pass through.
 	MaxRequestBody int64
 
 	// SortQuery takes the order of the query's parameters out of the key. Several

@@ -58,7 +58,9 @@ func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep
 	x.cache.count.stored.Add(1)
 	x.cache.store(ctx, key, response, keep, tagsOf(rec.reply.header))
 	if x.purged(rec) {
-		x.cache.fn.Invalidate(ctx, errand{key: key})
+		if err := x.cache.fn.Invalidate(ctx, errand{key: key}); err != nil {
+			x.cache.log().Warn("memo: httpcache: a response that a purge has made too old could not be dropped", "error", err)
+		}
 	}
 }
 

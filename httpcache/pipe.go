@@ -17,25 +17,28 @@ import (
 // is read: others wait for the end. Otherwise it holds pipeSize at most, and a
 // writer waits for the reader.
 type pipe struct {
-	header   http.Header // the writer's, until it is sent
-	sent     chan struct{}
-	leave    func()         // called when the reader closes the body
+	leave  func()        // called when the reader closes the body
+	header http.Header   // the writer's alone
+	sent   chan struct{} // closed when there is a header, or none to come
+
+	// The writer sets these before it closes sent, and the reader looks at them
+	// after that.
+	status   int            // zero if there is none to come
+	fields   http.Header    // as it was sent; the reader's from then on
 	origin   *http.Response // what the header was made from, if it came just now
 	panicked any            // what the next RoundTripper panicked with, before there was a header
 
 	mu      sync.Mutex
-	change  sync.Cond
-	status  int
-	fields  http.Header // as it was sent
-	trailer http.Header // guarded by mu until ended, then not written any more
-	buf     []byte      // what has been written and not read
-	paced   bool        // the writer waits for the reader
-	timer   *time.Timer // calls leave when the body has been closed; may be nil
-	closed  bool        // by the reader
-	ended   bool        // by the writer
-	err     error       // why, if not at the end of the body
-	gone    error       // why the reader gets no more, if its context has ended
-	unwatch func() bool // of that context; may be nil
+	change  sync.Cond   // of mu; what follows has changed
+	trailer http.Header // guarded by mu until ended, then the reader's
+	buf     []byte      // guarded by mu; what has been written and not read
+	paced   bool        // guarded by mu; the writer waits for the reader
+	timer   *time.Timer // guarded by mu; calls leave when the body has been closed; may be nil
+	closed  bool        // guarded by mu; by the reader
+	ended   bool        // guarded by mu; by the writer
+	err     error       // guarded by mu until ended, then not written any more; why, if not at the end of the body
+	gone    error       // guarded by mu; why the reader gets no more, if its context has ended
+	unwatch func() bool // guarded by mu; of that context; may be nil
 }
 
 const pipeSize = 64 << 10

@@ -6,9 +6,18 @@ import (
 	"github.com/seed-0226adef/memo"
 )
 
-// Stats are a cache's counters since [New]. Every request counts as exactly one
-// of Hits, StaleHits, Revalidated, Collapsed, Misses and Passes when its answer
-// begins.
+// Stats are a cache's counters since [New]. A request counts as exactly one of
+// Hits, StaleHits, Revalidated, Collapsed, Misses and Passes when its answer
+// begins. These do not count:
+//
+//   - requests for another protocol (Upgrade, CONNECT) and for a stream of events,
+//     which go past the cache; of those of a [Cache.Transport], also the ones that
+//     go past it for their body or a condition such as If-Match;
+//   - those that are answered with 504 because they said only-if-cached;
+//   - those that fail, or whose client leaves, before their answer begins.
+//
+// A validation in the background counts as one of Refreshes and, by what it came
+// to, as if it were a request.
 type Stats struct {
 	Hits        uint64 // answered with a fresh response
 	StaleHits   uint64 // answered with a stale one, which was allowed

@@ -10,13 +10,12 @@ import (
 type forward string
 
 const (
-	bypassed    forward = "bypass"
-	byMethod    forward = "method"
-	uriMiss     forward = "uri-miss"
-	varyMiss    forward = "vary-miss"
-	wasStale    forward = "stale"
-	byRequest   forward = "request" // its Cache-Control asked for it
-	partialMiss forward = "partial"
+	bypassed  forward = "bypass"
+	byMethod  forward = "method"
+	uriMiss   forward = "uri-miss"
+	varyMiss  forward = "vary-miss"
+	wasStale  forward = "stale"
+	byRequest forward = "request" // its Cache-Control asked for it
 )
 
 // A cacheStatus is one member of Cache-Status, this cache's own (RFC 9211).

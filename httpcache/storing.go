@@ -32,7 +32,7 @@ const (
 // gives the first reason why not. req is the request's header, with cookies and
 // authorization as the client sent them, and asked what it asks of caches.
 //
-// Whether the method allows it has been decided before: see methodOf.
+// Whether the method allows it has been decided before: see [exchange.mayLead].
 func (p *policy) mayStore(r *reception, req http.Header, asked *directives, l *life) reason {
 	knows := understood[r.status]
 	switch {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -436,29 +437,36 @@ func TestAClientThatLeavesWithTheLastByteHasItStored(t *testing.T) {
 }
 
 func TestAReaderThatHasEnoughBeforeTheEndHasItStored(t *testing.T) {
-	s := newOrigin(t, nil, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=60")
-		io.WriteString(w, `{"a":1}`)
-		w.(http.Flusher).Flush()
-		time.Sleep(10 * time.Millisecond)
-		io.WriteString(w, "\n")
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		proceed := make(chan struct{})
+		rt := httpcache.New(nil).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			runs.Add(1)
+			res := respond(r, "", "Cache-Control: max-age=60")
+			res.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"a":1}`), waitingReader{proceed}, strings.NewReader("\n")))
+			return res, nil
+		}))
+		for i := range 2 {
+			req, _ := http.NewRequest("GET", "http://example.com/", nil)
+			res, err := rt.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var v struct{ A int }
+			if err := json.NewDecoder(res.Body).Decode(&v); err != nil || v.A != 1 {
+				t.Errorf("got %v, %v", v, err)
+			}
+			res.Body.Close()
+			if i == 0 {
+				time.Sleep(50 * time.Millisecond)
+				close(proceed)
+			}
+			synctest.Wait()
+		}
+		if got := runs.Load(); got != 1 {
+			t.Errorf("the origin was asked %d times, want 1", got)
+		}
 	})
-	for range 2 {
-		res, err := s.client.Get(s.url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var v struct{ A int }
-		if err := json.NewDecoder(res.Body).Decode(&v); err != nil || v.A != 1 {
-			t.Errorf("got %v, %v", v, err)
-		}
-		res.Body.Close()
-		deadline := time.Now().Add(5 * time.Second)
-		for s.cache.Stats().Stored == 0 && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	s.wantRuns(t, 1)
 }
 
 func TestTheTagOfACompressedBodyIsWeakForThePlainOne(t *testing.T) {

@@ -148,6 +148,51 @@ func TestAFleetRunsTheHandlerOnceForAColdPage(t *testing.T) {
 	}
 }
 
+// A request with a Cookie or Authorization waited until another process had the
+// response, which was not for it.
+func TestPersonalRequestsDoNotWaitForAnotherProcess(t *testing.T) {
+	requests := map[string][2][]string{ // the first process's, and the second's
+		"cookies":                 {{"Cookie: a"}, {"Cookie: b"}},
+		"authorizations":          {{"Authorization: a"}, {"Authorization: b"}},
+		"a cookie behind none":    {nil, {"Cookie: a"}},
+		"a cookie and a response": {{"Cookie: a", "Share: 1"}, {"Cookie: b", "Share: 1"}},
+	}
+	for name, fields := range requests {
+		for _, collapse := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " ", collapse), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fleet, runs := newFleet(2, &httpcache.Options{CollapsePersonal: collapse}, func(w http.ResponseWriter, r *http.Request) {
+						time.Sleep(time.Second)
+						w.Header().Set("Cache-Control", "private")
+						if r.Header.Get("Share") != "" {
+							w.Header().Set("Cache-Control", "public, max-age=60")
+						}
+						fmt.Fprint(w, r.Header)
+					})
+					began := time.Now()
+					var wg sync.WaitGroup
+					for i, s := range fleet {
+						wg.Go(func() {
+							r := request("GET", "/", fields[i]...)
+							if got, want := body(t, s.send(r)), fmt.Sprint(r.Header); got != want && r.Header.Get("Share") == "" {
+								t.Errorf("process %d got %q, want %q", i, got, want)
+							}
+						})
+						synctest.Wait()
+						if got, want := runs.Load(), int64(i+1); got != want && !collapse {
+							t.Errorf("the handler runs %d times, want %d", got, want)
+						}
+					}
+					wg.Wait()
+					if took := time.Since(began); took != time.Second && !collapse {
+						t.Errorf("the second process has waited: both took %v", took)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestAStoreThatIsDownLeavesTheHandler(t *testing.T) {
 	s := &site{cache: httpcache.New(nil, memo.Store(&process{downStore{}}), memo.Name("pages"))}
 	s.Handler = s.cache.Handler(saying("Cache-Control: max-age=60"))

@@ -107,15 +107,115 @@ func TestAFirstClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// A stuckWriter is a client that does not take what is flushed.
+type stuckWriter struct {
+	http.ResponseWriter
+	reads chan struct{}
+}
+
+func (w stuckWriter) Flush() { <-w.reads }
+
+// The handler flushed to its client itself, and stood still if that did not read.
+func TestAFirstClientThatTakesNoFlushHoldsUpNobody(t *testing.T) {
+	for _, size := range []int{10, 100_000} {
+		synctest.Test(t, func(t *testing.T) {
+			want := page("/page", size)
+			s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				w.Write(want[:size/2])
+				w.(http.Flusher).Flush()
+				w.Write(want[size/2:])
+				w.(http.Flusher).Flush()
+			})
+			stuck := stuckWriter{httptest.NewRecorder(), make(chan struct{})}
+			first, second := make(chan struct{}), make(chan string, 1)
+			go func() { s.ServeHTTP(stuck, request("GET", "/page")); close(first) }()
+			synctest.Wait()
+			go func() { second <- body(t, s.get("/page")) }()
+			synctest.Wait()
+			select {
+			case got := <-second:
+				if !isPage("/page", []byte(got)) {
+					t.Errorf("the second client got %d bytes", len(got))
+				}
+			default:
+				t.Error("the second client waits for the first to read")
+			}
+			close(stuck.reads)
+			<-first
+			if got := stuck.ResponseWriter.(*httptest.ResponseRecorder).Body.Bytes(); !isPage("/page", got) {
+				t.Errorf("the first client got %d bytes", len(got))
+			}
+			s.wantRuns(t, 1)
+		})
+	}
+}
+
+// The bytes beyond the Content-Length were copied, and the handler was not told.
+func TestMoreThanTheContentLengthIsRefusedAsWithoutACache(t *testing.T) {
+	handlers := map[string]func(http.ResponseWriter) error{
+		"a second write": func(w http.ResponseWriter) error {
+			io.WriteString(w, "hello")
+			_, err := io.WriteString(w, " world")
+			return err
+		},
+		"after a flush": func(w http.ResponseWriter) error {
+			io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			_, err := io.WriteString(w, " world")
+			return err
+		},
+		"one write": func(w http.ResponseWriter) error {
+			_, err := io.WriteString(w, "hello world")
+			return err
+		},
+	}
+	for name, write := range handlers {
+		t.Run(name, func(t *testing.T) {
+			told := make(chan error, 1)
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				w.Header().Set("Content-Length", "5")
+				told <- write(w)
+			})
+			see := func(url string) string {
+				res, err := http.Get(url)
+				if err != nil {
+					return fmt.Sprint(err, <-told)
+				}
+				defer res.Body.Close()
+				b, err := io.ReadAll(res.Body)
+				return fmt.Sprintf("%q, %v; the handler: %v", b, err, <-told)
+			}
+			defer http.DefaultClient.CloseIdleConnections()
+			bare := httptest.NewServer(h)
+			defer bare.Close()
+			want := see(bare.URL)
+			url, _ := serveOver(t, nil, h)
+			for range 2 {
+				if got := see(url); got != want {
+					t.Errorf("got %s, without a cache it is %s", got, want)
+				}
+			}
+		})
+	}
+}
+
 func TestAHandlerThatPanicsWhileItsClientDoesNotReadReturns(t *testing.T) {
-	url, client := serveOver(t, nil, func(w http.ResponseWriter, r *http.Request) {
+	returned := make(chan struct{})
+	h := httpcache.New(nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Write(make([]byte, 8<<20))
 		panic(http.ErrAbortHandler)
-	})
-	res, err := client.Get(url)
+	}))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(returned)
+		h.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	res, err := srv.Client().Get(srv.URL)
+	<-returned
 	if err == nil {
-		time.Sleep(10 * time.Millisecond)
 		_, err = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 	}

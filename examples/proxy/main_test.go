@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -220,6 +221,81 @@ func TestInterimResponsesPassThrough(t *testing.T) {
 		}
 		if resp.Header.Get("Link") != "" {
 			t.Error("a field of the interim response is in the final one")
+		}
+	})
+}
+
+// A page that was stored for the same URL answered those who wanted to switch to
+// another protocol.
+func TestProtocolIsSwitchedBesideAStoredPage(t *testing.T) {
+	onBothFaces(t, func(t *testing.T, face string) {
+		proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") == "" {
+				w.Header().Set("Cache-Control", "max-age=60")
+				io.WriteString(w, "page")
+				return
+			}
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			rw.Flush()
+			line, _ := rw.ReadString('\n')
+			fmt.Fprint(rw, line)
+			rw.Flush()
+		}, face)
+		get(t, proxy+"/")
+		req, err := http.NewRequestWithContext(t.Context(), "GET", proxy+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"echo"}}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		conn, switched := resp.Body.(io.ReadWriter)
+		if resp.StatusCode != http.StatusSwitchingProtocols || !switched {
+			t.Fatalf("got %s, want 101", resp.Status)
+		}
+		fmt.Fprint(conn, "hello\n")
+		if line, err := bufio.NewReader(conn).ReadString('\n'); line != "hello\n" {
+			t.Errorf("the echo is %q, %v", line, err)
+		}
+	})
+}
+
+// Clients of a stream of events waited for the end of the first one's.
+func TestEveryClientGetsItsOwnStreamOfEvents(t *testing.T) {
+	onBothFaces(t, func(t *testing.T, face string) {
+		var asked atomic.Int64
+		proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("Cache-Control", "max-age=60")
+			fmt.Fprintf(w, "data: %d\n", asked.Add(1))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, face)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // who waits for another waits forever
+		defer cancel()
+		for i := range 2 {
+			req, err := http.NewRequestWithContext(ctx, "GET", proxy+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			want := fmt.Sprintf("data: %d\n", i+1)
+			if line, err := bufio.NewReader(resp.Body).ReadString('\n'); line != want {
+				t.Errorf("got %q, %v, want %q", line, err, want)
+			}
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/big"
 	"os"
 	"reflect"
 	"strings"
@@ -142,6 +143,9 @@ var rows = []row{
 	exactly("pointer to zero in a field", struct{ P *int }{new(int)}),
 	exactly("pointer to a zero struct in a field", struct{ P *point }{new(point)}),
 	exactly("nil among pointers", []*int{nil, new(7)}),
+	rowOf("nil among pointers to a type that writes itself", []*big.Int{nil, big.NewInt(7)}, func(got []*big.Int) string {
+		return holds(got[0] == nil && got[1].Int64() == 7, "no")
+	}),
 	exactly("pointer to a nil pointer", new(*int)),
 	rowOf("one pointer in two places", func() []*int { p := new(7); return []*int{p, p} }(), func(got []*int) string {
 		return holds(got[0] == got[1], "no: two copies")
@@ -153,9 +157,11 @@ var rows = []row{
 	exactly("unexported field", secretive{1, 2}),
 	exactly("channel or function in a field", struct{ F func() }{}),
 	rowOf("struct that inherits MarshalJSON, GobEncode… and has other fields", stamped{zoned, "n"}, func(stamped) string { return "?" }),
+	exactly("struct that inherits MarshalJSON, GobEncode… from an embedded pointer", inheritsFromPtr{&Inner{"s"}}),
 	exactly("map with integer keys", map[int]string{-1: "a"}),
 	exactly("map with float keys", map[float64]string{0.5: "a"}),
 	exactly("map with struct keys", map[point]int{{1, 2}: 3}),
+	exactly("map with keys of a string type that has UnmarshalText alone, which reads this key otherwise", map[lowered]int{"A": 1}),
 	exactly("nil, bool, string or float64 in any", []any{nil, true, "s", 1.5}),
 	exactly("[]any or map[string]any in any", any(map[string]any{"a": []any{"b"}})),
 	exactly("int in any", any(1)),

@@ -67,7 +67,7 @@ type member struct {
 	exempt bool   // tagged memo:"-"
 }
 
-// Watch says what has to be looked at in a value because its type alone does
+// A watch says what has to be looked at in a value because its type alone does
 // not tell.
 type watch uint8
 

@@ -30,8 +30,12 @@ import (
 //	}
 //
 //	func TestProcessesCountForThemselves(t *testing.T) {
-//
-// //	}
+//		for _, p := range counter.Start(t, 2) {
+//			if got, err := p.Do("add"); got != "1" || err != nil {
+//				t.Errorf("add = %s, %v, want 1", got, err)
+//			}
+//		}
+//	}
 type Program struct {
 	name  string
 	start func(args []string) Commands

@@ -31,7 +31,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	client, _ := newClient(t, testserver.Dynalite(t))
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return dynamostore.New(client, newTable(t, client, nil), nil)
-	}, storetest.TTLGranularity(dynamostore.TTLGranularity), storetest.MaxValue(dynamostore.MaxValueLen))
+	}, storetest.TTLGranularity(dynamostore.TTLGranularity), storetest.MaxValue(dynamostore.MaxValue))
 }
 
 // Reserved words, and names that no expression could spell.
@@ -225,7 +225,7 @@ func TestLimitsAreRefusedBeforeTheWire(t *testing.T) {
 	s := dynamostore.New(client, table, nil)
 	longest := strings.Repeat("k", dynamostore.MaxKeyLen)
 	// The longest key takes from the value what it is longer.
-	fits := make([]byte, dynamostore.MaxValueLen-(dynamostore.MaxKeyLen-store.MaxKeyLen))
+	fits := make([]byte, dynamostore.MaxValue-(dynamostore.MaxKeyLen-store.MaxKeyLen))
 	check(t, s.Set(t.Context(), longest, fits, time.Hour))
 	wantValue(t, s, longest, fits)
 	wire.Reset()
@@ -289,8 +289,8 @@ func TestLongerNamesTakeFromTheValue(t *testing.T) {
 	o := &dynamostore.Options{ValueAttribute: strings.Repeat("v", 5+100)}
 	s := dynamostore.New(client, newTable(t, client, o), o)
 	key := strings.Repeat("k", store.MaxKeyLen)
-	check(t, s.Set(t.Context(), key, make([]byte, dynamostore.MaxValueLen-100), math.MaxInt64))
-	if err := s.Set(t.Context(), key, make([]byte, dynamostore.MaxValueLen-99), 0); !errors.Is(err, store.ErrRefused) {
+	check(t, s.Set(t.Context(), key, make([]byte, dynamostore.MaxValue-100), math.MaxInt64))
+	if err := s.Set(t.Context(), key, make([]byte, dynamostore.MaxValue-99), 0); !errors.Is(err, store.ErrRefused) {
 		t.Errorf("Set = %v, want an error wrapping ErrRefused", err)
 	}
 }

@@ -25,14 +25,16 @@ const (
 	// numbers.
 	MaxItemSize = 400 << 10
 
-	// MaxValueLen is the length in bytes of the longest value that is accepted
+	// MaxValue is the length in bytes of the longest value that is accepted
 	// under every key of up to [store.MaxKeyLen] bytes, with the attributes'
 	// default names. Longer keys and longer names take from it what they
 	// are longer.
-	MaxValueLen = MaxItemSize - defaultNamesLen - fixedSize - store.MaxKeyLen
+	MaxValue = MaxItemSize - defaultNamesLen - fixedSize - store.MaxKeyLen
 
-	// TTLGranularity is the tick of the clock that expiry is counted with. A
-	// value lives for its ttl, rounded up to the next tick.
+	// TTLGranularity is the tick that expiry is counted in, by the attribute that
+	// holds it ([Options.ExpiryAttribute]). A ttl is rounded up to the next tick.
+	// The seconds of DynamoDB's own Time to Live say only when an item that has
+	// expired may be removed.
 	TTLGranularity = time.Millisecond
 )
 
@@ -132,7 +134,7 @@ func expiry(now time.Time, ttl time.Duration) int64 {
 	}
 	end := now.Add(ttl)
 	ms := end.UnixMilli()
-	if end.Nanosecond()%int(time.Millisecond) != 0 {
+	if end.Nanosecond()%int(TTLGranularity) != 0 {
 		ms++
 	}
 	return ms

@@ -9,7 +9,8 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// Limits of memcached.
+// Limits of memcached. What exceeds one is refused with an error that wraps
+// [store.ErrRefused], before anything is sent.
 const (
 	// MaxKeyLen is the length in bytes of the longest key: KEY_MAX_LENGTH, of which
 	// its protocol.txt says "currently the length limit of a key is set at 250
@@ -25,6 +26,11 @@ const (
 	// [Options.MaxValue] says otherwise: an item of 1 MiB, the default of
 	// memcached's option -I, less [ItemOverhead].
 	MaxValue = 1<<20 - ItemOverhead
+
+	// TTLGranularity is the tick that expiry is counted in: the exptime of
+	// protocol.txt is a number of seconds. A ttl is rounded up to the next tick, and
+	// sent with two more for the server's coarse clock.
+	TTLGranularity = time.Second
 )
 
 func (s *Store) check(ctx context.Context, key string, value []byte, ttl time.Duration) error {
@@ -74,8 +80,8 @@ func expiration(ttl time.Duration, now time.Time) int32 {
 	if ttl == 0 {
 		return 0 // never
 	}
-	seconds := int64(ttl / time.Second)
-	if ttl%time.Second > 0 {
+	seconds := int64(ttl / TTLGranularity)
+	if ttl%TTLGranularity > 0 {
 		seconds++
 	}
 	seconds += slow

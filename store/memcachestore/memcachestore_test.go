@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var capabilities = []storetest.Capability{storetest.TTLGranularity(time.Second), storetest.MaxValue(memcachestore.MaxValue)}
+var capabilities = []storetest.Capability{
+	storetest.TTLGranularity(memcachestore.TTLGranularity), storetest.MaxValue(memcachestore.MaxValue),
+}
 
 func TestStoreOnOneServerKeepsTheContract(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,9 @@ type Options struct {
 // Store is a [store.Store] in memory. It also implements [store.MultiGetter],
 // whose values are all of one moment, and [store.Notifier].
 //
+// Keys and values are any bytes, none at all included. Only [Options.MaxBytes]
+// limits their lengths, and there is no tick that a ttl would be rounded up to.
+//
 // Create one with [New]. All methods are safe for concurrent use.
 type Store struct {
 	maxEntries int

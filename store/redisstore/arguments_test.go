@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
@@ -79,6 +80,25 @@ func TestRefusedArgumentsDoNotReachTheServer(t *testing.T) {
 	}
 	if err := s.Set(ctx, "k", fits, 0); err == nil || errors.Is(err, store.ErrRefused) {
 		t.Errorf("Set of the longest value without a server = %v, want an error of the connection", err)
+	}
+}
+
+// Only the lengths are looked at, so the half gigabytes take no memory.
+func TestLongestKeyAndValueAreThoseOfTheConstants(t *testing.T) {
+	s := redisstore.New(clientOf(t, &redis.Options{Addr: "127.0.0.1:1", DialerRetries: 1, MaxRetries: -1}), nil)
+	long := make([]byte, max(redisstore.MaxKeyLen, redisstore.MaxValue)+1)
+	key := unsafe.String(&long[0], redisstore.MaxKeyLen+1)
+	ctx := t.Context()
+	_, get := s.Get(ctx, key)
+	for name, err := range map[string]error{
+		"Get of a long key":    get,
+		"Set of a long key":    s.Set(ctx, key, nil, 0),
+		"Delete of a long key": s.Delete(ctx, key),
+		"Set of a long value":  s.Set(ctx, "k", long[:redisstore.MaxValue+1], 0),
+	} {
+		if !errors.Is(err, store.ErrRefused) || !strings.Contains(err.Error(), "is 536870913 bytes") {
+			t.Errorf("%s = %v, want an error wrapping ErrRefused that names the length", name, err)
+		}
 	}
 }
 

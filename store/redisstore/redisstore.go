@@ -66,10 +66,6 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// MaxValue is the length in bytes of the longest value that Redis takes: 512 MB,
-// the default of proto-max-bulk-len in its redis.conf. It also bounds keys.
-const MaxValue = 512 << 20
-
 // Options configure a [Store].
 type Options struct {
 	// AutoPipeline, if not nil, is what Get, Set, Add, Swap and Delete of one key
@@ -95,9 +91,9 @@ type Options struct {
 //
 // Create one with [New]. All methods are safe for concurrent use.
 //
-// Keys are any bytes but none at all: the empty key, which the clients of clusters
+// Keys are any bytes up to [MaxKeyLen] but none at all: the empty key, which the clients of clusters
 // and rings send to a random server, is refused with an error wrapping
-// [store.ErrRefused]. Expiry is exact to the millisecond, rounded up.
+// [store.ErrRefused]. A ttl is rounded up to [TTLGranularity].
 //
 // Errors of the server and of the connection come wrapped; errors.As finds a
 // [redis.Error]. Reading a key that holds no string is such an error (WRONGTYPE).
@@ -215,21 +211,12 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 	})
 }
 
-// setArgs is the command SET. The time is in milliseconds, rounded up: they fit
-// since a Duration has at most 292 years of them and Redis counts to 2^63.
+// setArgs is the command SET.
 func setArgs(key string, value []byte, ttl time.Duration) []any {
 	if ttl == 0 {
 		return append(make([]any, 0, 4), "set", key, value)
 	}
 	return append(make([]any, 0, 6), "set", key, value, "px", milliseconds(ttl))
-}
-
-func milliseconds(ttl time.Duration) int64 {
-	ms := ttl.Milliseconds()
-	if ttl%time.Millisecond > 0 {
-		ms++
-	}
-	return ms
 }
 
 // swap compares the first 16 bytes, store.TokenSize of them, and writes. A key
@@ -282,30 +269,6 @@ func (s *Store) Ping(ctx context.Context) error {
 		}
 		return s.client(ctx).Ping(ctx).Err()
 	})
-}
-
-func (s *Store) check(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := checkContext(ctx); err != nil {
-		return err
-	}
-	if ttl < 0 {
-		return fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
-	}
-	if len(value) > s.maxValue {
-		return fmt.Errorf("%w: the value is %d bytes, and the server takes %d (redisstore.Options.MaxValue)",
-			store.ErrRefused, len(value), s.maxValue)
-	}
-	return checkKey(key)
-}
-
-func checkKey(key string) error {
-	if key == "" {
-		return fmt.Errorf("%w: the key is empty, and a cluster has no server for it", store.ErrRefused)
-	}
-	if len(key) > MaxValue {
-		return fmt.Errorf("%w: the key is %d bytes, and Redis takes %d", store.ErrRefused, len(key), MaxValue)
-	}
-	return nil
 }
 
 // Punctual implements [store.Punctual].

@@ -140,7 +140,7 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
 func (s *shared) expectOwn(sh *share) {
-	if _, ok := s.store.(store.Prompt); ok && s.notices.state.Load() == hearing {
+	if store.ReportsOnce(s.store) && s.notices.state.Load() == hearing {
 		sh.reports++
 	}
 }

@@ -219,9 +219,32 @@ func ExampleOnlyDeadline() {
 	// false
 }
 
+func ExampleReportsOnce() {
+	s := memstore.New(nil)
+	fmt.Println(store.ReportsOnce(s))
+	fmt.Println(store.ReportsOnce(&counting{Store: s})) // which has no method Prompt
+	// Output:
+	// true
+	// false
+}
+
+// A promptCounting store is a counting one around a store that reports once.
+type promptCounting struct{ *counting }
+
+func (promptCounting) Prompt() {}
+
 func ExamplePrompt() {
-	var s store.Store = memstore.New(nil)
-	_, prompt := s.(store.Prompt)
-	fmt.Println(prompt)
-	// Output: true
+	count := func(s store.Store) store.Store {
+		c := &counting{Store: s}
+		if store.ReportsOnce(s) {
+			return promptCounting{c}
+		}
+		return c
+	}
+	s := memstore.New(nil)
+	fmt.Println(store.ReportsOnce(count(s)))
+	fmt.Println(store.ReportsOnce(count(&counting{Store: s})))
+	// Output:
+	// true
+	// false
 }

@@ -1,11 +1,26 @@
 package store
 
 // A Prompt is a [Notifier] whose reports are as exact as they can be: each change
-// is reported once, before the method that made it has returned. A process then
-// knows which report is that of its own write, and keeps its copy.
+// is reported once, before the method that made it has returned. Callers use
+// [ReportsOnce].
+//
+// Having the method is the promise, so a Store that wraps another one can make it
+// only in a type of its own, for inner ones of which ReportsOnce reports true.
 type Prompt interface {
 	Notifier
 
-	// Prompt does nothing.
+	// Prompt does nothing; it tells a Prompt from any other Notifier.
 	Prompt()
+}
+
+// ReportsOnce reports whether s tells of each change once, before the method that
+// made it has returned. Whoever writes then knows which report is that of its own
+// write, and can keep the copy that it has of it.
+//
+// ReportsOnce reports true if s implements [Prompt]. Otherwise it reports false, and
+// a caller has to take each report for that of somebody else's write: its own
+// writes cost it the copy, too.
+func ReportsOnce(s Store) bool {
+	_, ok := s.(Prompt)
+	return ok
 }

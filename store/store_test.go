@@ -160,6 +160,7 @@ func (able) Ping(context.Context) error { return ability("Ping") }
 func (able) Notify(context.Context, string, store.Sink) (func(), error) {
 	return nil, ability("Notify")
 }
+func (able) Prompt() {}
 
 func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	s := able{memstore.New(nil)}
@@ -172,6 +173,9 @@ func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	}
 	if _, err := store.Notify(t.Context(), s, "", nil); err != ability("Notify") {
 		t.Errorf("Notify = %v, not from the store's method", err)
+	}
+	if !store.ReportsOnce(s) {
+		t.Error("ReportsOnce of a store with the method Prompt = false, want true")
 	}
 }
 
@@ -196,6 +200,12 @@ func TestPingOfAPlainStoreReturnsWhyItCannotRead(t *testing.T) {
 	p := &plain{Store: memstore.New(nil), fail: func(string) error { return down }}
 	if err := store.Ping(t.Context(), p); !errors.Is(err, down) {
 		t.Errorf("Ping = %v, want an error wrapping %q", err, down)
+	}
+}
+
+func TestPlainStoreDoesNotReportOnce(t *testing.T) {
+	if store.ReportsOnce(&plain{Store: memstore.New(nil)}) {
+		t.Error("ReportsOnce of a store without the method Prompt = true, want false")
 	}
 }
 

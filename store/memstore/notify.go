@@ -14,7 +14,8 @@ type subscription struct {
 	sink   store.Sink
 }
 
-// Prompt implements [store.Prompt].
+// Prompt implements [store.Prompt]. It does nothing: having it says that each change
+// is reported once, before the method that made it has returned.
 func (s *Store) Prompt() {}
 
 // Notify implements [store.Notifier]. It calls sink.Up(true) before it returns.

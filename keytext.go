@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 const (
-	// maxSharedKey is memcached's limit on a key, the tightest of all stores
-	// (protocol.txt, "Keys"). A shared key is printable ASCII without spaces.
-	maxSharedKey = 250
+	// maxSharedKey is the length of the longest key that every store takes. A
+	// shared key is printable ASCII without spaces, as every store takes it.
+	maxSharedKey = store.MaxKeyLen
 
 	// maxHead bounds what stands before the arguments, so that they always
 	// have room for at least a hash; maxPrefix what of that is the prefix.

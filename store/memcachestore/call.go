@@ -25,8 +25,7 @@ func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error
 
 // doErr is do for a call without a value.
 func doErr(ctx context.Context, op string, call func() error) error {
-	_, err := do(ctx, op, func() (struct{}, error) { return struct{}{}, call() })
-	return err
+	return failed(ctx, op, beside.Err(ctx, call))
 }
 
 // keep returns a value that a call may read when the method has returned.
@@ -45,21 +44,11 @@ func checkContext(ctx context.Context) error {
 	return nil
 }
 
-// failed says whose error err is. Answers stay what they are. An error that comes
-// when the context has ended is the context's.
 func failed(ctx context.Context, op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
-		return err
-	case tooLarge(err):
+	if err != nil && tooLarge(err) {
 		return fmt.Errorf("%w: memcachestore: %s: set Options.MaxValue to the server's -I less ItemOverhead: %v", store.ErrRefused, op, err)
 	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("memo: memcachestore: %s: %v: %w", op, err, ended)
-	}
-	return fmt.Errorf("memo: memcachestore: %s: %w", op, err)
+	return beside.Failed(ctx, "memcachestore", op, err)
 }
 
 // tooLarge reports whether a server has a lower limit than Options.MaxValue says.

@@ -3,9 +3,7 @@ package redisstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,18 +15,25 @@ import (
 // then goes on until the client's timeouts end it, so it must not touch what
 // belongs to the caller.
 func do[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
-	wait := ctx
-	if isDirect(ctx) && ctx.Err() == nil {
-		wait = context.Background()
-	}
-	value, err := beside.Do(wait, call)
+	value, err := beside.Do(waited(ctx), call)
 	return value, failed(ctx, op, err)
 }
 
 // doErr is do for a call without a value.
 func doErr(ctx context.Context, op string, call func() error) error {
-	_, err := do(ctx, op, func() (struct{}, error) { return struct{}{}, call() })
-	return err
+	return failed(ctx, op, beside.Err(waited(ctx), call))
+}
+
+func failed(ctx context.Context, op string, err error) error {
+	return beside.Failed(ctx, "redisstore", op, err)
+}
+
+// waited returns the context that a call under ctx is waited for beside.
+func waited(ctx context.Context) context.Context {
+	if isDirect(ctx) && ctx.Err() == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // direct marks a context that the client honours by itself: it has a deadline only,
@@ -78,26 +83,6 @@ func checkContext(ctx context.Context) error {
 		return fmt.Errorf("memo: redisstore: %w", err)
 	}
 	return nil
-}
-
-// failed says whose error err is. Answers stay what they are. An error of the
-// connection that comes with the end of the context is the context's: go-redis
-// reports a deadline as an i/o timeout, a moment before the context does.
-func failed(ctx context.Context, op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
-		return err
-	}
-	ended := ctx.Err()
-	if deadline, ok := ctx.Deadline(); ok && ended == nil && !time.Now().Before(deadline) {
-		ended = context.DeadlineExceeded
-	}
-	if ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("memo: redisstore: %s: %v: %w", op, err, ended)
-	}
-	return fmt.Errorf("memo: redisstore: %s: %w", op, err)
 }
 
 // onceCmd is a command that the client does not send again when the connection

@@ -42,7 +42,7 @@ func (d *node) run() {
 	for d.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(d.ctx)
 		s := &session{node: d, ctx: ctx, begun: time.Now(), isUp: func() { tried(nil); wait = shortest }}
-		_, err := beside.Guarded(func() (struct{}, error) { return struct{}{}, s.run(cancel) })
+		err := beside.Err(context.Background(), func() error { return s.run(cancel) }) // a panic is an error
 		cancel()
 		tried(err)
 		d.setUp(false, "", nil)

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/seed-0226adef/memo/internal/refuse"
 )
 
 // What one request takes ("Quotas in Amazon DynamoDB").
@@ -33,22 +35,18 @@ const (
 // consistently, and returns at the first request that fails.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(keys))
-	if err := s.check(ctx); err != nil {
+	if err := s.checkContext(ctx); err != nil {
 		return found, err
 	}
-	var firstErr error // of a key that cannot be read, where others can
+	passed, firstErr := refuse.Keys(keys, checkKey) // the error of a key that cannot be read, where others can
 	keep := func(err error) {
 		if firstErr == nil {
 			firstErr = err
 		}
 	}
-	var asked []map[string]types.AttributeValue
-	for _, key := range distinct(keys) {
-		if err := checkKey(key); err != nil {
-			keep(err)
-			continue
-		}
-		asked = append(asked, s.keyOnly(key))
+	asked := make([]map[string]types.AttributeValue, len(passed))
+	for i, key := range passed {
+		asked[i] = s.keyOnly(key)
 	}
 	for chunk := range slices.Chunk(asked, maxGet) {
 		err := drain(ctx, chunk, func(chunk []map[string]types.AttributeValue) ([]map[string]types.AttributeValue, error) {
@@ -99,10 +97,13 @@ func (s *Store) getSome(ctx context.Context, keys []map[string]types.AttributeVa
 //
 // If one of keys is refused, none is deleted.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	if err := s.check(ctx, keys...); err != nil {
+	if err := s.checkContext(ctx); err != nil {
 		return err
 	}
-	keys = distinct(keys)
+	keys, err := refuse.Keys(keys, checkKey) // DynamoDB refuses repetitions
+	if err != nil {
+		return err
+	}
 	if len(keys) == 1 {
 		if _, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: s.keyOnly(keys[0])}); err != nil {
 			return s.failed(ctx, err)
@@ -135,17 +136,6 @@ func (s *Store) deleteSome(ctx context.Context, requests []types.WriteRequest) (
 		left = append(left, unprocessed...)
 	}
 	return left, nil
-}
-
-// distinct returns keys without repetitions, which DynamoDB refuses, in the order of
-// their first appearance.
-func distinct(keys []string) []string {
-	seen := make(map[string]bool, len(keys))
-	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
-		repeated := seen[key]
-		seen[key] = true
-		return repeated
-	})
 }
 
 // drain calls send with batch, then with what send returned of it, until nothing is

@@ -67,6 +67,7 @@
 package dynamostore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/seed-0226adef/memo/internal/refuse"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -155,7 +157,7 @@ func New(client *dynamodb.Client, table string, o *Options) *Store {
 
 // Get implements [store.Store]. It reads consistently.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := s.check(ctx, key); err != nil {
+	if err := cmp.Or(s.checkContext(ctx), checkKey(key)); err != nil {
 		return nil, err
 	}
 	it, err := s.read(ctx, key)
@@ -213,13 +215,7 @@ func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []b
 
 // put returns the request that writes value under key at now, or why it is refused.
 func (s *Store) put(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (*dynamodb.PutItemInput, error) {
-	if err := s.check(ctx, key); err != nil {
-		return nil, err
-	}
-	if ttl < 0 {
-		return nil, fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
-	}
-	if err := s.checkValue(key, value); err != nil {
+	if err := cmp.Or(s.checkContext(ctx), checkKey(key), refuse.TTL(ttl), s.checkValue(key, value)); err != nil {
 		return nil, err
 	}
 	return &dynamodb.PutItemInput{
@@ -244,15 +240,10 @@ func (s *Store) read(ctx context.Context, key string) (item, error) {
 	return it, err
 }
 
-// check returns why a call cannot begin.
-func (s *Store) check(ctx context.Context, keys ...string) error {
+// checkContext returns an error if ctx has ended.
+func (s *Store) checkContext(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return s.failed(ctx, err)
-	}
-	for _, key := range keys {
-		if err := checkKey(key); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/seed-0226adef/memo/internal/refuse"
 )
 
 // atOnce is how many keys one request names. memcached looks for the end of the line
@@ -20,17 +22,9 @@ const atOnce = 1000
 //
 // When ctx ends before the last server has answered or failed, the map is empty.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
-	asked := make([]string, 0, len(keys)) // ours: the call may outlive the method
-	seen := make(map[string]bool, len(keys))
-	var refused error
-	for _, key := range keys {
-		if err := checkKey(key); err != nil {
-			refused = err // the client would refuse all of them
-		} else if !seen[key] {
-			seen[key] = true
-			asked = append(asked, key)
-		}
-	}
+	// For one key that it refuses the client would refuse all. asked is ours, since
+	// the call may outlive the method.
+	asked, refused := refuse.Keys(keys, checkKey)
 	found, err := do(ctx, "get many", func() (map[string][]byte, error) {
 		found := make(map[string][]byte, len(asked))
 		var first error

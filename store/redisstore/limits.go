@@ -1,10 +1,12 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/refuse"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -26,17 +28,7 @@ const (
 )
 
 func (s *Store) check(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := checkContext(ctx); err != nil {
-		return err
-	}
-	if ttl < 0 {
-		return fmt.Errorf("%w: a ttl of %v is negative; 0 means no expiry", store.ErrRefused, ttl)
-	}
-	if len(value) > s.maxValue {
-		return fmt.Errorf("%w: the value is %d bytes, and the server takes %d (redisstore.Options.MaxValue)",
-			store.ErrRefused, len(value), s.maxValue)
-	}
-	return checkKey(key)
+	return cmp.Or(checkContext(ctx), refuse.TTL(ttl), refuse.Value(value, s.maxValue, "redisstore.Options.MaxValue"), checkKey(key))
 }
 
 func checkKey(key string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-0226adef/memo/internal/refuse"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -23,17 +24,7 @@ const atOnce = 1000
 // A value that is no string (WRONGTYPE) is an error of a pipeline and absent for
 // MGET.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
-	asked := make([]string, 0, len(keys)) // ours: the call may outlive the method
-	seen := make(map[string]bool, len(keys))
-	var refused error
-	for _, key := range keys {
-		if err := checkKey(key); err != nil {
-			refused = err
-		} else if !seen[key] {
-			seen[key] = true
-			asked = append(asked, key)
-		}
-	}
+	asked, refused := refuse.Keys(keys, checkKey) // asked is ours: the call may outlive the method
 	ctx = s.direct(ctx)
 	found, err := s.getApart(ctx, asked)
 	if err == nil {

@@ -196,12 +196,28 @@ func ExampleSink() {
 	// up: true
 }
 
-func ExampleWithin() {
-	ctx, cancel := store.Within(context.Background(), time.Second)
+// An impatient store gives the one that it wraps little time for a Get, and takes what does
+// not come in time for absent.
+type impatient struct {
+	store.Store
+	limit time.Duration
+}
+
+func (p impatient) Get(ctx context.Context, key string) ([]byte, error) {
+	inner, cancel := store.Within(ctx, p.limit)
 	defer cancel()
-	_, err := memstore.New(nil).Get(ctx, "absent")
-	fmt.Println(errors.Is(err, store.ErrNotFound))
-	// Output: true
+	value, err := p.Store.Get(inner, key)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, store.ErrNotFound
+	}
+	return value, err
+}
+
+func ExampleWithin() {
+	s := impatient{memstore.New(nil), 10 * time.Millisecond}
+	_, err := s.Get(context.Background(), "absent")
+	fmt.Println(err)
+	// Output: memo: store: no value under the key
 }
 
 func ExampleOnlyDeadline() {

@@ -106,6 +106,33 @@ var abilityCases = []testCase{
 		},
 	},
 	{
+		name:     "notify once",
+		contract: "a store of which ReportsOnce reports true must report each change once, before the method that made it returns",
+		check: func(e *env) {
+			if !store.ReportsOnce(e.s) {
+				e.t.Skip("the store does not promise it")
+			}
+			token, first := newValue("first")
+			_, second := newValue("second")
+			sink := e.watch("")
+			for i, change := range []func(){
+				func() { e.set("k", first, 0) },
+				func() { e.swap("k", token, second, 0) },
+				func() { e.delete("k") },
+				func() { e.add("k", first, 0) },
+			} {
+				change()
+				if n := sink.count("k"); n != i+1 {
+					e.fatalf("after %d changes %d were reported", i+1, n)
+				}
+			}
+			e.outlast(0)
+			if n := sink.count("k"); n != 4 {
+				e.errorf("a while after 4 changes %d were reported", n)
+			}
+		},
+	},
+	{
 		name:     "notify many",
 		contract: "a Delete of several keys must be reported for each of them",
 		check: func(e *env) {

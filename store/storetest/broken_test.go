@@ -158,6 +158,24 @@ type firstOnly struct{ store.Sink }
 
 func (s firstOnly) Changed(keys []string) { s.Sink.Changed(keys[:1]) }
 
+// twice passes on each report two times.
+type twice struct{ store.Sink }
+
+func (s twice) Changed(keys []string) {
+	s.Sink.Changed(keys)
+	s.Sink.Changed(keys)
+}
+
+// belated passes on reports a little later.
+type belated struct{ store.Sink }
+
+func (s belated) Changed(keys []string) {
+	go func() {
+		pause()
+		s.Sink.Changed(keys)
+	}()
+}
+
 // silent passes on no change.
 type silent struct{ store.Sink }
 
@@ -773,6 +791,16 @@ var brokenStores = []struct {
 		breaks:   "reports the first key of a Delete",
 		new:      brokenSink(func(s store.Sink) store.Sink { return firstOnly{s} }),
 		caughtBy: []string{"ability/notify many"},
+	},
+	{
+		breaks:   "reports twice",
+		new:      brokenSink(func(s store.Sink) store.Sink { return twice{s} }),
+		caughtBy: []string{"ability/notify once"},
+	},
+	{
+		breaks:   "reports when the method has returned",
+		new:      brokenSink(func(s store.Sink) store.Sink { return belated{s} }),
+		caughtBy: []string{"ability/notify once"},
 	},
 	{
 		breaks: "reports before it writes",

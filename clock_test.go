@@ -110,6 +110,7 @@ func TestFakedTimeIsExactWhileTheCoarseClockRuns(t *testing.T) {
 }
 
 func TestBubbleThatSleepsToTheFutureStartsNoGoroutine(t *testing.T) {
+	awaitIdle()
 	synctest.Test(t, func(t *testing.T) {
 		f := New(func(context.Context, int) (int, error) { return 1, nil }, TTL(Forever))
 		f.Call(t.Context(), 1)
@@ -117,7 +118,10 @@ func TestBubbleThatSleepsToTheFutureStartsNoGoroutine(t *testing.T) {
 		for range 100 {
 			f.Call(t.Context(), 1)
 		}
-	}) // which fails for a goroutine that is left
+		if coarse.Load() != stopped {
+			t.Error("calls in the bubble started the coarse clock, which goes by the bubble's time")
+		}
+	})
 }
 
 // (While calls outside keep the coarse clock running, a bubble takes their fresh

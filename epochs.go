@@ -124,10 +124,16 @@ func (r *realm) noteEpoch(key string, e reading) {
 	if e.order < r.floor || known && (old.at == forever || old.order > e.order || old.at > e.at) {
 		return
 	}
-	if !known && len(r.readings) >= maxReadings {
+	e.used = max(e.used, old.used)
+	r.remember(key, e)
+}
+
+// remember makes e the reading of key, for which there is always room. The caller
+// holds r.mu.
+func (r *realm) remember(key string, e reading) {
+	if _, known := r.readings[key]; !known && len(r.readings) >= maxReadings {
 		r.unknowAll()
 	}
-	e.used = max(e.used, old.used)
 	r.readings[key] = e
 }
 
@@ -144,7 +150,7 @@ func (r *realm) wrote(key string, e reading) {
 	default:
 		r.order++
 		e.order, e.used, e.known = r.order, old.used, now()
-		r.readings[key] = e
+		r.remember(key, e)
 	}
 }
 
@@ -160,7 +166,7 @@ func (r *realm) begin() uint64 {
 // was asked before. The caller holds r.mu.
 func (r *realm) unknow(key string) {
 	r.order++
-	r.readings[key] = reading{at: unknown, order: r.order}
+	r.remember(key, reading{at: unknown, order: r.order})
 }
 
 // unknowAll does so for all epochs but those that are owed. The caller holds r.mu.

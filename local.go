@@ -110,24 +110,29 @@ var (
 	seeds = [2]uint64{rand.Uint64(), rand.Uint64()}
 )
 
-// fill makes e the one that is found in front, and reports its use to the
-// eviction policy. key need not outlive the call; clock is the coarse time.
+// fill finds what is held under key, which need not outlive the call, and shows it.
+// clock is the coarse time.
+func (t *tier) fill(key string, clock int64) *entry {
+	e := t.get(key)
+	if e != nil {
+		t.show(e, clock)
+	}
+	return e
+}
+
+// show makes e the one that is found in front, and notes that its use was reported
+// to the eviction policy at clock.
 //
 // A result that is found in front is reported once a tick at most: that keeps
 // the order of what is used and what is not, and spares every other hit the
 // policy's bookkeeping.
-func (t *tier) fill(key string, clock int64) *entry {
-	e := t.get(key)
-	if e == nil {
-		return nil
-	}
+func (t *tier) show(e *entry, clock int64) {
 	e.touched.Store(clock)
-	place := t.front.Load().place(key)
+	place := t.front.Load().place(e.key)
 	place.Store(e)
 	if e.retired() { // deleted before it got there
 		place.CompareAndSwap(e, nil)
 	}
-	return e
 }
 
 // get returns what is held under key, which need not outlive the call: otter

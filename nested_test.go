@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store/memstore"
 )
 
 // house is two memoized functions, of which the outer calls the inner, each with
@@ -264,5 +266,56 @@ func TestTagsAreCollectedOnce(t *testing.T) {
 	}
 	if n := memo.TagsHeld(outer, "k"); n != 101 {
 		t.Errorf("%d tags are held, want 101", n)
+	}
+}
+
+// Two results whose common tag was invalidated between their executions, elsewhere:
+// the old one comes back last. What is made of both is old, but records the epoch
+// of the new one.
+func TestResultMadeFromOldAndNewIsNotHeld(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stored=%v", stored), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				ctx, here := t.Context(), memo.Store(&process{Store: s})
+				elsewhere := memo.NewGroup("torn", memo.Store(&process{Store: s}))
+				var version atomic.Int64
+				read := func(context.Context, string) (int64, error) { return version.Load(), nil }
+				tagged := memo.Options{memo.NewGroup("torn"), here, memo.Tags("t"), memo.TTL(time.Hour)}
+				slow := memo.New(func(ctx context.Context, k string) (int64, error) {
+					v, err := read(ctx, k)
+					time.Sleep(3 * time.Second)
+					return v, err
+				}, tagged, memo.Name("slow"))
+				quick := memo.New(read, tagged, memo.Name("quick"))
+				both := func(ctx context.Context, k string) (int64, error) {
+					var sum atomic.Int64
+					var wg sync.WaitGroup
+					wg.Go(func() { v, _ := slow.Call(ctx, k); sum.Add(v) })
+					time.Sleep(2 * time.Second) // by when the epoch from before is not trusted any more
+					v, _ := quick.Call(ctx, k)
+					wg.Wait()
+					return sum.Add(v), nil
+				}
+				opts := memo.Options{memo.TTL(time.Hour), memo.LocalTTL(time.Hour)}
+				if stored {
+					opts = append(opts, here, memo.Name("both"))
+				}
+				outer := memo.New(both, opts)
+				time.AfterFunc(time.Second, func() {
+					version.Store(10)
+					if err := elsewhere.InvalidateTags(ctx, "t"); err != nil {
+						t.Error(err)
+					}
+				})
+				if got, err := outer.Call(ctx, "k"); got != 10 || err != nil {
+					t.Errorf("got %v, %v, want 0 from before and 10 from after the invalidation", got, err)
+				}
+				if got, err := outer.Call(ctx, "k"); got != 20 || err != nil {
+					t.Errorf("then got %v, %v, want 20", got, err)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
 	}
 }

@@ -321,7 +321,7 @@ func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fenc
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if current, err = s.early(f, late, found); err != nil || !current || h.epochs.torn {
+	if current, err = s.early(f, late, found); err != nil || !current {
 		return nil, nil, false, err
 	}
 	for _, tag := range e.tags {

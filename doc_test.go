@@ -119,6 +119,90 @@ func TestGuaranteesNameTestsThatExist(t *testing.T) {
 	}
 }
 
+// kept finds the second column of the rows of a table, and code the names in it.
+var (
+	kept = regexp.MustCompile(`(?m)^\|[^|]*\|([^|]*)\|`)
+	code = regexp.MustCompile("`([a-zA-Z]\\w*(\\.\\w+)?)`")
+)
+
+func TestGuaranteesNameCodeThatExists(t *testing.T) {
+	page, err := os.ReadFile("docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared, named := declarations(t), 0
+	for _, row := range kept.FindAllStringSubmatch(string(page), -1) {
+		for _, name := range code.FindAllStringSubmatch(row[1], -1) {
+			if named++; !declared[name[1]] {
+				t.Errorf("docs/guarantees.md names %s, which does not exist", name[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("the page names %d declarations; want what keeps each promise", named)
+	}
+}
+
+// declarations returns the names that the package declares, those of methods and
+// fields with their type's in front.
+func declarations(t *testing.T) map[string]bool {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{}
+	spec := func(s ast.Spec) {
+		switch s := s.(type) {
+		case *ast.ValueSpec:
+			for _, name := range s.Names {
+				declared[name.Name] = true
+			}
+		case *ast.TypeSpec:
+			declared[s.Name.Name] = true
+			if fields, ok := s.Type.(*ast.StructType); ok {
+				for _, f := range fields.Fields.List {
+					for _, name := range f.Names {
+						declared[s.Name.Name+"."+name.Name] = true
+					}
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					spec(s)
+				}
+			case *ast.FuncDecl:
+				declared[receiver(d)+d.Name.Name] = true
+			}
+		}
+	}
+	return declared
+}
+
+// receiver returns the name of the type that f is a method of and a dot, or nothing.
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return ""
+	}
+	name := ""
+	ast.Inspect(f.Recv.List[0].Type, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && name == "" { // type parameters come after it
+			name = id.Name + "."
+		}
+		return true
+	})
+	return name
+}
+
 // squeeze makes texts that differ in white space alone the same.
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 

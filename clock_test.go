@@ -141,6 +141,16 @@ func TestResultFromOutsideOfABubbleIsNotUsedInside(t *testing.T) {
 	}
 }
 
+// Nothing is put in front that has left the tier, and a result whose hot time had
+// ended before it began was taken for such a one: every hit looked for it in otter.
+func TestResultWithoutAHotTimeIsInUse(t *testing.T) {
+	f := New(func(context.Context, string) (int, error) { return 1, nil }, EarlyRefresh(1e15))
+	f.Call(t.Context(), "k")
+	if e := f.core.held("k"); e == nil || e.retired() {
+		t.Errorf("held is %v, want a result in use", e)
+	}
+}
+
 // The coarse time may lag by clockSlack and still never answers for an instant
 // at which the result is not fresh, or may want to be refreshed early.
 func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
@@ -164,10 +174,10 @@ func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
 		if w.fresh > life.inherit && life.ttl > 0 || w.end > life.inherit && life.ttl > 0 {
 			t.Fatalf("window %+v outlives what it inherited, %d", w, life.inherit)
 		}
-		if created < 0 && hot != math.MinInt64 {
+		if created < 0 && hot != cold {
 			t.Fatalf("window %+v of a faked clock is hot until %d", w, hot)
 		}
-		if hot != math.MinInt64 && hot > w.fresh-int64(clockSlack) {
+		if hot != cold && hot > w.fresh-int64(clockSlack) {
 			t.Fatalf("window %+v is hot until %d, less than the slack before its end", w, hot)
 		}
 		if p := (&policy{maxAge: -1, settings: settings{beta: beta}}); hot > created {

@@ -133,15 +133,15 @@ const earlyHorizon = 40
 
 // hot returns until when the coarse time suffices to call the result fresh:
 // until clockSlack before its freshness ends, or before XFetch may want to
-// refresh it. For a window that was opened under a faked clock there is no such
-// time.
+// refresh it. Where there is no such time, as for a window that was opened under a
+// faked clock, it is cold.
 func (w *window) hot(beta float64) int64 {
 	if faked(w.created) {
-		return math.MinInt64
+		return cold
 	}
 	margin := max(float64(clockSlack), earlyHorizon*beta*float64(w.cost))
 	if margin >= float64(w.fresh) {
-		return math.MinInt64
+		return cold
 	}
 	return w.fresh - int64(margin)
 }

@@ -31,13 +31,14 @@ type Entry[R any] struct {
 	Tags []string
 }
 
-// An entry is one result of a function in this process. It is immutable but for
-// its atomic fields.
+// An entry is one result of a function in this process. Its plain fields are set by
+// whoever makes it, until it is held (core.hold) or handed to waiters (core.letGo);
+// from then on only its atomic fields change.
 type entry struct {
 	// What a hit reads comes first, to be close together.
 
-	// hotUntil is until when the coarse time suffices to call the entry fresh;
-	// math.MinInt64 once the entry has left the tier.
+	// hotUntil is until when the coarse time suffices to call the entry fresh: an
+	// instant, or cold, or retiredAt once the entry has left the tier.
 	hotUntil atomic.Int64
 	// validAt is the sequence number at which the entry was last found not to
 	// be overtaken.
@@ -86,12 +87,15 @@ func (e *entry) bequeath(ctx context.Context) {
 	}
 }
 
-// cold makes hits look at the entry closely, but does not take it out of use.
-const cold = math.MinInt64 + 1
+// The values of entry.hotUntil that are no instants.
+const (
+	retiredAt = math.MinInt64 // the entry has left the tier
+	cold      = retiredAt + 1 // hits look at it closely, but it is in use
+)
 
 // warm sets until when the coarse time suffices.
 func (e *entry) warm(until int64) {
-	if old := e.hotUntil.Load(); old != math.MinInt64 {
+	if old := e.hotUntil.Load(); old != retiredAt {
 		e.hotUntil.CompareAndSwap(old, max(until, cold))
 	}
 }
@@ -180,9 +184,9 @@ func (p *policy) trustFor(state int32) time.Duration {
 }
 
 // retire takes the entry out of use for whoever still holds a pointer to it.
-func (e *entry) retire() { e.hotUntil.Store(math.MinInt64) }
+func (e *entry) retire() { e.hotUntil.Store(retiredAt) }
 
-func (e *entry) retired() bool { return e.hotUntil.Load() == math.MinInt64 }
+func (e *entry) retired() bool { return e.hotUntil.Load() == retiredAt }
 
 // refreshFailed notes a failed attempt at t to replace the entry.
 func (e *entry) refreshFailed(t int64) {

@@ -364,7 +364,7 @@ func (b *backend) next() {
 }
 
 // serve makes one round trip for several look-ups. It ends within the longest of
-// their limits.
+// their limits; where one has none, only when the store returns.
 func (b *backend) serve(along []*ask) {
 	defer b.next()
 	var keys []string

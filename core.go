@@ -19,11 +19,11 @@ type core struct {
 	own     Options
 	types   signature
 	batched bool // of a Batch
-	named   bool // register has been through; set by New or under settled
+	named   bool // register has been through; set by New or with settling held
 
-	settling sync.Mutex // held while setting the fields down to count, at the function's first use
+	settling sync.Mutex // held by settle, which alone sets base, shared and the first tier
 	base     *policy    // not nil from then on
-	space    *namespace // the group's, or one of the function's own
+	space    *namespace // the group's, or one of the function's own; set by join
 	count    *counters  // held apart: a group keeps them when the function is gone
 
 	cleared atomic.Uint64        // the sequence number of the function's last Clear

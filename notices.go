@@ -15,9 +15,9 @@ import (
 
 // notices are what the store reported of changes.
 type notices struct {
-	state   atomic.Int32 // one of the states below
-	era     atomic.Uint64
-	reports [1 << 10]atomic.Uint32
+	state   atomic.Int32           // one of the states below
+	era     atomic.Uint64          // counts how often reports may have been missed; copies from before are doubtful
+	reports [1 << 10]atomic.Uint32 // how many there have been, by place; see of
 
 	mu      sync.Mutex  // held while starting and stopping
 	started bool        // guarded by mu; there is a subscription, or will be, or cannot be

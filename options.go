@@ -333,6 +333,10 @@ const defaultStoreTimeout = 250 * time.Millisecond
 // zero sets no bound but that of the call's context, and a negative d panics.
 // Without a shared store it does nothing.
 //
+// With zero, what a call has asked goes on when the call has left, until the
+// store's client returns, and others' look-ups may have to wait behind it: give
+// that client timeouts of its own.
+//
 //   - A call whose look-up and lease fail or take longer goes on without the
 //     store: it executes fn, and its result is kept in this process.
 //   - A call whose result takes longer to store, before and after the execution
@@ -425,8 +429,12 @@ func KeyFunc[A any](key func(A) string) Option {
 }
 
 // MaxBatch bounds how many keys a [Batch] gives to one execution of fn: more are
-// split, and executed concurrently. By default there is no bound; n below one
-// panics. It does nothing for other functions.
+// split, and executed concurrently, each part under a context with a
+// [LoadTimeout] of its own. By default there is no bound; n below one panics. It
+// does nothing for other functions.
+//
+// With [Bypass] the parts are executed one after the other, under the context of
+// the call.
 //
 // It may be given to [SetDefault], [NewGroup] and [NewBatch].
 func MaxBatch(n int) Option {

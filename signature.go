@@ -49,7 +49,7 @@ func keepOf[R any](option any) func(any, error) bool {
 	return func(v any, err error) bool { return keep(*v.(*R), err) }
 }
 
-// check panics if the function cannot be made under s.
+// checkSettings panics if the function cannot be made under s.
 func (c *core) checkSettings(s *settings) {
 	c.types.check(c.label, s)
 	if s.store == nil {

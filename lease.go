@@ -41,15 +41,20 @@ type ticket struct {
 	since  uint64 // what was asked from here on, by the realm's order, was asked with the lease in place
 	ends   int64  // of a refresh, when the old result's life in the store ends
 
-	turning sync.Mutex // held while a refresh is turned into a miss; see turn
-	mu      sync.Mutex
-	key     string      // guarded by mu; of the lease
-	token   store.Token // guarded by mu; of the lease
-	value   []byte      // guarded by mu; the lease
-	target  store.Token // guarded by mu; what the result is to replace
-	refresh bool        // guarded by mu; the lease is under a key of its own
-	held    bool        // guarded by mu; there is a lease, which has to be given back
-	timer   *time.Timer // guarded by mu; renews the lease
+	converting sync.Mutex // held while a refresh becomes a miss; see becomeMiss
+	mu         sync.Mutex
+	leaseState             // guarded by mu
+	held       bool        // guarded by mu; there is a lease, which has to be given back
+	timer      *time.Timer // guarded by mu; renews the lease
+}
+
+// A leaseState is what a ticket is for at one moment.
+type leaseState struct {
+	key     string      // of the lease
+	token   store.Token // of the lease
+	value   []byte      // the lease
+	target  store.Token // what the result is to replace
+	refresh bool        // the lease is under a key of its own
 }
 
 // contradictions is how often in a row the store may say first that there is
@@ -141,7 +146,7 @@ func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
 		}
 		return nil, s.takeRefresh(f, seen)
 	}
-	return nil, s.take(f, &ticket{key: f.sharedKey}, seen.there, st)
+	return nil, s.take(f, &ticket{leaseState: leaseState{key: f.sharedKey}}, seen.there, st)
 }
 
 // accept returns the result that was seen if it is what f would execute for: it is
@@ -201,7 +206,10 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(f *flight, seen *sighting) step {
-	t := &ticket{key: sharedKey(s.lease, f.key, f.exec), refresh: true, target: seen.stored.token, ends: seen.stored.ends()}
+	t := &ticket{
+		leaseState: leaseState{key: sharedKey(s.lease, f.key, f.exec), refresh: true, target: seen.stored.token},
+		ends:       seen.stored.ends(),
+	}
 	next := s.take(f, t, nil, nil)
 	if next == lookAgain {
 		next = s.takeOver(f, t)
@@ -265,32 +273,32 @@ func (t *ticket) keep() {
 	t.timer = time.AfterFunc(t.pause(), t.renew)
 }
 
-// turnMargin is how long before the end of an old result its refresh is turned.
-const turnMargin = 500 * time.Millisecond
+// convertMargin is how long before the end of an old result its refresh becomes a miss.
+const convertMargin = 500 * time.Millisecond
 
 // pause returns how long the lease can be left alone. The caller holds t.mu.
 func (t *ticket) pause() time.Duration {
 	if !t.refresh || t.ends == forever {
 		return leaseRenewal
 	}
-	return min(leaseRenewal, max(time.Duration(t.ends-now())-turnMargin, 0))
+	return min(leaseRenewal, max(time.Duration(t.ends-now())-convertMargin, 0))
 }
 
 // renew writes the same lease again, with the same token: whoever has seen it has
 // seen this one. If it is not there any more, the execution goes on without.
 func (t *ticket) renew() {
-	t.turning.Lock()
-	defer t.turning.Unlock()
+	t.converting.Lock()
+	defer t.converting.Unlock()
 	t.mu.Lock()
-	key, token, value := t.key, t.token, t.value
-	turn := t.held && t.refresh && t.ends != forever && now() >= t.ends-int64(turnMargin)
+	lease := t.leaseState
+	convert := t.held && t.refresh && t.ends != forever && now() >= t.ends-int64(convertMargin)
 	t.mu.Unlock()
-	if turn {
-		t.turn()
+	if convert {
+		t.becomeMiss()
 		return
 	}
 	err := t.shared.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
-		return t.shared.store.Swap(ctx, key, token, value, leaseTTL)
+		return t.shared.store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -299,11 +307,11 @@ func (t *ticket) renew() {
 	}
 }
 
-// turn makes a miss of a refresh whose old result is about to end: it puts a lease
+// becomeMiss makes a miss of a refresh whose old result is about to end: it puts a lease
 // in that one's place. Otherwise the result would find nothing to replace, and
 // nobody could tell whether what it was to replace has expired or was
-// invalidated. The caller holds t.turning.
-func (t *ticket) turn() {
+// invalidated. The caller holds t.converting.
+func (t *ticket) becomeMiss() {
 	s, token := t.shared, store.NewToken()
 	old, _ := decodeEntry(t.key, t.value)
 	lease := &stored{token: token, kind: kindLease, scopes: old.scopes, failed: t.failed}
@@ -312,26 +320,26 @@ func (t *ticket) turn() {
 		return s.store.Swap(ctx, t.entry, t.target, value, leaseTTL)
 	})
 	t.mu.Lock()
-	held, key, former := t.held, t.key, t.token
+	held, former := t.held, t.leaseState
 	if held && err == nil {
-		t.key, t.token, t.value, t.target, t.refresh = t.entry, token, value, token, false
+		t.leaseState = leaseState{key: t.entry, token: token, value: value, target: token}
 		t.timer.Reset(t.pause())
 	}
 	t.mu.Unlock()
 	switch {
 	case err != nil: // the result is going to find out why
 	case held:
-		s.failed(t.leave(key, former))
+		s.failed(t.leave(former.key, former.token))
 	default: // the execution has ended meanwhile
 		s.failed(t.leave(t.entry, token))
 	}
 }
 
-// now returns what the ticket is for at the moment.
-func (t *ticket) now() (key string, token, target store.Token, refresh bool) {
+// lease returns what the ticket is for at the moment.
+func (t *ticket) lease() leaseState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.key, t.token, t.target, t.refresh
+	return t.leaseState
 }
 
 // end ends the renewals, and reports whether there was a lease.
@@ -348,8 +356,8 @@ func (t *ticket) end() (held bool) {
 // release gives the lease back, if there is one, so that nobody waits for its end.
 func (t *ticket) release() {
 	if t.end() {
-		key, token, _, _ := t.now()
-		t.shared.failed(t.leave(key, token))
+		lease := t.lease()
+		t.shared.failed(t.leave(lease.key, lease.token))
 	}
 }
 
@@ -369,11 +377,11 @@ func (t *ticket) leave(key string, token store.Token) error {
 
 // owns reports whether the lease is still the ticket's.
 func (t *ticket) owns(ctx context.Context) bool {
-	key, own, _, _ := t.now()
-	values, _, err := t.shared.readNoting(ctx, t.policy.storeTimeout, []string{key})
+	lease := t.lease()
+	values, _, err := t.shared.readNoting(ctx, t.policy.storeTimeout, []string{lease.key})
 	if err != nil {
 		return false
 	}
 	token, ok := store.TokenOf(values[0])
-	return ok && token == own
+	return ok && token == lease.token
 }

@@ -144,8 +144,8 @@ func (f *flight) contradicted(seen *sighting) bool {
 		return false
 	}
 	st := seen.stored
-	_, token, target, _ := t.now()
-	return st == nil || !seen.valid || st.token != token && st.token != target
+	lease := t.lease()
+	return st == nil || !seen.valid || st.token != lease.token && st.token != lease.target
 }
 
 // refresh executes fn for key now. An execution that is under way began too

@@ -29,8 +29,8 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 		e.unstored()
 		return func() {}
 	}
-	t.turning.Lock() // what the result is to replace does not change any more
-	defer t.turning.Unlock()
+	t.converting.Lock() // what the result is to replace does not change any more
+	defer t.converting.Unlock()
 	t.failed++ // for a note in the lease's place, which others may see before the result
 	err := s.offer(f, t, e, l)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	if e.stored() {
 		t.failed = 0
 	}
-	if _, _, _, refresh := t.now(); refresh || err != nil { // nobody is made to wait for a store that fails again
+	if t.lease().refresh || err != nil { // nobody is made to wait for a store that fails again
 		return t.release
 	}
 	t.release()
@@ -90,10 +90,10 @@ func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
 // offer stores e, if it is to be stored and the ticket is still good. The error is
 // that of a store that has failed.
 func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
-	_, _, target, refresh := t.now()
+	lease := t.lease()
 	if e.empty() || e.err != nil && !l.absent {
-		if l.err == nil && refresh {
-			return t.leave(f.sharedKey, target) // a result that is not kept is newer than what is there
+		if l.err == nil && lease.refresh {
+			return t.leave(f.sharedKey, lease.target) // a result that is not kept is newer than what is there
 		}
 		return s.tie(f, e)
 	}
@@ -124,7 +124,7 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 	case err == nil:
 		e.share.token = token
 		s.expectOwn(e.share)
-		if !refresh {
+		if !lease.refresh {
 			t.end()
 		}
 	case errors.Is(err, store.ErrConflict):
@@ -153,10 +153,11 @@ var errUnencodable = errors.New("memo: the codec refuses the result")
 // what took the target's place, which says so, as long as its lease is good.
 // Nothing was invalidated in between, or the chain would be broken.
 func (s *shared) replace(f *flight, t *ticket, swap func(old store.Token) error) error {
-	_, _, target, refresh := t.now()
+	lease := t.lease()
+	target := lease.target
 	for range contradictions {
 		err := swap(target)
-		if !f.forced || !refresh || !errors.Is(err, store.ErrConflict) {
+		if !f.forced || !lease.refresh || !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 		values, _, failed := s.readNoting(f.ctx, f.policy.storeTimeout, []string{f.sharedKey})
@@ -312,16 +313,16 @@ func (s *shared) wanted(p *policy) []need {
 //     the turn was read before the execution. No clock is asked.
 func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fence, current bool, err error) {
 	h := f.frame.seal()
-	var late []need
+	var open []need
 	for _, tag := range e.tags {
 		tag.space.reaches(s.realm)
-		late = append(late, s.late(f, h, tag)...)
+		open = append(open, s.late(f, h, tag)...)
 	}
-	found, err := s.ensure(f.ctx, f.policy.storeTimeout, late)
+	found, err := s.ensure(f.ctx, f.policy.storeTimeout, open)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if current, err = s.early(f, late, found); err != nil || !current {
+	if current, err = s.early(f, open, found); err != nil || !current {
 		return nil, nil, false, err
 	}
 	for _, tag := range e.tags {
@@ -329,11 +330,11 @@ func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fenc
 		for _, n := range s.tagNeeds(te.path, te.name) {
 			before, read := f.epochs[n.key]
 			inherited, taken := h.epochs.by[fenceAt{s.realm, n.key}]
-			now, late := found[n.key]
-			if read && taken && inherited != before.token || taken && late && inherited != now.token {
+			latest, asked := found[n.key]
+			if read && taken && inherited != before.token || taken && asked && inherited != latest.token {
 				return nil, nil, false, nil
 			}
-			epoch := now.token
+			epoch := latest.token
 			switch {
 			case read:
 				epoch = before.token

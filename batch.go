@@ -205,7 +205,7 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 			return false
 		}
 		v := core.judgeMade(c.policy, l.made)
-		w.before.asked, w.before.seen, w.before.detours = true, l.seen, l.detours
+		w.before.asked, w.before.seen, w.before.detachments = true, l.seen, l.detachments
 		if v == fallback {
 			w.before.old = l.made
 		}

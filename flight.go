@@ -72,20 +72,21 @@ type flight struct {
 	shard  *flights
 	frame  frame
 	born   uint64 // the sequence number noted before fn began
-	began  int64
+	began  int64  // when fn was started; launched until then
 	old    *entry // what the result is to replace, if there is something
 	exec   execution
 	ctx    context.Context // what exec runs under, but for LoadTimeout; its root is frame
 	cancel context.CancelFunc
 	landed atomic.Bool // set by whoever ends the flight
-	ran    bool        // fn was run, and is to be counted; set before it is
+	ran    bool        // fn was run, and is to be counted; set by fly before it is
 
-	// With a shared store. Those from deadline on are the flight's own.
+	// With a shared store. Those from deadline on are set before fn begins: by the
+	// flight's goroutine alone, once that runs.
 	sharedKey string
-	forced    bool                   // fn is to be run whatever there is
-	alone     bool                   // and without the store: it has failed already
-	seen      *sighting              // what the caller found there
-	launched  int64                  // when the flight began
+	forced    bool                   // by Refresh: fn is run whatever the store holds
+	noStore   bool                   // the caller's look-up failed, so go without the store
+	seen      *sighting              // what the caller found in the store
+	launched  int64                  // when the flight was made
 	doubted   atomic.Bool            // a change of its key was reported, if only its own
 	lone      atomic.Bool            // fn runs without a ticket: a change that was reported is another's
 	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
@@ -110,12 +111,12 @@ type flight struct {
 
 // flights are the executions under way for a part of a function's keys.
 type flights struct {
-	mu      sync.Mutex
-	of      map[string]*flight // guarded by mu
-	lookups map[string]*lookup // guarded by mu; looks at the shared store, and Sets, that are under way
-	failing map[string]*entry  // guarded by mu; stored results whose refresh has failed
-	detours uint64             // guarded by mu; how often something was detached
-	_       [24]byte           // a cache line each
+	mu          sync.Mutex
+	of          map[string]*flight // guarded by mu
+	lookups     map[string]*lookup // guarded by mu; looks at the shared store, and Sets, that are under way
+	failing     map[string]*entry  // guarded by mu; stored results whose refresh has failed
+	detachments uint64             // guarded by mu; how often something was detached
+	_           [24]byte           // a cache line each
 }
 
 // maxFailing bounds how many failures are remembered in a shard. Beyond that all
@@ -176,7 +177,7 @@ func (c *core) doubt(sharedKey string) {
 // detach detaches the flight and the look-up for key, if there are any. The caller
 // holds mu.
 func (s *flights) detach(key string) {
-	s.detours++
+	s.detachments++
 	delete(s.lookups, key)
 	if f := s.of[key]; f != nil {
 		f.detached = true
@@ -289,7 +290,7 @@ func (c *core) fly(f *flight) {
 		f.cancel()
 		c.end(f, l)
 	}()
-	if c.shared != nil && !f.alone {
+	if c.shared != nil && !f.noStore {
 		if e := c.shared.obtain(f); e != nil || f.ctx.Err() != nil {
 			l = landing{foreign: e, err: f.ctx.Err()}
 			return

@@ -53,7 +53,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 			}
 			return outcome{err: err}
 		}
-		b := boarding{core: c, policy: p, around: frameOf(ctx), old: before.old, seq: sequence.Load()}
+		b := boarding{core: c, policy: p, around: frameOf(ctx), before: before, seq: sequence.Load()}
 		f := b.join(key)
 		if f == nil && c.shared != nil && !before.asked {
 			out, answered, found := c.askStore(ctx, p, key, before, exec)
@@ -70,7 +70,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 			before = found
 		}
 		if f == nil {
-			b.old, b.before = before.old, before
+			b.before = before
 			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
 				_, v := c.find(p, key, now())
 				return v.answers()
@@ -92,8 +92,8 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 
 // replaced returns the result that an execution for key would replace, or nil.
 func (b *boarding) replaced(key string) *entry {
-	if b.old != nil && b.old.stored() {
-		return b.old
+	if b.before.old != nil && b.before.old.stored() {
+		return b.before.old
 	}
 	e := b.core.held(key)
 	if e != nil && b.core.trust(b.policy, e, now()) == unusable {
@@ -110,7 +110,7 @@ func (b *boarding) join(key string) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.of[key]
-	if f == nil || b.core.overtaken(f.born, f.tags()) || f.doubtful() || b.old == nil && f.refreshes(b.policy) {
+	if f == nil || b.core.overtaken(f.born, f.tags()) || f.doubtful() || b.before.old == nil && f.refreshes(b.policy) {
 		return nil
 	}
 	f.waiters++
@@ -126,7 +126,7 @@ func (f *flight) doubtful() bool {
 // refreshes reports whether f is to replace what the store may have and a call under p
 // may use.
 func (f *flight) refreshes(p *policy) bool {
-	if f.sharedKey == "" || f.alone {
+	if f.sharedKey == "" || f.noStore {
 		return false
 	}
 	return f.forced || f.old != nil && f.old.stored() && f.old.judge(now(), p, draw) != unusable
@@ -196,33 +196,32 @@ func (f *flight) outlast(ctx context.Context, around *frame) error {
 type boarding struct {
 	core   *core
 	policy *policy
-	around *frame // of the execution that the call is made by, or nil
-	old    *entry // to return if the flight fails or takes too long; may be nil
-	leader bool   // the call started the flight
-	seq    uint64 // the sequence number before the call joined
-	forced bool   // fn is to be run whatever the store has
-	before lookedUp
+	around *frame   // of the execution that the call is made by, or nil
+	leader bool     // the call started the flight
+	seq    uint64   // the sequence number before the call joined
+	forced bool     // fn is to be run whatever the store has
+	before lookedUp // what the call knew
 }
 
 // board makes the call a waiter of the flight for key, and the leader of a new one
-// if there is none that it may join. old is what that is to replace. If there is
+// if there is none that it may join, with what that replaces. If there is
 // none and answered, asked when no result can be published meanwhile, finds that
 // the call has its answer, board returns nil.
-func (b *boarding) board(ctx context.Context, key string, old *entry, exec execution, answered func() bool) *flight {
+func (b *boarding) board(ctx context.Context, key string, replaces *entry, exec execution, answered func() bool) *flight {
 	c := b.core
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, alone := s.of[key], b.before.asked && b.before.seen == nil
-	if b.before.detours != s.detours {
+	f, noStore := s.of[key], b.before.asked && b.before.seen == nil
+	if b.before.detachments != s.detachments {
 		b.before.seen = nil // it may be from before an invalidation
 	}
 	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenAlone() || f.contradicted(b.before.seen) {
 		if answered() {
 			return nil
 		}
-		f, b.leader = c.launch(ctx, b.policy, key, old, exec), true
-		f.forced, f.seen, f.alone = b.forced, b.before.seen, alone
+		f, b.leader = c.launch(ctx, b.policy, key, replaces, exec), true
+		f.forced, f.seen, f.noStore = b.forced, b.before.seen, noStore
 		f.deadline -= int64(b.before.took)
 	} else if b.forced && !f.forced && c.shared != nil {
 		return nil // it may come back with what there was before
@@ -248,7 +247,7 @@ func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
 		return b.arrive(ctx, f)
 	case tooSlow:
 		f.leave(true)
-		return b.core.answerStale(ctx, b.policy, b.old), true
+		return b.core.answerStale(ctx, b.policy, b.before.old), true
 	}
 	f.leave(false)
 	b.count(ctx, f)
@@ -264,7 +263,7 @@ const (
 
 func (b *boarding) watch(ctx context.Context, f *flight) int {
 	var soft <-chan time.Time
-	if b.old != nil && b.policy.softTimeout > 0 {
+	if b.before.old != nil && b.policy.softTimeout > 0 {
 		timer := time.NewTimer(b.policy.softTimeout)
 		defer timer.Stop()
 		soft = timer.C
@@ -289,7 +288,7 @@ func (b *boarding) watch(ctx context.Context, f *flight) int {
 
 // usable reports whether the windows still allow the old result to be returned.
 func (b *boarding) usable() bool {
-	return b.old.judge(now(), b.policy, draw) != unusable
+	return b.before.old.judge(now(), b.policy, draw) != unusable
 }
 
 // arrive returns what f, which has landed, has for the call.
@@ -303,8 +302,8 @@ func (b *boarding) arrive(ctx context.Context, f *flight) (out outcome, ok bool)
 		b.count(ctx, f)
 		e.bequeath(ctx) // fn may recover from it, and make its result of that
 		return outcome{panicked: f.panicked}, true
-	case !e.kept && b.old != nil && b.usable():
-		return b.core.answerStale(ctx, b.policy, b.old), true
+	case !e.kept && b.before.old != nil && b.usable():
+		return b.core.answerStale(ctx, b.policy, b.before.old), true
 	}
 	b.count(ctx, f)
 	e.bequeath(ctx)

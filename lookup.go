@@ -10,7 +10,7 @@ import (
 type lookup struct {
 	key, sharedKey string
 	born           uint64 // the sequence number before the store was asked
-	detours        uint64 // of the shard, before that
+	detachments    uint64 // of the shard, before that
 	retry          bool   // whoever waits looks again
 
 	done chan struct{} // guarded by the shard's mu; closed when the fields below are set, nil if nobody waits
@@ -67,7 +67,7 @@ func (c *core) beginLookup(p *policy, key, sharedKey string, seq uint64) (l *loo
 		}
 		return l, false
 	}
-	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detours: s.detours}
+	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detachments: s.detachments}
 	if l == nil {
 		s.note(begun)
 	}
@@ -163,7 +163,7 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = lookedUp{asked: true, seen: l.seen, detours: l.detours, took: before.took + time.Duration(now()-began)}
+	found = lookedUp{asked: true, seen: l.seen, detachments: l.detachments, took: before.took + time.Duration(now()-began)}
 	if v == fallback {
 		found.old = e
 	}
@@ -176,12 +176,12 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 
 // A lookedUp is what a call knows when it comes to executing fn.
 type lookedUp struct {
-	old     *entry        // a result to fall back on, if there is one
-	waited  bool          // for the store
-	asked   bool          // the store was asked,
-	seen    *sighting     // and held this; nil if it was of no help
-	detours uint64        // of the shard before that
-	took    time.Duration // how long the store has taken so far
+	old         *entry        // a result to return if fn fails or takes too long; may be nil
+	waited      bool          // the call has waited for the store
+	asked       bool          // the store was asked for the key
+	seen        *sighting     // what it held then; nil if it was of no help
+	detachments uint64        // of the shard, before the store was asked
+	took        time.Duration // how long the store has taken so far
 }
 
 // leaves returns how long a call that has waited for the store for took may go on doing

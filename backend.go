@@ -71,7 +71,7 @@ func newBackend(s store.Store) *backend {
 		Timeout:       probeAfter,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsExcluded:    func(err error) bool { return errors.Is(err, errImpatient) },
-		OnStateChange: b.note,
+		OnStateChange: b.stateChanged,
 	})
 	return b
 }
@@ -86,8 +86,8 @@ const (
 	cameBack = 2
 )
 
-// note remembers a change of state for flush: the breaker is locked.
-func (b *backend) note(_ string, from, to gobreaker.State) {
+// stateChanged remembers a change of state for flush: the breaker is locked.
+func (b *backend) stateChanged(_ string, from, to gobreaker.State) {
 	switch {
 	case from == gobreaker.StateClosed:
 		b.out.Store(true)

@@ -76,10 +76,11 @@ func newCore(label string, own Options, types signature) *core {
 	return c
 }
 
-// settings lays the options that apply to the function over one another.
-func (c *core) settings(defaults Options) settings {
-	levels := []Options{defaults}
-	g := resolve(defaults, c.own).group
+// settings lays the options that apply to the function over one another, and over
+// weakest.
+func (c *core) settings(weakest Options) settings {
+	levels := []Options{weakest}
+	g := resolve(weakest, c.own).group
 	if g != nil {
 		levels = append(levels, g.levels()...)
 	}
@@ -95,11 +96,7 @@ func (c *core) settle() {
 	if c.base != nil {
 		return
 	}
-	var d Options
-	if set := defaults.Load(); set != nil {
-		d = *set
-	}
-	s := c.settings(d)
+	s := c.settings(currentDefaults())
 	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
 	c.register(&s)
 	c.join(s.group)
@@ -139,11 +136,7 @@ func (c *core) realm() *realm {
 		}
 		return c.shared.realm
 	}
-	var d Options
-	if set := defaults.Load(); set != nil {
-		d = *set
-	}
-	if s := c.settings(d); s.store != nil {
+	if s := c.settings(currentDefaults()); s.store != nil {
 		return realmOf(s.store, s.prefix)
 	}
 	return nil

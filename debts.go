@@ -41,7 +41,7 @@ func (r *realm) owe(key string, d debt, e *reading) {
 	if full {
 		r.consolidate()
 	}
-	r.note(key, d, e)
+	r.addDebt(key, d, e)
 	if !r.retrying {
 		r.retrying = true
 		time.AfterFunc(firstRetry, func() { r.payDebts(firstRetry) })
@@ -53,8 +53,8 @@ func (r *realm) owe(key string, d debt, e *reading) {
 	}
 }
 
-// note notes a debt. The caller holds r.mu.
-func (r *realm) note(key string, d debt, e *reading) {
+// addDebt notes a debt. The caller holds r.mu.
+func (r *realm) addDebt(key string, d debt, e *reading) {
 	r.lastDebt++
 	d.id = r.lastDebt
 	r.debts[key] = d
@@ -77,7 +77,7 @@ func (r *realm) consolidate() {
 	}
 	for owner := range owners {
 		e, _ := r.newEpoch(owner, mark{})
-		r.note(owner, debt{epoch: true, owner: owner}, &e)
+		r.addDebt(owner, debt{epoch: true, owner: owner}, &e)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // InvalidateTags of another process is seen. epochRenewal is the age at which a
 // reading that is used is renewed in the background.
 const (
-	epochTrust   = int64(time.Second)
-	epochRenewal = int64(500 * time.Millisecond)
+	epochTrust   = time.Second
+	epochRenewal = 500 * time.Millisecond
 )
 
 // A reading is what the store said of an epoch or a turn.
@@ -36,7 +36,7 @@ const unknown = math.MinInt64
 
 // current reports whether the reading may be used at t.
 func (r *reading) current(t int64) bool {
-	return r.at != unknown && t < after(r.at, time.Duration(epochTrust))
+	return r.at != unknown && t < after(r.at, epochTrust)
 }
 
 // maxReadings bounds how many epochs are remembered. Beyond that all are
@@ -53,7 +53,7 @@ func (r *realm) epoch(key string, t int64) (reading, bool) {
 	}
 	e.used = t
 	r.readings[key] = e
-	if t > after(e.at, time.Duration(epochRenewal)) && !r.renewing {
+	if t > after(e.at, epochRenewal) && !r.renewing {
 		r.renewing = true
 		go r.renew(t)
 	}

@@ -149,11 +149,7 @@ func (g *Group) tell(what func(r *realm, limit time.Duration) error) error {
 
 // settings returns the options of the group as its functions see them.
 func (g *Group) settings() settings {
-	levels := []Options{nil}
-	if set := defaults.Load(); set != nil {
-		levels[0] = *set
-	}
-	return resolve(append(levels, g.levels()...)...)
+	return resolve(append([]Options{currentDefaults()}, g.levels()...)...)
 }
 
 // realms returns where results of the group may be, each realm once: those of its

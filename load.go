@@ -120,7 +120,7 @@ func (b *boarding) join(key string) *flight {
 // doubtful reports whether another process may have overtaken f: it has gone on for
 // a while, or a change of its key was reported.
 func (f *flight) doubtful() bool {
-	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || now() > f.launched+epochTrust)
+	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || now() > after(f.launched, epochTrust))
 }
 
 // refreshes reports whether f is to replace what the store may have and a call under p

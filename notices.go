@@ -95,9 +95,9 @@ func (r *realm) relisten(l *listener, stop func()) {
 
 // A listener is a realm as one subscription sees it.
 type listener struct {
-	*realm
-	mu   sync.Mutex // held while the state is changed
-	deaf bool       // guarded by mu; what still arrives is of no account
+	realm *realm
+	mu    sync.Mutex // held while the state is changed
+	deaf  bool       // guarded by mu; what still arrives is of no account
 }
 
 // notify is store.Notify, which may panic.
@@ -107,23 +107,23 @@ func (l *listener) notify(ctx context.Context) (stop func(), err error) {
 			err = fmt.Errorf("memo: the store panicked: %v: %w", v, errors.ErrUnsupported)
 		}
 	}()
-	return store.Notify(ctx, l.store, l.prefix, l)
+	return store.Notify(ctx, l.realm.store, l.realm.prefix, l)
 }
 
 // Changed implements [store.Sink].
 func (l *listener) Changed(keys []string) {
 	for _, key := range keys {
-		if !strings.HasPrefix(key, l.prefix) {
+		if !strings.HasPrefix(key, l.realm.prefix) {
 			continue
 		}
-		l.notices.of(key).Add(1)
-		if l.isEpoch(key) {
-			l.forgetEpoch(key)
+		l.realm.notices.of(key).Add(1)
+		if l.realm.isEpoch(key) {
+			l.realm.forgetEpoch(key)
 			nextSequence(func(uint64) {}) // makes copies compare their epochs
 			continue
 		}
-		l.wake(key)
-		for _, c := range l.users(key) {
+		l.realm.wake(key)
+		for _, c := range l.realm.users(key) {
 			c.doubt(key)
 			c.forget(key)
 		}
@@ -132,9 +132,9 @@ func (l *listener) Changed(keys []string) {
 
 // Suspect implements [store.Sink].
 func (l *listener) Suspect() {
-	l.notices.era.Add(1)
+	l.realm.notices.era.Add(1)
 	l.realm.mu.Lock()
-	l.unknowAll()
+	l.realm.unknowAll()
 	l.realm.mu.Unlock()
 	nextSequence(func(uint64) {})
 }
@@ -148,9 +148,9 @@ func (l *listener) Up(up bool) {
 		return
 	case up:
 		l.Suspect() // what was read before was not listened for
-		l.notices.state.Store(hearing)
+		l.realm.notices.state.Store(hearing)
 	default:
-		l.notices.state.Store(broken)
+		l.realm.notices.state.Store(broken)
 	}
 	nextSequence(func(uint64) {})
 }
@@ -159,7 +159,7 @@ func (l *listener) Up(up bool) {
 func (l *listener) deafen() {
 	l.mu.Lock()
 	l.deaf = true
-	l.notices.state.Store(silent)
+	l.realm.notices.state.Store(silent)
 	l.mu.Unlock()
 	l.Suspect()
 }

@@ -65,6 +65,13 @@ func (o Options) flat() Options {
 // defaults are what SetDefault was given last.
 var defaults atomic.Pointer[Options]
 
+func currentDefaults() Options {
+	if set := defaults.Load(); set != nil {
+		return *set
+	}
+	return nil
+}
+
 // SetDefault sets options for every function of the process. They are the
 // weakest: those of a group and of the function itself win. Each call replaces
 // the options of the one before; SetDefault without options restores memo's own

@@ -51,14 +51,14 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 // report tells of what concerns it, and the store is asked again as soon as a change
 // of an epoch would be seen.
 func (e *entry) unstored() {
-	e.trusted = min(e.trusted, after(e.asked, time.Duration(epochTrust)))
+	e.trusted = min(e.trusted, after(e.asked, epochTrust))
 }
 
 // loosen notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *entry) loosen() {
 	if len(e.tags) > 0 {
-		e.loose, e.trusted = true, min(e.trusted, after(e.created, time.Duration(epochTrust)))
+		e.loose, e.trusted = true, min(e.trusted, after(e.created, epochTrust))
 	}
 }
 
@@ -82,7 +82,7 @@ func (s *shared) tie(f *flight, e *entry) error {
 // fencesFor returns the epochs of the function's scopes when an execution began.
 func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
 	for _, scope := range s.scope {
-		fences = append(fences, fence{s.realm, scope.key, epochs[scope.key].token, false})
+		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epochs[scope.key].token})
 	}
 	return fences
 }
@@ -112,7 +112,9 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 	e.fences = append(e.fences, fences...)
 	token := store.NewToken()
 	err = s.replace(f, t, func(old store.Token) error {
-		value, err := s.encode(f.policy, f.sharedKey, e, token, old, s.scopesOf(f.epochs), tags)
+		value, err := s.encode(f.policy, f.sharedKey, e, &stored{
+			token: token, replaced: old, scopes: s.scopesOf(f.epochs), tags: tags,
+		})
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUnencodable, err)
 		}
@@ -226,7 +228,7 @@ func (s *shared) prepare(ctx context.Context, p *policy, left func() time.Durati
 	}
 	epochs, err := s.ensure(ctx, left(), p.needs)
 	if err != nil {
-		e.trusted = after(e.asked, time.Duration(epochTrust))
+		e.trusted = after(e.asked, epochTrust)
 		e.loosen()
 		return nil, token, err
 	}
@@ -236,12 +238,12 @@ func (s *shared) prepare(ctx context.Context, p *policy, left func() time.Durati
 		te := tagEpochs{path: s.core.space.path, name: tag}
 		for _, n := range s.tagNeeds(te.path, tag) {
 			te.epochs = append(te.epochs, epochs[n.key].token)
-			e.fences = append(e.fences, fence{s.realm, n.key, epochs[n.key].token, true})
+			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].token, tag: true})
 		}
 		tags = append(tags, te)
 	}
 	token = store.NewToken()
-	if value, err = s.encode(p, key, e, token, store.Token{}, s.scopesOf(epochs), tags); err != nil {
+	if value, err = s.encode(p, key, e, &stored{token: token, scopes: s.scopesOf(epochs), tags: tags}); err != nil {
 		err = fmt.Errorf("%w: %w", errUnencodable, err)
 	}
 	return value, token, err
@@ -342,7 +344,7 @@ func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fenc
 				epoch = inherited
 			}
 			te.epochs = append(te.epochs, epoch)
-			fences = append(fences, fence{s.realm, n.key, epoch, true})
+			fences = append(fences, fence{realm: s.realm, key: n.key, epoch: epoch, tag: true})
 		}
 		tags = append(tags, te)
 	}

@@ -158,7 +158,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 		case r.token != f.epoch:
 			return never, true
 		}
-		until = min(until, after(r.at, time.Duration(epochTrust)))
+		until = min(until, after(r.at, epochTrust))
 	}
 	return until, sure
 }

@@ -208,7 +208,7 @@ func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		fences = append(fences, fence{s.realm, scope.key, epoch, false})
+		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epoch})
 	}
 	if e.kind == kindResult && !e.hasTags(s.core.space.path, s.core.base.tags) {
 		return nil, false
@@ -220,7 +220,7 @@ func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
 			return nil, false
 		}
 		for j := range needs {
-			fences = append(fences, fence{s.realm, needs[j].key, t.epochs[j], true})
+			fences = append(fences, fence{realm: s.realm, key: needs[j].key, epoch: t.epochs[j], tag: true})
 		}
 	}
 	return fences, true
@@ -372,13 +372,11 @@ func (s *shared) failed(err error) {
 	}
 }
 
-// encode returns e as the bytes to be stored in the place of replaced.
-func (s *shared) encode(p *policy, key string, e *entry, token, replaced store.Token, scopes []scopeEpoch, tags []tagEpochs) (b []byte, err error) {
-	st := &stored{
-		token: token, kind: kindResult, replaced: replaced, created: e.read.UnixNano(),
-		fresh: time.Duration(e.fresh - e.created), cost: time.Duration(max(e.cost, 0)),
-		scopes: scopes, tags: tags,
-	}
+// encode returns e as the bytes to be stored under key. st has what e does not know:
+// the tokens, and the epochs of the scopes and the tags.
+func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, err error) {
+	st.kind, st.created = kindResult, e.read.UnixNano()
+	st.fresh, st.cost = time.Duration(e.fresh-e.created), time.Duration(max(e.cost, 0))
 	if e.fresh == forever {
 		st.fresh = Forever
 	} else if e.end == forever {

@@ -10,7 +10,8 @@ import (
 )
 
 // Everything that memo writes to a shared store is an entry of this format, and
-// this file is the only one that knows it. Integers are unsigned varints of
+// this file is the only one that knows it: as a stored. A result in this process
+// is what the type entry is, in result.go. Integers are unsigned varints of
 // package binary unless a size is given; a text is its length and its bytes.
 //
 //	token    16 bytes   drawn for this write; what Swap compares

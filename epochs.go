@@ -21,6 +21,20 @@ const (
 	epochRenewal = 500 * time.Millisecond
 )
 
+// A fence is an epoch that has to be in force for a result to be valid.
+type fence struct {
+	realm *realm
+	key   string
+	epoch store.Token
+	tag   bool // of a tag; who makes a result from this one takes it over
+}
+
+// A fenceAt is where an epoch is.
+type fenceAt struct {
+	realm *realm
+	key   string
+}
+
 // A reading is what the store said of an epoch or a turn.
 type reading struct {
 	token store.Token // the epoch

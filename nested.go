@@ -68,12 +68,6 @@ func (t *takenEpochs) trusted() int64 {
 	return forever
 }
 
-// A fenceAt is where an epoch is.
-type fenceAt struct {
-	realm *realm
-	key   string
-}
-
 func (t *takenEpochs) take(fences []fence) {
 	for _, f := range fences {
 		if !f.tag {
@@ -202,6 +196,28 @@ func (f *frame) absorb(from *hint) {
 			h.epochs.loosen(from.epochs.until)
 		}
 	})
+}
+
+// runAround runs fn for a call that bypasses the cache. It counts as an
+// execution; what fn says about its result goes nowhere, but its tags are handed
+// on to the execution around the call, as those of any result are.
+func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
+	around := frameOf(ctx)
+	inner := &frame{space: c.space, hint: hint{fresh: forever}}
+	if around != nil {
+		inner.flight = around.flight
+	}
+	executing.Add(1)
+	began := time.Now()
+	err = errNoReturn // unless fn returns
+	defer func() {
+		executing.Add(-1)
+		h := inner.seal()
+		h.tags.add(p.allTags(c.space, nil)...)
+		around.absorb(h)
+		c.countExecution(ctx, p, "", time.Since(began), err)
+	}()
+	return fn(context.WithValue(ctx, frameKey{}, inner))
 }
 
 // SetTTL, called by fn with its own context, sets how long the result that it is

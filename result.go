@@ -31,9 +31,10 @@ type Entry[R any] struct {
 	Tags []string
 }
 
-// An entry is one result of a function in this process. Its plain fields are set by
-// whoever makes it, until it is held (core.hold) or handed to waiters (core.letGo);
-// from then on only its atomic fields change.
+// An entry is one result of a function in this process; what a store holds of it is
+// a stored, see entry.go. Its plain fields are set by whoever makes it, until it is
+// held (core.hold) or handed to waiters (core.letGo); from then on only its atomic
+// fields change.
 type entry struct {
 	// What a hit reads comes first, to be close together.
 
@@ -107,14 +108,6 @@ type share struct {
 	token   store.Token // zero if the result is not there, and others' would be
 	era     uint64      // of the notifications when the result was read or written
 	reports uint32      // how many reports of the key there had been
-}
-
-// A fence is an epoch that has to be in force for a result to be valid.
-type fence struct {
-	realm *realm
-	key   string
-	epoch store.Token
-	tag   bool // of a tag; who makes a result from this one takes it over
 }
 
 // stored reports whether e is a copy of what a store holds.

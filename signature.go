@@ -1,13 +1,11 @@
 package memo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-0226adef/memo/codec"
 )
@@ -125,26 +123,4 @@ func (c *core) splitPath(path string) (ordinal, rest string) {
 		}
 	}
 	return "", path
-}
-
-// runAround runs fn for a call that bypasses the cache. It counts as an
-// execution; what fn says about its result goes nowhere, but its tags are handed
-// on to the execution around the call, as those of any result are.
-func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
-	around := frameOf(ctx)
-	inner := &frame{space: c.space, hint: hint{fresh: forever}}
-	if around != nil {
-		inner.flight = around.flight
-	}
-	executing.Add(1)
-	began := time.Now()
-	err = errNoReturn // unless fn returns
-	defer func() {
-		executing.Add(-1)
-		h := inner.seal()
-		h.tags.add(p.allTags(c.space, nil)...)
-		around.absorb(h)
-		c.countExecution(ctx, p, "", time.Since(began), err)
-	}()
-	return fn(context.WithValue(ctx, frameKey{}, inner))
 }

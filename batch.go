@@ -145,7 +145,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
 	var fences []fence
 	for _, w := range c.open {
-		if e, v := core.find(c.policy, w.text, preciseNow()); v == unverified {
+		if e, v := core.find(c.policy, w.text, preciseNow()); v == verdictUnverified {
 			fences = append(fences, e.fences...)
 		}
 	}
@@ -158,16 +158,16 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		e, v := core.find(c.policy, w.text, preciseNow())
-		if v == unverified && ctx.Err() == nil {
-			e, v = nil, unusable
+		if v == verdictUnverified && ctx.Err() == nil {
+			e, v = nil, verdictUnusable
 		}
 		core.answerHere(ctx, c.policy, w.text, e, v)
 		w.before.took = c.took
-		if v == fallback {
+		if v == verdictFallback {
 			w.before.old = e
 		}
-		w.before.waited = v == unverified
-		return c.settle(w, e, v)
+		w.before.waited = v == verdictUnverified
+		return c.answer(w, e, v)
 	})
 }
 
@@ -206,21 +206,21 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 		}
 		v := core.judgeMade(c.policy, l.made)
 		w.before.asked, w.before.seen, w.before.detachments = true, l.seen, l.detachments
-		if v == fallback {
+		if v == verdictFallback {
 			w.before.old = l.made
 		}
 		core.answerShared(ctx, c.policy, l.made, v)
-		return c.settle(w, l.made, v)
+		return c.answer(w, l.made, v)
 	})
 }
 
-// settle takes e for the answer if v allows it.
-func (c *batchCall[K, V]) settle(w *wanted[K, V], e *entry, v verdict) bool {
+// answer takes e for the answer if v allows it.
+func (c *batchCall[K, V]) answer(w *wanted[K, V], e *entry, v verdict) bool {
 	if !v.answers() {
 		return false
 	}
 	c.take(w.key, outcome{entry: e})
-	if v == early || v == revalidate {
+	if v == verdictEarly || v == verdictRevalidate {
 		w.entry = e
 		c.old = append(c.old, w)
 	}
@@ -250,7 +250,7 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 	for _, w := range c.old {
 		job := c.job(run, w.key)
 		if !c.batch.one.core.refreshInBackground(ctx, c.policy, w.entry, job) {
-			job.waive()
+			job.abstain()
 		}
 		left--
 	}
@@ -265,7 +265,7 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 		job := c.job(run, w.key)
 		wg.Go(func() {
 			defer func() {
-				job.waive()
+				job.abstain()
 				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
 					outs[i].panicked = &PanicError{Value: v, Stack: debug.Stack()}
 				}

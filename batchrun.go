@@ -197,7 +197,7 @@ func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
 // A batchPanic is a panic of fn on its way to one of those who wait for it.
 type batchPanic struct{ *PanicError }
 
-func (j *batchJob[K, V]) waive() {
+func (j *batchJob[K, V]) abstain() {
 	if !j.decided.Swap(true) {
 		j.in.decide(nil)
 	}

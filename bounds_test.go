@@ -57,7 +57,7 @@ func TestEpochsRememberedAreBounded(t *testing.T) {
 	newKey := func(i int) string { return fmt.Sprint(":tag:", i) }
 	for name, note := range map[string]func(r *realm, key string){
 		"read":     func(r *realm, key string) { r.noteEpoch(key, reading{at: now(), order: r.order}) },
-		"written":  func(r *realm, key string) { r.wrote(key, reading{at: now(), order: r.begin()}) },
+		"written":  func(r *realm, key string) { r.wrote(key, reading{at: now(), order: r.nextOrder()}) },
 		"reported": func(r *realm, key string) { r.forgetEpoch(key) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -182,7 +182,7 @@ func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
 		}
 		if p := (&policy{maxAge: -1, settings: settings{beta: beta}}); hot > created {
 			at := hot - 1
-			if v := w.judge(at, p, func() float64 { return 1e-17 }); at >= created && v != fresh {
+			if v := w.judge(at, p, func() float64 { return 1e-17 }); at >= created && v != verdictFresh {
 				t.Fatalf("window %+v is hot at %d, where it is judged %v", w, at, v)
 			}
 		}

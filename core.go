@@ -215,47 +215,47 @@ func (c *core) hit(key string) *entry {
 func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 	local := c.tier.Load()
 	if local == nil {
-		return nil, unusable
+		return nil, verdictUnusable
 	}
 	e := local.get(key)
 	if e == nil {
-		return nil, unusable
+		return nil, verdictUnusable
 	}
 	seq := sequence.Load()
 	if e.validAt.Load() != seq && c.overtaken(e.born, e.tags) {
 		local.remove(e)
-		return nil, unusable
+		return nil, verdictUnusable
 	}
-	if v := c.trust(p, e, t); v != fresh {
+	if v := c.trust(p, e, t); v != verdictFresh {
 		return e, v
 	}
 	e.validAt.Store(seq)
 	v := e.judge(t, p, draw)
-	if v == fallback && e.backsOff(t) {
-		v = held
+	if v == verdictFallback && e.backsOff(t) {
+		v = verdictHeld
 	}
 	return e, v
 }
 
-// trust returns fresh if e may be used at t without asking a store, and lets hits
+// trust returns verdictFresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
 func (c *core) trust(p *policy, e *entry, t int64) verdict {
 	if e.share == nil && len(e.fences) == 0 && !e.loose {
-		return fresh
+		return verdictFresh
 	}
 	until, sure := e.bound(p, t)
 	switch {
 	case t >= until:
 		e.warm(cold)
-		return unusable
+		return verdictUnusable
 	case !sure:
 		e.warm(cold)
-		return unverified
+		return verdictUnverified
 	}
 	if !e.exact && p.localTTL == c.base.localTTL {
 		e.warm(min(e.hot(c.base.beta), until-int64(clockSlack)))
 	}
-	return fresh
+	return verdictFresh
 }
 
 // search is find, where the epochs that a result depends on are asked for if they
@@ -263,18 +263,18 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 // ends meanwhile.
 func (c *core) search(ctx context.Context, p *policy, key string) (e *entry, v verdict, spent time.Duration) {
 	e, v = c.find(p, key, preciseNow())
-	if v != unverified {
+	if v != verdictUnverified {
 		return e, v, 0
 	}
 	began := now()
 	if !detached(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
-		return nil, unverified, 0
+		return nil, verdictUnverified, 0
 	}
 	t := now()
-	if e, v := c.find(p, key, t); v != unverified {
+	if e, v := c.find(p, key, t); v != verdictUnverified {
 		return e, v, time.Duration(t - began)
 	}
-	return nil, unusable, time.Duration(t - began)
+	return nil, verdictUnusable, time.Duration(t - began)
 }
 
 // askEpochs asks for those epochs that are not known, within limit altogether.

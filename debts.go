@@ -105,7 +105,7 @@ func (r *realm) forgive(key string, last uint64) {
 // holds r.mu.
 func (r *realm) forgetOwed(key string) {
 	if r.readings[key].at == forever {
-		r.unknow(key)
+		r.distrust(key)
 	}
 }
 

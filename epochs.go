@@ -106,7 +106,7 @@ type sending struct {
 // readNoting is backend.read that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
 func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []string) ([][]byte, sending, error) {
-	s := sending{at: now(), order: r.writes(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
+	s := sending{at: now(), order: r.lastOrder(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.reports[i] = r.notices.of(key).Load()
 	}
@@ -123,8 +123,8 @@ func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
 	}
 }
 
-// writes returns the order of what is known now.
-func (r *realm) writes() uint64 {
+// lastOrder returns the order of what is known now.
+func (r *realm) lastOrder() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.order
@@ -146,7 +146,7 @@ func (r *realm) noteEpoch(key string, e reading) {
 // holds r.mu.
 func (r *realm) remember(key string, e reading) {
 	if _, known := r.readings[key]; !known && len(r.readings) >= maxReadings {
-		r.unknowAll()
+		r.distrustAll()
 	}
 	r.readings[key] = e
 }
@@ -160,7 +160,7 @@ func (r *realm) wrote(key string, e reading) {
 	switch {
 	case old.at == forever:
 	case old.order > e.order || r.floor > e.order:
-		r.unknow(key)
+		r.distrust(key)
 	default:
 		r.order++
 		e.order, e.used, e.known = r.order, old.used, now()
@@ -168,23 +168,23 @@ func (r *realm) wrote(key string, e reading) {
 	}
 }
 
-// begin returns the order from which on wrote is to look for other changes.
-func (r *realm) begin() uint64 {
+// nextOrder returns the order from which on wrote is to look for other changes.
+func (r *realm) nextOrder() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.order++
 	return r.order
 }
 
-// unknow has the store asked at the next need of an epoch, and not believed what it
+// distrust has the store asked at the next need of an epoch, and not believed what it
 // was asked before. The caller holds r.mu.
-func (r *realm) unknow(key string) {
+func (r *realm) distrust(key string) {
 	r.order++
 	r.remember(key, reading{at: unknown, order: r.order})
 }
 
-// unknowAll does so for all epochs but those that are owed. The caller holds r.mu.
-func (r *realm) unknowAll() {
+// distrustAll does so for all epochs but those that are owed. The caller holds r.mu.
+func (r *realm) distrustAll() {
 	r.order++
 	r.floor = r.order
 	maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
@@ -196,7 +196,7 @@ func (r *realm) forgetEpoch(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.readings[key].at != forever {
-		r.unknow(key)
+		r.distrust(key)
 	}
 }
 
@@ -288,7 +288,7 @@ func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, the
 		m.generation = store.NewToken()
 	}
 	e, value := r.newEpoch(n.key, m)
-	e.at, e.order = now(), r.begin()
+	e.at, e.order = now(), r.nextOrder()
 	err := r.try(ctx, left(), func(ctx context.Context) error {
 		if there != nil { // no epoch: nobody can use it
 			if err := r.store.Delete(ctx, n.key); err != nil {
@@ -378,7 +378,7 @@ const maxWriting = 16
 
 func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string, m mark, key string) error {
 	e, value := r.newEpoch(key, m)
-	e.at, e.order = now(), r.begin()
+	e.at, e.order = now(), r.nextOrder()
 	last := r.lastDebtNow()
 	err := r.try(ctx, limit, func(ctx context.Context) error {
 		return r.store.Set(ctx, key, value, r.epochTTL(key))
@@ -442,7 +442,7 @@ func (r *realm) count(ctx context.Context, limit time.Duration, key string) (m m
 		}
 		m = mark{s.mark.generation, s.mark.count + 1}
 		e, value := r.newEpoch(key, m)
-		e.at, e.order = now(), r.begin()
+		e.at, e.order = now(), r.nextOrder()
 		err = r.try(ctx, limit, func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
 		if err == nil {
 			r.forgive(key, last)

@@ -48,8 +48,8 @@ func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
 
 		failed, _ := r.newEpoch(key, mark{})
 		written, value := r.newEpoch(key, mark{})
-		failed.at, failed.order = now(), r.begin()
-		written.at, written.order = now(), r.begin()
+		failed.at, failed.order = now(), r.nextOrder()
+		written.at, written.order = now(), r.nextOrder()
 		last := r.lastDebtNow()
 		s.Set(t.Context(), key, value, 0)
 		r.owe(key, debt{epoch: true, owner: key}, &failed)
@@ -135,7 +135,7 @@ func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
 		reports := &listener{realm: r}
 
 		e, value := r.newEpoch(key, mark{})
-		e.at, e.order = now(), r.begin()
+		e.at, e.order = now(), r.nextOrder()
 		s.Set(t.Context(), key, value, 0)
 		reports.Changed([]string{key})
 		b.Call(t.Context(), "x")

@@ -50,8 +50,9 @@ func (e *PanicError) Unwrap() error {
 type execution interface {
 	// run runs fn and returns its result as a *R.
 	run(context.Context) (any, error)
-	// waive says that fn is not going to be run for this call soon, if at all.
-	waive()
+	// abstain says that this call will not run fn now, so that a batch need not wait
+	// for its key.
+	abstain()
 	// counted reports whether run counts as an execution by itself.
 	counted() bool
 	// appendArgs appends the last part of the shared key of the argument, whose
@@ -277,7 +278,7 @@ func (c *core) fly(f *flight) {
 	l := landing{err: ErrGoexit} // unless everything returns or something panics
 	stop := func() {}
 	defer func() {
-		f.exec.waive() // unless it was run
+		f.exec.abstain() // unless it was run
 		if v := recover(); v != nil {
 			p, passedOn := v.(batchPanic)
 			if !passedOn {

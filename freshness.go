@@ -74,17 +74,19 @@ func after(t int64, d time.Duration) int64 {
 type verdict uint8
 
 const (
-	unusable   verdict = iota // execute
-	fresh                     // return it
-	early                     // return it, and refresh it in the background before it expires
-	revalidate                // stale: return it and refresh it in the background
-	fallback                  // stale: execute, and return it if that fails or takes too long
-	held                      // stale: return it; refreshing it has failed and is backing off
-	unverified                // ask the store for the epochs first
+	verdictUnusable   verdict = iota // execute
+	verdictFresh                     // return it
+	verdictEarly                     // return it, and refresh it in the background before it expires
+	verdictRevalidate                // stale: return it and refresh it in the background
+	verdictFallback                  // stale: execute, and return it if that fails or takes too long
+	verdictHeld                      // stale: return it; refreshing it has failed and is backing off
+	verdictUnverified                // ask the store for the epochs first
 )
 
 // answers reports whether a call with this verdict returns what it found.
-func (v verdict) answers() bool { return v != unusable && v != fallback && v != unverified }
+func (v verdict) answers() bool {
+	return v != verdictUnusable && v != verdictFallback && v != verdictUnverified
+}
 
 // otherClock is how far in the future a result must have been stored to have been
 // stored under another clock than it is judged by: outside of the synctest
@@ -100,20 +102,20 @@ func (w *window) judge(t int64, p *policy, draw func() float64) verdict {
 	}
 	switch {
 	case w.created > after(t, otherClock):
-		return unusable
+		return verdictUnusable
 	case t < limit:
 		if p.beta > 0 && w.refreshEarly(t, p.beta, draw()) {
-			return early
+			return verdictEarly
 		}
-		return fresh
+		return verdictFresh
 	case t >= w.end:
-		return unusable
+		return verdictUnusable
 	case t < after(limit, p.staleWhileRevalidate):
-		return revalidate
+		return verdictRevalidate
 	case t < after(limit, p.staleIfError):
-		return fallback
+		return verdictFallback
 	}
-	return unusable
+	return verdictUnusable
 }
 
 // refreshEarly is XFetch (Vattani, Chierichetti and Lowenstein, "Optimal

@@ -81,12 +81,12 @@ func (s *shared) obtain(f *flight) *entry {
 			return nil
 		}
 		e, next := s.claim(f, seen)
-		if next == settled || next == goAlone || attempt-waits >= contradictions {
+		if next == stepSettled || next == stepGoAlone || attempt-waits >= contradictions {
 			return e
 		}
-		if next == waitFor {
+		if next == stepWaitFor {
 			waits = attempt + 1
-			f.exec.waive()
+			f.exec.abstain()
 			if f.waited = true; p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
 				return nil
 			}
@@ -124,10 +124,10 @@ func (s *shared) seeOne(f *flight) (*sighting, error) {
 type step int
 
 const (
-	settled   step = iota // nothing: there is a ticket, or a result
-	lookAgain             // somebody else was faster
-	waitFor               // somebody else executes
-	goAlone               // the store is of no help
+	stepSettled   step = iota // nothing: there is a ticket, or a result
+	stepLookAgain             // somebody else was faster
+	stepWaitFor               // somebody else executes
+	stepGoAlone               // the store is of no help
 )
 
 // claim returns the result that was seen if it serves f, and otherwise tries to
@@ -137,16 +137,16 @@ func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
 	switch {
 	case st != nil && st.kind == kindLease && seen.valid && !f.forced:
 		if f.waited && st.failed > 0 { // what was waited for has ended without a result
-			return nil, goAlone
+			return nil, stepGoAlone
 		}
-		return nil, waitFor
+		return nil, stepWaitFor
 	case st != nil && st.kind == kindResult && seen.valid:
 		if e := s.accept(f, seen); e != nil {
-			return e, settled
+			return e, stepSettled
 		}
 		return nil, s.takeRefresh(f, seen)
 	}
-	return nil, s.take(f, &ticket{leaseState: leaseState{key: f.sharedKey}}, seen.there, st)
+	return nil, s.take(f, &ticket{leaseState: leaseState{key: f.sharedKey}}, seen.value, st)
 }
 
 // accept returns the result that was seen if it is what f would execute for: it is
@@ -188,20 +188,20 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 	})
 	switch {
 	case err == nil:
-		t.since = s.begin()
+		t.since = s.nextOrder()
 		t.keep()
 		f.ticket.Store(t)
-		return settled
+		return stepSettled
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
 		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) {
 			go t.leave(t.key, t.token) // the lease may be there all the same, and would hold others up; ends within StoreTimeout
 		}
-		return goAlone
+		return stepGoAlone
 	case f.waited && t.failed > 0:
-		return goAlone // others waited for the same, and one of them stores what comes
+		return stepGoAlone // others waited for the same, and one of them stores what comes
 	}
-	return lookAgain
+	return stepLookAgain
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
@@ -211,10 +211,10 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 		ends:       seen.stored.ends(),
 	}
 	next := s.take(f, t, nil, nil)
-	if next == lookAgain {
+	if next == stepLookAgain {
 		next = s.takeOver(f, t)
 	}
-	if next != settled || f.forced {
+	if next != stepSettled || f.forced {
 		return next
 	}
 	// Whoever had the lease before may have replaced the result.
@@ -224,11 +224,11 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 		t.release()
 		if err != nil {
 			s.failed(err)
-			return goAlone
+			return stepGoAlone
 		}
-		return lookAgain
+		return stepLookAgain
 	}
-	return settled
+	return stepSettled
 }
 
 // takeOver takes the lease for a refresh if it was given back or, where an execution
@@ -237,17 +237,17 @@ func (s *shared) takeOver(f *flight, t *ticket) step {
 	values, _, err := s.readNoting(f.ctx, f.patience(), []string{t.key})
 	if err != nil {
 		s.failed(err)
-		return goAlone
+		return stepGoAlone
 	}
 	st, _ := decodeEntry(t.key, values[0])
 	switch {
 	case values[0] == nil:
-		return lookAgain
+		return stepLookAgain
 	case st != nil && st.kind == kindLease && !f.forced:
 		if f.waited && st.failed > 0 {
-			return goAlone
+			return stepGoAlone
 		}
-		return waitFor
+		return stepWaitFor
 	}
 	return s.take(f, t, values[0], st)
 }

@@ -25,11 +25,11 @@ func (c *core) look(ctx context.Context, p *policy, key string) (e *entry, v ver
 // answerHere counts a call that is answered with e, from this process, if v says so.
 func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, v verdict) {
 	switch v {
-	case fresh, early:
+	case verdictFresh, verdictEarly:
 		c.count.hits.inc()
 		p.observe(ctx, c, EventHit, key)
 		e.bequeath(ctx)
-	case revalidate, held:
+	case verdictRevalidate, verdictHeld:
 		c.answerStale(ctx, p, e)
 	}
 }
@@ -77,7 +77,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 			})
 		}
 		if !b.leader {
-			exec.waive()
+			exec.abstain()
 		}
 		if f == nil { // an answer was stored since the call looked
 			if e, v, _ := c.look(ctx, p, key); v.answers() {
@@ -96,7 +96,7 @@ func (b *boarding) replaced(key string) *entry {
 		return b.before.old
 	}
 	e := b.core.held(key)
-	if e != nil && b.core.trust(b.policy, e, now()) == unusable {
+	if e != nil && b.core.trust(b.policy, e, now()) == verdictUnusable {
 		return nil
 	}
 	return e
@@ -129,7 +129,7 @@ func (f *flight) refreshes(p *policy) bool {
 	if f.sharedKey == "" || f.noStore {
 		return false
 	}
-	return f.forced || f.old != nil && f.old.stored() && f.old.judge(now(), p, draw) != unusable
+	return f.forced || f.old != nil && f.old.stored() && f.old.judge(now(), p, draw) != verdictUnusable
 }
 
 // overtakenAlone reports whether f, which has no ticket to tell by, has to be taken for
@@ -243,9 +243,9 @@ func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
 		b.core.takeOff(f)
 	}
 	switch b.watch(ctx, f) {
-	case landed:
+	case waitLanded:
 		return b.arrive(ctx, f)
-	case tooSlow:
+	case waitTooSlow:
 		f.leave(true)
 		return b.core.answerStale(ctx, b.policy, b.before.old), true
 	}
@@ -256,9 +256,9 @@ func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
 
 // The ways in which waiting ends.
 const (
-	landed  = iota
-	tooSlow // SoftTimeout has passed
-	hungUp  // the caller's context is done
+	waitLanded  = iota
+	waitTooSlow // SoftTimeout has passed
+	waitHungUp  // the caller's context is done
 )
 
 func (b *boarding) watch(ctx context.Context, f *flight) int {
@@ -270,25 +270,25 @@ func (b *boarding) watch(ctx context.Context, f *flight) int {
 	}
 	select {
 	case <-f.done:
-		return landed
+		return waitLanded
 	case <-soft:
 		if b.usable() {
-			return tooSlow
+			return waitTooSlow
 		}
 	case <-ctx.Done():
-		return hungUp
+		return waitHungUp
 	}
 	select { // the window of the old result has ended meanwhile
 	case <-f.done:
-		return landed
+		return waitLanded
 	case <-ctx.Done():
-		return hungUp
+		return waitHungUp
 	}
 }
 
 // usable reports whether the windows still allow the old result to be returned.
 func (b *boarding) usable() bool {
-	return b.before.old.judge(now(), b.policy, draw) != unusable
+	return b.before.old.judge(now(), b.policy, draw) != verdictUnusable
 }
 
 // arrive returns what f, which has landed, has for the call.

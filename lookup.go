@@ -32,24 +32,24 @@ func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Dur
 				break
 			}
 		} else if ended, again := l.await(ctx, left()); !ended {
-			return nil, unusable, &lookup{}
+			return nil, verdictUnusable, &lookup{}
 		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
 		}
 		return l.made, c.judgeMade(p, l.made), l
 	}
-	return nil, unusable, &lookup{}
+	return nil, verdictUnusable, &lookup{}
 }
 
 // judgeMade says what a call may do with a result from the store, or with none.
 func (c *core) judgeMade(p *policy, e *entry) verdict {
 	if e == nil {
-		return unusable
+		return verdictUnusable
 	}
 	t := now()
 	v := e.judge(t, p, draw)
-	if v == fallback && e.backsOff(t) {
-		v = held
+	if v == verdictFallback && e.backsOff(t) {
+		v = verdictHeld
 	}
 	return v
 }
@@ -159,16 +159,16 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 		defer cancel()
 	}
 	e, v, l := c.lookUp(soft, p, key, p.leaves(before.took), exec)
-	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(now(), p, draw) != unusable {
+	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(now(), p, draw) != verdictUnusable {
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
 	found = lookedUp{asked: true, seen: l.seen, detachments: l.detachments, took: before.took + time.Duration(now()-began)}
-	if v == fallback {
+	if v == verdictFallback {
 		found.old = e
 	}
 	c.answerShared(ctx, p, e, v)
-	if v == early || v == revalidate {
+	if v == verdictEarly || v == verdictRevalidate {
 		c.refreshInBackground(ctx, p, e, exec)
 	}
 	return outcome{entry: e}, v.answers(), found
@@ -196,11 +196,11 @@ func (p *policy) leaves(took time.Duration) time.Duration {
 // answerShared counts a call that is answered with e, from the store, if v says so.
 func (c *core) answerShared(ctx context.Context, p *policy, e *entry, v verdict) {
 	switch v {
-	case fresh, early:
+	case verdictFresh, verdictEarly:
 		c.count.sharedHits.Add(1)
 		p.observe(ctx, c, EventSharedHit, e.key)
 		e.bequeath(ctx)
-	case revalidate, held:
+	case verdictRevalidate, verdictHeld:
 		c.answerStale(ctx, p, e)
 	}
 }

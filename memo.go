@@ -98,13 +98,13 @@ func notNil(isNil bool, name string) {
 // All methods are safe for concurrent use. A Func needs no Close: it owns no
 // goroutine, only executions that end by themselves.
 type Func[A, R any] struct {
-	core    *core
-	fn      func(context.Context, A) (R, error)
-	plan    *plan          // how an argument becomes a key
-	keyFunc func(A) string // in place of plan, if not nil
-	waives  bool           // A is a hints.Waiver
-	calls   Options        // what With was given
-	policy  atomic.Pointer[policy]
+	core     *core
+	fn       func(context.Context, A) (R, error)
+	plan     *plan          // how an argument becomes a key
+	keyFunc  func(A) string // in place of plan, if not nil
+	abstains bool           // A is a hints.Abstainer
+	calls    Options        // what With was given
+	policy   atomic.Pointer[policy]
 }
 
 // New makes a memoized function of fn.
@@ -134,7 +134,7 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := opts.flat()
 	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R](name)), fn: fn}
-	f.waives = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Waiver]())
+	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
 	s := resolve(own)
 	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc != nil {
 		return f
@@ -182,15 +182,15 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	defer release(buffer)
 	e, v, spent := f.core.look(ctx, p, key)
 	switch v {
-	case fresh, held:
+	case verdictFresh, verdictHeld:
 		return f.unwrap(p, e)
-	case early, revalidate:
+	case verdictEarly, verdictRevalidate:
 		f.core.refreshInBackground(ctx, p, e, f.execution(a))
 		return f.unwrap(p, e)
-	case unusable, unverified:
+	case verdictUnusable, verdictUnverified:
 		e = nil
 	}
-	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == unverified, took: spent}, f.execution(a)))
+	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == verdictUnverified, took: spent}, f.execution(a)))
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -228,9 +228,9 @@ func (j *job[A, R]) run(ctx context.Context) (any, error) {
 	return &r, err
 }
 
-func (j *job[A, R]) waive() {
-	if j.f.waives {
-		any(j.a).(hints.Waiver).Waive()
+func (j *job[A, R]) abstain() {
+	if j.f.abstains {
+		any(j.a).(hints.Abstainer).Abstain()
 	}
 }
 
@@ -281,7 +281,7 @@ func zero[R any]() (r R) { return r }
 //
 // With panics when an option was given for another type than R.
 func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
-	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, waives: f.waives}
+	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, abstains: f.abstains}
 	w.calls = slices.Clip(f.calls)
 	for _, o := range opts {
 		w.calls = append(w.calls, o)
@@ -322,10 +322,10 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v, spent := f.core.search(ctx, p, key)
-	if v == unusable && f.core.shared != nil {
+	if v == verdictUnusable && f.core.shared != nil {
 		e, v, _ = f.core.lookUp(ctx, p, key, p.leaves(spent), f.execution(a))
 	}
-	if v == unusable || v == unverified {
+	if v == verdictUnusable || v == verdictUnverified {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)

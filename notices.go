@@ -134,7 +134,7 @@ func (l *listener) Changed(keys []string) {
 func (l *listener) Suspect() {
 	l.realm.notices.era.Add(1)
 	l.realm.mu.Lock()
-	l.realm.unknowAll()
+	l.realm.distrustAll()
 	l.realm.mu.Unlock()
 	nextSequence(func(uint64) {})
 }

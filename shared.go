@@ -91,7 +91,7 @@ func (s *shared) needs(p *policy) (needs []need) {
 
 // A sighting is what the store was seen to hold under a key.
 type sighting struct {
-	there  []byte  // nil if there is nothing
+	value  []byte  // nil if there is nothing
 	stored *stored // nil if that is no entry of the key; otherwise &entry
 	entry  stored
 	valid  bool // the epochs that it records are in force
@@ -133,7 +133,7 @@ func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys .
 
 // sight makes a sighting of what the store returned for key.
 func (s *shared) sight(p *policy, key string, value []byte, sent sending, reports uint32) *sighting {
-	seen := &sighting{there: value, at: sent.at, order: sent.order, era: sent.era, reports: reports}
+	seen := &sighting{value: value, at: sent.at, order: sent.order, era: sent.era, reports: reports}
 	if value == nil {
 		return seen
 	}
@@ -264,7 +264,7 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		tags: s.core.tagsOf(st.tags), fences: seen.fences, share: &held.share,
 	}
 	held.share = share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports}
-	if e.judge(t, p, draw) == unusable {
+	if e.judge(t, p, draw) == verdictUnusable {
 		return nil
 	}
 	value, err := s.decode(st)

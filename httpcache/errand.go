@@ -28,12 +28,12 @@ type errand struct {
 // lead back and waits for what the run lands with. It does not wait for the end
 // of a response that nobody can share: the run lands when that is known.
 type run struct {
-	state  atomic.Int32
-	lead   chan context.Context // what to run under; holds at most one
-	landed chan landing         // holds at most one
-	down   atomic.Bool          // landed has been used
-	ended  chan answer          // what memo had in the end; holds at most one
-	waived chan struct{}        // memo waits for somebody else; nil for who waits, too
+	state     atomic.Int32
+	lead      chan context.Context // what to run under; holds at most one
+	landed    chan landing         // holds at most one
+	down      atomic.Bool          // landed has been used
+	ended     chan answer          // what memo had in the end; holds at most one
+	abstained chan struct{}        // memo waits for somebody else; nil for who waits, too
 }
 
 const (
@@ -148,11 +148,11 @@ func (c *Cache) store(ctx context.Context, key string, rec *record, keep time.Du
 // without it those that it leads to cannot be found.
 const indexLife = 7 * 24 * time.Hour
 
-// Waive is called by memo when it waits for somebody else's execution.
-func (e errand) Waive() {
-	if e.run != nil && e.run.waived != nil {
+// Abstain is called by memo when it waits for somebody else's execution.
+func (e errand) Abstain() {
+	if e.run != nil && e.run.abstained != nil {
 		select {
-		case e.run.waived <- struct{}{}:
+		case e.run.abstained <- struct{}{}:
 		default:
 		}
 	}
@@ -171,7 +171,7 @@ type answer struct {
 func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (lead context.Context, r *run, ans answer) {
 	made := newRun()
 	if alone {
-		made.waived = make(chan struct{}, 1)
+		made.abstained = make(chan struct{}, 1)
 	}
 	ctx, leave := context.WithCancel(ctx)
 	go func() {
@@ -182,7 +182,7 @@ func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (
 	select {
 	case lead = <-made.lead:
 		return lead, made, answer{}
-	case <-made.waived: // another process is at it
+	case <-made.abstained: // another process is at it
 		ans = answer{err: errPass}
 	case ans = <-made.ended:
 		made.ended <- ans

@@ -26,6 +26,6 @@ var (
 	IsShared func(f any) bool
 )
 
-// A Waiver is an argument that wants to know when its call waits for somebody
-// else's execution.
-type Waiver interface{ Waive() }
+// An Abstainer is an argument that wants to know when its call will not run the
+// function now, but waits for somebody else's execution.
+type Abstainer interface{ Abstain() }

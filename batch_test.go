@@ -123,47 +123,49 @@ func TestBatchIsSplitByMaxBatch(t *testing.T) {
 }
 
 func TestConcurrentBatchesExecuteEachKeyOnce(t *testing.T) {
-	s := memstore.New(nil)
-	var mu sync.Mutex
-	runs := map[int]int{}
-	slow := func(_ context.Context, keys []int) (map[int]string, error) {
-		mu.Lock()
-		found := map[int]string{}
-		for _, k := range keys {
-			runs[k]++
-			found[k] = strings.Repeat("x", k)
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		var mu sync.Mutex
+		runs := map[int]int{}
+		slow := func(_ context.Context, keys []int) (map[int]string, error) {
+			mu.Lock()
+			found := map[int]string{}
+			for _, k := range keys {
+				runs[k]++
+				found[k] = strings.Repeat("x", k)
+			}
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			return found, nil
 		}
-		mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
-		return found, nil
-	}
-	var wg sync.WaitGroup
-	for range 3 {
-		b := memo.NewBatch(slow, memo.Store(&process{Store: s}), memo.Name("batch"), memo.MaxBatch(7))
-		for from := range 10 {
-			wg.Go(func() {
-				keys := make([]int, 20)
-				for i := range keys {
-					keys[i] = from + i
-				}
-				got, err := b.Call(t.Context(), keys)
-				if err != nil || len(got) != len(keys) {
-					t.Errorf("got %d values, %v", len(got), err)
-				}
-				for k, v := range got {
-					if len(v) != k {
-						t.Errorf("key %d has the value of %d", k, len(v))
+		var wg sync.WaitGroup
+		for range 3 {
+			b := memo.NewBatch(slow, memo.Store(&process{Store: s}), memo.Name("batch"), memo.MaxBatch(7))
+			for from := range 10 {
+				wg.Go(func() {
+					keys := make([]int, 20)
+					for i := range keys {
+						keys[i] = from + i
 					}
-				}
-			})
+					got, err := b.Call(t.Context(), keys)
+					if err != nil || len(got) != len(keys) {
+						t.Errorf("got %d values, %v", len(got), err)
+					}
+					for k, v := range got {
+						if len(v) != k {
+							t.Errorf("key %d has the value of %d", k, len(v))
+						}
+					}
+				})
+			}
 		}
-	}
-	wg.Wait()
-	for k, n := range runs {
-		if n != 1 {
-			t.Errorf("key %d was executed %d times", k, n)
+		wg.Wait()
+		for k, n := range runs {
+			if n != 1 {
+				t.Errorf("key %d was executed %d times", k, n)
+			}
 		}
-	}
+	})
 }
 
 func TestMissingKeysAreRememberedIfAsked(t *testing.T) {

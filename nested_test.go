@@ -161,7 +161,7 @@ func TestTagsComeFromPanicsAndFromPeekToo(t *testing.T) {
 	}
 }
 
-func TestInheritTTL(t *testing.T) {
+func TestResultIsFreshNoLongerThanWhatItWasMadeFrom(t *testing.T) {
 	const inner, outer = 10 * time.Second, time.Hour
 	for _, c := range []struct {
 		name string

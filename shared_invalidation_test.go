@@ -482,7 +482,7 @@ func TestEveryInvalidationHoldsInTheFleet(t *testing.T) {
 // invalidated returns a function that reads source, and how to invalidate what it
 // has for a key, in one of four ways.
 func invalidated(source *[8]atomic.Int64, opts ...memo.Option) (*memo.Func[int, int64], func(how, k int)) {
-	g := memo.NewGroup("g")
+	g := memo.NewGroup("g", memo.StoreTimeout(time.Minute)) // a busy machine is no store that fails
 	f := memo.New(func(ctx context.Context, k int) (int64, error) {
 		v := source[k].Load()
 		memo.AddTags(ctx, fmt.Sprint(k))

@@ -284,37 +284,39 @@ func TestKeptErrorTakesThePlaceOfAnOlderResult(t *testing.T) {
 
 // Batches that overlap, in four processes: one execution for each key.
 func TestOverlappingBatchesInAFleetExecuteEachKeyOnce(t *testing.T) {
-	s := memstore.New(nil)
-	var runs [20]atomic.Int64
-	var wg sync.WaitGroup
-	for nth := range 4 {
-		b := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
-			found := map[int]int{}
-			for _, k := range keys {
-				runs[k].Add(1)
-				found[k] = 2 * k
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		var runs [20]atomic.Int64
+		var wg sync.WaitGroup
+		for nth := range 4 {
+			b := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
+				found := map[int]int{}
+				for _, k := range keys {
+					runs[k].Add(1)
+					found[k] = 2 * k
+				}
+				time.Sleep(20 * time.Millisecond)
+				return found, nil
+			}, memo.Store(&process{Store: s}), memo.Name("b"), memo.MaxBatch(3))
+			for from := range 20 {
+				wg.Go(func() {
+					keys := make([]int, 10)
+					for i := range keys {
+						keys[i] = (from + i*(nth+1)) % len(runs)
+					}
+					if _, err := b.Call(t.Context(), keys); err != nil {
+						t.Error(err)
+					}
+				})
 			}
-			time.Sleep(20 * time.Millisecond)
-			return found, nil
-		}, memo.Store(&process{Store: s}), memo.Name("b"), memo.MaxBatch(3))
-		for from := range 20 {
-			wg.Go(func() {
-				keys := make([]int, 10)
-				for i := range keys {
-					keys[i] = (from + i*(nth+1)) % len(runs)
-				}
-				if _, err := b.Call(t.Context(), keys); err != nil {
-					t.Error(err)
-				}
-			})
 		}
-	}
-	wg.Wait()
-	for k := range runs {
-		if n := runs[k].Load(); n != 1 {
-			t.Errorf("%d executions for %d", n, k)
+		wg.Wait()
+		for k := range runs {
+			if n := runs[k].Load(); n != 1 {
+				t.Errorf("%d executions for %d", n, k)
+			}
 		}
-	}
+	})
 }
 
 // Results without an end, and with ends beyond what a time can say, go through the

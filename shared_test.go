@@ -152,32 +152,35 @@ func TestAMissTakesThreeOperations(t *testing.T) {
 func TestConcurrentCallersInManyProcessesCauseOneExecution(t *testing.T) {
 	for _, notifies := range []bool{false, true} {
 		t.Run(fmt.Sprintf("notifies=%v", notifies), func(t *testing.T) {
-			s := memstore.New(nil)
-			var runs atomic.Int64
-			slow := func(_ context.Context, n int) (int, error) {
-				runs.Add(1)
-				time.Sleep(20 * time.Millisecond)
-				return 2 * n, nil
-			}
-			var wg sync.WaitGroup
-			for range 4 {
-				var p store.Store = &process{Store: s}
-				if notifies {
-					p = notifying{p.(*process)}
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				var runs atomic.Int64
+				slow := func(_ context.Context, n int) (int, error) {
+					runs.Add(1)
+					time.Sleep(20 * time.Millisecond)
+					return 2 * n, nil
 				}
-				f := memo.New(slow, memo.Store(p), memo.Name("slow"))
-				for range 250 {
-					wg.Go(func() {
-						if got, err := f.Call(t.Context(), 21); got != 42 || err != nil {
-							t.Errorf("got %v, %v", got, err)
-						}
-					})
+				var wg sync.WaitGroup
+				for range 4 {
+					var p store.Store = &process{Store: s}
+					if notifies {
+						p = notifying{p.(*process)}
+					}
+					f := memo.New(slow, memo.Store(p), memo.Name("slow"))
+					for range 250 {
+						wg.Go(func() {
+							if got, err := f.Call(t.Context(), 21); got != 42 || err != nil {
+								t.Errorf("got %v, %v", got, err)
+							}
+						})
+					}
 				}
-			}
-			wg.Wait()
-			if got := runs.Load(); got != 1 {
-				t.Errorf("%d executions", got)
-			}
+				wg.Wait()
+				if got := runs.Load(); got != 1 {
+					t.Errorf("%d executions", got)
+				}
+				time.Sleep(2 * time.Minute) // until the notifications have ended
+			})
 		})
 	}
 }

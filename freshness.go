@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Forever, given to [TTL] or [SetTTL], keeps a result fresh until it is
-// invalidated or evicted.
+// Forever is the duration that, as a [TTL] or by [SetTTL], keeps a result fresh until
+// it is invalidated or evicted.
 const Forever time.Duration = math.MaxInt64
 
 // A window is the life of one result, in the package's times. It is fixed when

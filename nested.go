@@ -220,10 +220,10 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 	return fn(context.WithValue(ctx, frameKey{}, inner))
 }
 
-// SetTTL, called by fn with its own context, sets how long the result that it is
-// about to return is fresh, in place of [TTL]. Zero or less keeps nothing;
-// [Forever] never expires; the last call wins. [Jitter] and the stale windows
-// apply to it as to any TTL.
+// SetTTL sets how long the result that fn is about to return is fresh, in place of
+// [TTL]. fn calls it with its own context. Zero or less keeps nothing; [Forever]
+// never expires; the last call wins. [Jitter] and the stale windows apply to it as
+// to any TTL.
 //
 // Called with any other context, or when fn has returned, it does nothing: fn
 // works the same where it is called directly.
@@ -231,8 +231,8 @@ func SetTTL(ctx context.Context, d time.Duration) {
 	frameOf(ctx).update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
 }
 
-// NoStore, called by fn with its own context, keeps the result that it is about
-// to return out of the cache. Those who wait for it get it all the same, and
+// NoStore keeps the result that fn is about to return out of the cache. fn calls it
+// with its own context. Those who wait for the result get it all the same, and
 // what was held before is dropped, being older.
 //
 // Called with any other context, or when fn has returned, it does nothing.
@@ -240,8 +240,8 @@ func NoStore(ctx context.Context) {
 	frameOf(ctx).update(func(h *hint) { h.noStore = true })
 }
 
-// AddTags, called by fn with its own context, adds tags to the result that it is
-// about to return, beside those of [Tags]. They mean what the tags of the
+// AddTags adds tags to the result that fn is about to return, beside those of
+// [Tags]. fn calls it with its own context. The tags mean what those of the
 // function's group mean.
 //
 // Called with any other context, or when fn has returned, it does nothing.

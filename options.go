@@ -189,8 +189,8 @@ func EarlyRefresh(beta float64) CallOption {
 
 // SoftTimeout bounds how long a call with an old result in hand waits for fn:
 // after d it returns the old one, if its window has not ended meanwhile, and fn
-// goes on in the background and its result is kept. Zero, the default, waits for as long as it takes; a negative
-// d panics.
+// goes on in the background and its result is kept. Zero, the default, waits for
+// as long as it takes; a negative d panics.
 //
 // There is an old result only within a stale window, and within that of
 // [StaleWhileRevalidate] no call waits for fn at all: SoftTimeout goes together
@@ -243,6 +243,7 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 // this process only, as any other result is. It is not asked about an error
 // that came when the execution's context had ended: that says nothing about
 // the argument. A nil keep restores the default.
+//
 // R must be the function's result type: New and With panic otherwise.
 //
 // It may be given at every level.
@@ -465,6 +466,7 @@ func CacheMissing(d time.Duration) CallOption {
 // Clone gives every caller a copy of its own, made by clone. By default callers
 // share one result and must treat it as read-only. [Func.Set] keeps a copy of
 // what it was given. A nil clone restores the default.
+//
 // What came with an error is not copied, unless [CacheIf] accepted it.
 //
 // R must be the function's result type: New and With panic otherwise. It may be
@@ -495,10 +497,9 @@ func InheritTTL() CallOption {
 // It may be given at every level; [Disabled] takes it back.
 func Bypass() CallOption { return Disabled(true) }
 
-// Disabled, if off is true, makes the function behave as if it were not memoized:
-// calls run fn, [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false
-// it takes a weaker level's Disabled or [Bypass] back. Invalidate and Clear
-// always work.
+// Disabled makes the function behave as if it were not memoized, if off is true: calls
+// run fn, [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false it takes a
+// weaker level's Disabled or [Bypass] back. Invalidate and Clear always work.
 //
 // It may be given at every level.
 func Disabled(off bool) CallOption {

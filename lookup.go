@@ -24,14 +24,14 @@ type lookup struct {
 func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, verdict, *lookup) {
 	left := remaining(limit)
 	sharedKey := c.sharedKey(key, exec)
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; limit = left() {
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
-			if !c.performBeside(ctx, p, left(), l) {
+			if !c.performBeside(ctx, p, limit, l) {
 				break
 			}
-		} else if ended, again := l.await(ctx, left()); !ended {
+		} else if ended, again := l.await(ctx, limit); !ended {
 			return nil, verdictUnusable, &lookup{}
 		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue

@@ -115,7 +115,7 @@ func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys .
 		}
 	}
 	seen := make([]*sighting, n)
-	values, sent, err := s.readNoting(ctx, left(), ask)
+	values, sent, err := s.readNoting(ctx, limit, ask)
 	if values == nil {
 		return seen, err
 	}

@@ -1,5 +1,7 @@
 package store
 
+import "reflect"
+
 // A Punctual is a [Store] whose methods return soon after their context has ended, as
 // those of every Store should. Callers who cannot know wait for a call in a second
 // goroutine; see [IsPunctual].
@@ -11,8 +13,9 @@ type Punctual interface {
 	Punctual() Store
 }
 
-// IsPunctual reports whether s says that it is a [Punctual].
+// IsPunctual reports whether s says that it is a [Punctual]. Of a value that cannot be
+// compared, a struct with a map for instance, nobody can tell.
 func IsPunctual(s Store) bool {
 	p, ok := s.(Punctual)
-	return ok && p.Punctual() == s
+	return ok && reflect.ValueOf(s).Comparable() && p.Punctual() == s
 }

@@ -355,10 +355,10 @@ func (r *realm) isEpoch(key string) bool {
 
 func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.prefix):], ":turn:") }
 
-// setEpochs draws new epochs under keys and writes them, as Clear and
-// InvalidateTags do. What does not reach the store is owed by owner; in this
-// process the new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, limit time.Duration, owner string, m mark, keys ...string) error {
+// setEpochs draws new epochs under keys and writes them, within what is left
+// altogether. What does not reach the store is owed by owner; in this process the
+// new epochs hold either way.
+func (r *realm) setEpochs(ctx context.Context, left func() time.Duration, owner string, m mark, keys ...string) error {
 	errs := make([]error, len(keys))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWriting)
@@ -366,7 +366,7 @@ func (r *realm) setEpochs(ctx context.Context, limit time.Duration, owner string
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.setEpoch(ctx, limit, owner, m, key)
+			errs[i] = r.setEpoch(ctx, left(), owner, m, key)
 		})
 	}
 	wg.Wait()
@@ -376,6 +376,7 @@ func (r *realm) setEpochs(ctx context.Context, limit time.Duration, owner string
 // maxWriting is how many writes of one call are under way at once.
 const maxWriting = 16
 
+// setEpoch is setEpochs for one key, as Clear wants it.
 func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string, m mark, key string) error {
 	e, value := r.newEpoch(key, m)
 	e.at, e.order = now(), r.nextOrder()
@@ -392,17 +393,19 @@ func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string,
 	return nil
 }
 
-// invalidateTags draws new epochs for tags of a group, and counts its turn before.
-// When an operation has failed, the rest is owed without another attempt.
+// invalidateTags draws new epochs for tags of a group, and counts its turn before,
+// within limit altogether. When an operation of the turn has failed, the epochs are
+// owed without an attempt.
 func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path string, tags []string) error {
 	owner, turn := r.epochKey("tags", path, ""), r.epochKey("turn", path, "")
 	keys := make([]string, len(tags))
 	for i, tag := range tags {
 		keys[i] = r.epochKey("tag", path, tag)
 	}
-	m, err := r.advance(ctx, limit, owner, turn)
+	left := remaining(limit)
+	m, err := r.advance(ctx, left, owner, turn)
 	if err == nil {
-		return r.setEpochs(ctx, limit, owner, m, keys...)
+		return r.setEpochs(ctx, left, owner, m, keys...)
 	}
 	for _, key := range keys {
 		e, _ := r.newEpoch(key, m)
@@ -414,8 +417,8 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, limit time.Duration, owner, key string) (mark, error) {
-	m, err := r.count(ctx, limit, key)
+func (r *realm) advance(ctx context.Context, left func() time.Duration, owner, key string) (mark, error) {
+	m, err := r.count(ctx, left, key)
 	if err == nil {
 		return m, nil
 	}
@@ -425,14 +428,14 @@ func (r *realm) advance(ctx context.Context, limit time.Duration, owner, key str
 		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
 		return m, err
 	}
-	return m, r.setEpoch(ctx, limit, owner, m, key)
+	return m, r.setEpoch(ctx, left(), owner, m, key)
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, limit time.Duration, key string) (m mark, err error) {
+func (r *realm) count(ctx context.Context, left func() time.Duration, key string) (m mark, err error) {
 	for range 3 { // others may count at the same time
 		last := r.lastDebtNow()
-		values, _, err := r.readNoting(ctx, limit, []string{key})
+		values, _, err := r.readNoting(ctx, left(), []string{key})
 		if err != nil {
 			return m, err
 		}
@@ -443,7 +446,7 @@ func (r *realm) count(ctx context.Context, limit time.Duration, key string) (m m
 		m = mark{s.mark.generation, s.mark.count + 1}
 		e, value := r.newEpoch(key, m)
 		e.at, e.order = now(), r.nextOrder()
-		err = r.try(ctx, limit, func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
+		err = r.try(ctx, left(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
 		if err == nil {
 			r.forgive(key, last)
 			r.wrote(key, e)

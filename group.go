@@ -103,9 +103,9 @@ func (g *Group) strike(count *counters) {
 //
 // It does so in this process, and in the shared stores of the group's functions:
 // other processes see it at once where the store notifies, and within one second
-// elsewhere. A store that cannot be reached yields an error, and is told as soon
-// as it can be; until then this process uses nothing from it that carries one of
-// the tags.
+// elsewhere. A store that cannot be told everything within the group's
+// [StoreTimeout] yields an error, and is told the rest as soon as it can be; until
+// then this process uses nothing from it that carries one of the tags.
 func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 	if len(tags) == 0 {
 		return nil

@@ -350,7 +350,8 @@ const defaultStoreTimeout = 250 * time.Millisecond
 //   - A call whose result takes longer to store, before and after the execution
 //     taken together, does not wait for that.
 //   - Invalidate, Clear and InvalidateTags that could not reach the store in
-//     time return an error, and are repeated in the background.
+//     time, all their steps taken together, return an error, and are repeated in
+//     the background.
 //
 // It may be given at every level.
 func StoreTimeout(d time.Duration) CallOption {

@@ -1,0 +1,207 @@
+package memo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// withinStoreTimeout fails the test if do, which waits for nothing but the store, takes
+// longer than the default StoreTimeout.
+func withinStoreTimeout(t *testing.T, what string, do func()) {
+	t.Helper()
+	began := time.Now()
+	do()
+	const limit = 250*time.Millisecond + time.Microsecond // an operation for which nothing is left has a nanosecond
+	if took := time.Since(began); took > limit {
+		t.Errorf("%s took %v, want no more than one StoreTimeout", what, took)
+	}
+}
+
+// tagged returns its argument, under a tag that nobody knows of before.
+func tagged(ctx context.Context, n int) (int, error) {
+	memo.AddTags(ctx, fmt.Sprint("t", n))
+	return n, nil
+}
+
+// Each of what a call asks the store for had a StoreTimeout of its own: the epochs of a
+// copy, the result, the epochs that it records, the lease.
+func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		fn     func(context.Context, int) (int, error)
+		first  bool                                        // the process has a copy, and then idles until its epochs are not known any more
+		before func(context.Context, string, string) error // while it calls
+		clear  bool                                        // elsewhere, before that
+	}{
+		"a black hole, with a copy":           {fn: square, first: true, before: hole},
+		"a black hole, with a tagged copy":    {fn: tagged, first: true, before: hole},
+		"a result with tags of its own":       {fn: tagged, before: slowBy(200 * time.Millisecond)},
+		"a copy that was cleared elsewhere":   {fn: square, first: true, before: slowBy(200 * time.Millisecond), clear: true},
+		"a result that was cleared elsewhere": {fn: tagged, before: slowBy(200 * time.Millisecond), clear: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				var trouble ordeal
+				p := &process{Store: s, before: trouble.before}
+				build := func(p *process) *memo.Func[int, int] {
+					return memo.New(c.fn, memo.NewGroup("g"), memo.Store(p), memo.Name("f"), memo.LocalTTL(30*time.Second), quietly)
+				}
+				here, there := build(p), build(&process{Store: s})
+				there.Call(t.Context(), 3)
+				if c.first {
+					here.Call(t.Context(), 3)
+				}
+				time.Sleep(5 * time.Second)
+				if c.clear {
+					if err := there.Clear(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				trouble.begin(c.before)
+				want, _ := c.fn(t.Context(), 3)
+				for what, call := range map[string]func(context.Context, int) (int, error){
+					"Call": here.Call,
+					"Peek": func(ctx context.Context, n int) (int, error) {
+						e, err := here.Peek(ctx, n)
+						if errors.Is(err, memo.ErrMiss) {
+							return want, nil
+						}
+						return e.Value, err
+					},
+				} {
+					withinStoreTimeout(t, what, func() {
+						if got, err := call(t.Context(), 3); got != want || err != nil {
+							t.Errorf("%s: got %d, %v, want %d", what, got, err, want)
+						}
+					})
+				}
+				trouble.end()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// It asked for the epochs of each key in turn, and each could take a StoreTimeout.
+func TestBatchAsksForTheEpochsOfItsCopiesInOneRoundTrip(t *testing.T) {
+	for name, before := range map[string]func(context.Context, string, string) error{
+		"quick": slowBy(0), "20 ms": slowBy(20 * time.Millisecond), "200 ms": slowBy(200 * time.Millisecond), "black hole": hole,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var trouble ordeal
+				p := &process{Store: memstore.New(nil), before: trouble.before}
+				b := memo.NewBatch(func(ctx context.Context, ns []int) (map[int]int, error) {
+					for _, n := range ns {
+						memo.AddTags(ctx, fmt.Sprint("t", n))
+					}
+					return squares(ctx, ns)
+				}, memo.NewGroup("g"), memo.Store(p), memo.Name("squares"), memo.LocalTTL(time.Minute), quietly)
+				var keys []int
+				for n := range 50 {
+					b.Call(t.Context(), []int{n}) // one by one, lest all have all tags
+					keys = append(keys, n)
+				}
+				time.Sleep(5 * time.Second) // longer than epochs count
+				trouble.begin(before)
+				ops := p.ops.Load()
+				withinStoreTimeout(t, "Call", func() {
+					if got, err := b.Call(t.Context(), keys); len(got) != len(keys) || err != nil {
+						t.Errorf("got %d results, %v", len(got), err)
+					}
+				})
+				if got := p.ops.Load() - ops; name != "black hole" && got != 1 {
+					t.Errorf("%d operations for the epochs of %d copies, want 1", got, len(keys))
+				}
+				trouble.end()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// The epochs of a function with tags were drawn one after the other, and the first Set
+// to a store that is not next door failed.
+func TestFirstSetOfAFunctionWithTagsIsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		build := func(p *process) *memo.Func[int, int] {
+			return memo.New(square, memo.NewGroup("g"), memo.Store(p), memo.Name("square"), memo.Tags("a", "b", "c"))
+		}
+		here := build(&process{Store: s, before: slowBy(20 * time.Millisecond)})
+		withinStoreTimeout(t, "Set", func() {
+			if err := here.Set(t.Context(), 3, 10); err != nil {
+				t.Error(err)
+			}
+		})
+		there := build(&process{Store: s})
+		if got, err := there.Call(t.Context(), 3); got != 10 || err != nil {
+			t.Errorf("another process got %d, %v, want what was set", got, err)
+		}
+		if got := here.Stats().StoreErrors; got > 0 {
+			t.Errorf("%d store errors of a store in order", got)
+		}
+	})
+}
+
+// It took a StoreTimeout for each step: reading the turn, counting it, and the epochs
+// of each sixteen tags.
+func TestInvalidateTagsTakesOneStoreTimeout(t *testing.T) {
+	var many []string
+	for i := range 50 {
+		many = append(many, fmt.Sprint("t", i))
+	}
+	for name, c := range map[string]struct {
+		delay time.Duration // of an operation
+		tags  []string
+		known bool // the store has a turn of the group
+		ok    bool
+	}{
+		"in time":                     {60 * time.Millisecond, []string{"t0", "t1"}, true, true},
+		"the group's first":           {60 * time.Millisecond, []string{"t0", "t1"}, false, true},
+		"late in the turn":            {150 * time.Millisecond, []string{"t0"}, true, false},
+		"late in the epochs":          {100 * time.Millisecond, []string{"t0"}, true, false},
+		"late in the fourth sixteen":  {45 * time.Millisecond, many, true, false},
+		"late in each of the sixteen": {240 * time.Millisecond, many, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				var source versioned
+				build := func(p *process) (*memo.Group, *memo.Func[string, int64]) {
+					g := memo.NewGroup("g", memo.Store(p))
+					return g, memo.New(source.read, g, memo.Name("f"), memo.Tags("t0"), quietly)
+				}
+				var slow ordeal
+				p := &process{Store: s, before: slow.before}
+				g, here := build(p)
+				_, there := build(&process{Store: s})
+				if c.known {
+					here.Call(t.Context(), "x")
+					there.Call(t.Context(), "x")
+				}
+				slow.begin(slowBy(c.delay))
+				source.Store(1)
+				withinStoreTimeout(t, "InvalidateTags", func() {
+					if err := g.InvalidateTags(t.Context(), c.tags...); (err == nil) != c.ok {
+						t.Errorf("got %v, want success to be %v", err, c.ok)
+					}
+				})
+				if got, err := here.Call(t.Context(), "x"); got != 1 || err != nil {
+					t.Errorf("the process that invalidated got %d, %v, want 1", got, err)
+				}
+				time.Sleep(time.Minute) // it is repeated until it reaches the store
+				if got, err := there.Call(t.Context(), "x"); got != 1 || err != nil {
+					t.Errorf("another process got %d, %v, want 1", got, err)
+				}
+			})
+		})
+	}
+}

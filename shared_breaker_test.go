@@ -1,0 +1,62 @@
+package memo_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// Pings had more time than calls: the breaker closed every half second, and three calls
+// lost their time until it opened again.
+func TestBreakerStaysOpenAtAStoreThatIsTooSlowForCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow ordeal
+		slow.begin(slowBy(400 * time.Millisecond))
+		p := &process{Store: memstore.New(nil), before: slow.before}
+		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), quietly) // which is pinged with a Get
+		lost := 0
+		for n := range 1000 {
+			began := time.Now()
+			f.Call(t.Context(), n)
+			if time.Since(began) > 0 {
+				lost++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if lost > 3 {
+			t.Errorf("%d calls waited for the store, want the 3 that open the breaker", lost)
+		}
+		slow.end()
+		time.Sleep(2 * time.Second)
+		f.Call(t.Context(), -1)
+		if _, err := memo.New(square, memo.Store(&process{Store: p.Store}), memo.Name("square")).Peek(t.Context(), -1); err != nil {
+			t.Errorf("two seconds after the store has become quick, another process finds no result: %v", err)
+		}
+	})
+}
+
+// Only a call had the store tried again: the first ones after a quiet time did without
+// a store that had been back for long.
+func TestStoreThatIsBackIsUsedAgainThoughNobodyCalled(t *testing.T) {
+	for _, pause := range []time.Duration{2 * time.Second, 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &process{Store: memstore.New(nil)}
+			f := memo.New(square, memo.Store(p), memo.Name("square"), memo.NoLocal(), memo.TTL(memo.Forever), quietly)
+			f.Call(t.Context(), 1)
+			p.breakDown(errDown)
+			for n := range 10 {
+				f.Call(t.Context(), n)
+			}
+			time.Sleep(time.Hour)
+			p.mend()
+			time.Sleep(pause)
+			f.Call(t.Context(), 1)
+			if got := f.Stats().SharedHits; got != 1 {
+				t.Errorf("%v after the store's return: %d hits in it, want 1", pause, got)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package memo_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,4 +60,26 @@ func TestStoreThatIsBackIsUsedAgainThoughNobodyCalled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A ping that such a store did not return from kept it out until it did.
+func TestStoreThatIgnoresItsContextIsUsedAgainAfterAPingThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs ordeal
+		p := &process{Store: memstore.New(nil), before: hangs.before}
+		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), memo.NoLocal(), quietly)
+		f.Call(t.Context(), 1)
+		hangs.begin(func(context.Context, string, string) error { time.Sleep(time.Hour); return nil })
+		for n := range 10 {
+			f.Call(t.Context(), n)
+		}
+		time.Sleep(10 * time.Second)
+		hangs.end()
+		time.Sleep(2 * time.Second)
+		f.Call(t.Context(), 1)
+		if got := f.Stats().SharedHits; got != 1 {
+			t.Errorf("two seconds after the store's return: %d hits in it, want 1", got)
+		}
+		time.Sleep(2 * time.Hour)
+	})
 }

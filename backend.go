@@ -241,31 +241,43 @@ func shielded(ctx context.Context, op func(context.Context) error) (err error) {
 	return op(ctx)
 }
 
-// write is try for what many flights may want at once, as those of a batch do. No more
-// than maxWriting are sent at a time: others would wait in the client, within their
-// limit, and be taken for a store that is slow. Who gets no turn within patience, which
-// zero does not bound, gets errBusy.
+// write is try for what many flights may want at once, as those of a batch do. It waits
+// for its turn as takeTurn does.
 func (b *backend) write(ctx context.Context, patience, limit time.Duration, op func(context.Context) error) error {
-	select {
-	case b.writing <- struct{}{}:
-	default:
-		var late <-chan time.Time
-		if patience > 0 {
-			timer := time.NewTimer(patience)
-			defer timer.Stop()
-			late = timer.C
-		}
-		select {
-		case b.writing <- struct{}{}:
-		case <-late:
-			return errBusy
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := b.takeTurn(ctx, patience); err != nil {
+		return err
 	}
-	defer func() { <-b.writing }()
+	defer b.endTurn()
 	return b.try(ctx, limit, op)
 }
+
+// takeTurn waits until a write may be sent, of which no more than maxWriting are under
+// way at a time: others would wait in the client, within their limit, and be taken for
+// a store that is slow. Who gets no turn within patience, which zero does not bound,
+// gets errBusy.
+func (b *backend) takeTurn(ctx context.Context, patience time.Duration) error {
+	select {
+	case b.writing <- struct{}{}:
+		return nil
+	default:
+	}
+	var late <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case b.writing <- struct{}{}:
+		return nil
+	case <-late:
+		return errBusy
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *backend) endTurn() { <-b.writing }
 
 // errBusy is why an operation was not tried: too many others are under way.
 var errBusy = errors.New("memo: too many operations of the store are under way")

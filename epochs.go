@@ -271,8 +271,9 @@ func remaining(limit time.Duration) func() time.Duration {
 // agree on with them. It counts as a store out of order for the one call.
 var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 
-// draw adds a new epoch for n, where the store holds there. That another process
-// was faster is no error.
+// draw adds a new epoch for n, where the store holds there. That another process was
+// faster is no error. In this process all flights of a batch draw at once, when their
+// function is new to the store: those whose turn comes later find it done.
 func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, there []byte) error {
 	m := mark{}
 	switch {
@@ -286,6 +287,13 @@ func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, the
 		}
 	case r.isTurn(n.key):
 		m.generation = store.NewToken()
+	}
+	if err := r.takeTurn(ctx, left()); err != nil {
+		return err
+	}
+	defer r.endTurn()
+	if _, known := r.epoch(n.key, now()); known {
+		return nil
 	}
 	e, value := r.newEpoch(n.key, m)
 	e.at, e.order = now(), r.nextOrder()

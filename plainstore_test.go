@@ -153,14 +153,16 @@ func TestErrorOfABatchThatOnlyLooksComparable(t *testing.T) {
 }
 
 // All writes of a batch were sent at once, and those that waited in the client were
-// taken for operations of a store that is slow.
+// taken for operations of a store that is slow. The first batch of a function also began
+// its epoch once for each key.
 func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var under, utmost atomic.Int64
+		var under, utmost, all atomic.Int64
 		p := &process{Store: memstore.New(nil), before: func(ctx context.Context, op, key string) error {
 			if op == "get" {
 				return nil
 			}
+			all.Add(1)
 			defer under.Add(-1)
 			if n := under.Add(1); n > utmost.Load() { // no two goroutines of a bubble come here at once
 				utmost.Store(n)
@@ -168,7 +170,6 @@ func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 			return slowBy(time.Millisecond)(ctx, op, key)
 		}}
 		b := memo.NewBatch(squares, memo.Store(p), memo.Name("squares"))
-		b.Call(t.Context(), []int{-1}) // which begins the function's epoch
 		keys := make([]int, 500)
 		for i := range keys {
 			keys[i] = i
@@ -179,6 +180,9 @@ func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := utmost.Load(); got != 16 {
 			t.Errorf("%d writes at a time, want 16", got)
+		}
+		if got, want := all.Load(), int64(2*len(keys)+16); got > want {
+			t.Errorf("%d writes, want no more than %d: a lease and a result for each key, and an epoch", got, want)
 		}
 	})
 }

@@ -111,7 +111,7 @@ func TestStoreThatIgnoresItsContextCostsOneTimeout(t *testing.T) {
 // A byValue store is a struct, which the language compares by what is in it.
 type byValue struct {
 	store.Store
-	names map[string]int
+	_ []string // cannot be compared
 }
 
 // The type of such a store can be compared and its value cannot: New panicked, with an

@@ -18,7 +18,7 @@ func (late) Get(context.Context, string) ([]byte, error) { select {} }
 // sure is a punctual store that is no pointer and cannot be compared.
 type sure struct {
 	store.Store
-	names map[string]int
+	_ []string // cannot be compared
 }
 
 func (s sure) Punctual() store.Store { return s }

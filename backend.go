@@ -24,6 +24,7 @@ type backend struct {
 	readers  int           // how many round trips of look-ups may be under way at once
 	gathers  int           // how many keys of look-ups that wait go together
 	writing  chan struct{} // holds one for each write of a flight that is under way
+	pings    atomic.Int32  // how many are under way
 	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log      atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest  atomic.Int64                // the longest StoreTimeout in use
@@ -186,12 +187,20 @@ func (b *backend) probe(done func(error)) {
 	b.flush()
 }
 
-func (b *backend) ping(ctx context.Context) (err error) {
-	_, err = beside.Do(ctx, func() (struct{}, error) {
-		return struct{}{}, shielded(ctx, func(ctx context.Context) error { return store.Ping(ctx, b.store) })
+// ping asks the store whether it is in order, unless too many pings have not come
+// back: of a store that hangs and heeds no context, they pile up.
+func (b *backend) ping(ctx context.Context) error {
+	return beside.Err(ctx, func() error {
+		defer b.pings.Add(-1)
+		if b.pings.Add(1) > maxPings {
+			return errBusy
+		}
+		return shielded(ctx, func(ctx context.Context) error { return store.Ping(ctx, b.store) })
 	})
-	return err
 }
+
+// maxPings is how many pings may be under way.
+const maxPings = 16
 
 // try runs an operation within limit, and tells the breaker how it ended. Answers
 // such as store.ErrNotFound are no failures; a panic of the store is one.

@@ -2,6 +2,7 @@ package memo_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,5 +82,24 @@ func TestStoreThatIgnoresItsContextIsUsedAgainAfterAPingThatHangs(t *testing.T) 
 			t.Errorf("two seconds after the store's return: %d hits in it, want 1", got)
 		}
 		time.Sleep(2 * time.Hour)
+	})
+}
+
+func TestPingsOfAStoreThatHangsDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs ordeal
+		p := &process{Store: memstore.New(nil), before: hangs.before}
+		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), memo.NoLocal(), quietly)
+		hangs.begin(func(context.Context, string, string) error { time.Sleep(24 * time.Hour); return nil })
+		for n := range 10 {
+			f.Call(t.Context(), n)
+		}
+		before := runtime.NumGoroutine()
+		time.Sleep(time.Hour)
+		if n := runtime.NumGoroutine() - before; n > 20 {
+			t.Errorf("an hour without a call has made %d goroutines more", n)
+		}
+		hangs.end()
+		time.Sleep(48 * time.Hour)
 	})
 }

@@ -164,8 +164,8 @@ func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 			}
 			all.Add(1)
 			defer under.Add(-1)
-			if n := under.Add(1); n > utmost.Load() { // no two goroutines of a bubble come here at once
-				utmost.Store(n)
+			for n, most := under.Add(1), utmost.Load(); n > most && !utmost.CompareAndSwap(most, n); {
+				most = utmost.Load()
 			}
 			return slowBy(time.Millisecond)(ctx, op, key)
 		}}
@@ -181,8 +181,10 @@ func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 		if got := utmost.Load(); got != 16 {
 			t.Errorf("%d writes at a time, want 16", got)
 		}
-		if got, want := all.Load(), int64(2*len(keys)+16); got > want {
-			t.Errorf("%d writes, want no more than %d: a lease and a result for each key, and an epoch", got, want)
+		// Those that are under way together draw an epoch each, of which one is in force;
+		// a few more may come before they see which.
+		if got, want := all.Load(), int64(2*len(keys)+3*16); got > want {
+			t.Errorf("%d writes, want no more than %d: a lease and a result for each key, and some epochs", got, want)
 		}
 	})
 }

@@ -261,8 +261,8 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 // search is find, where the epochs that a result depends on are asked for if they
 // are not known; spent is how long that took. The result stays unverified only if ctx
 // ends meanwhile.
-func (c *core) search(ctx context.Context, p *policy, key string) (e *entry, v verdict, spent time.Duration) {
-	e, v = c.find(p, key, preciseNow())
+func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ verdict, spent time.Duration) {
+	e, v := c.find(p, key, preciseNow())
 	if v != verdictUnverified {
 		return e, v, 0
 	}

@@ -76,7 +76,7 @@ type flight struct {
 	began  int64  // when fn was started; launched until then
 	old    *entry // what the result is to replace, if there is something
 	exec   execution
-	ctx    context.Context // what exec runs under, but for LoadTimeout; its root is frame
+	ctx    context.Context // what exec runs under, with a shared store but for LoadTimeout; its root is frame
 	cancel context.CancelFunc
 	landed atomic.Bool // set by whoever ends the flight
 	ran    bool        // fn was run, and is to be counted; set by fly before it is
@@ -232,10 +232,12 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	}
 	s.of[key] = f
 
-	f.ctx, f.cancel = context.WithCancel(&f.frame)
-	if c.shared != nil {
-		c.shared.flying.Store(sharedKey, f)
+	if c.shared == nil {
+		f.ctx, f.cancel = within(&f.frame, p.loadTimeout) // fn runs at once
+		return f
 	}
+	f.ctx, f.cancel = context.WithCancel(&f.frame)
+	c.shared.flying.Store(sharedKey, f)
 	return f
 }
 
@@ -315,8 +317,11 @@ func (c *core) limit(f *flight) (ctx context.Context, stop func()) {
 	if d == 0 {
 		return f.ctx, func() {}
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, d)
 	timer := time.AfterFunc(time.Duration(after(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
+	if c.shared == nil { // launch has set the limit
+		return f.ctx, func() { timer.Stop() }
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, d)
 	return ctx, func() {
 		timer.Stop()
 		cancel()

@@ -195,7 +195,8 @@ func (b *backend) ping(ctx context.Context) error {
 		if b.pings.Add(1) > maxPings {
 			return errBusy
 		}
-		return shielded(ctx, func(ctx context.Context) error { return store.Ping(ctx, b.store) })
+		_, err := shielded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, store.Ping(ctx, b.store) })
+		return err
 	})
 }
 
@@ -209,10 +210,16 @@ const maxPings = 16
 // the store is slow. A caller who must not wait uses [detached]. With a limit of
 // zero, only ctx ends it. A store that does not heed its context is not waited for
 // longer than limit; op then goes on, and must not touch what belongs to the caller.
-func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) (err error) {
+func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
+	_, err := tryFor(ctx, b, limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, op(ctx) })
+	return err
+}
+
+// tryFor is backend.try for an operation that returns a value.
+func tryFor[T any](ctx context.Context, b *backend, limit time.Duration, op func(context.Context) (T, error)) (value T, err error) {
 	done, err := b.allow()
 	if err != nil {
-		return err
+		return value, err
 	}
 	if limit > 0 {
 		if ctx.Done() != nil {
@@ -236,12 +243,11 @@ func (b *backend) try(ctx context.Context, limit time.Duration, op func(context.
 	if limit == 0 || b.punctual {
 		return shielded(ctx, op)
 	}
-	_, err = beside.Do(ctx, func() (struct{}, error) { return struct{}{}, shielded(ctx, op) })
-	return err
+	return beside.Do(ctx, func() (T, error) { return shielded(ctx, op) })
 }
 
 // shielded is op, whose panic is an error.
-func shielded(ctx context.Context, op func(context.Context) error) (err error) {
+func shielded[T any](ctx context.Context, op func(context.Context) (T, error)) (value T, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("memo: the store panicked: %v", v)
@@ -420,27 +426,22 @@ func (a *ask) missed(err error) error {
 }
 
 // fetch reads keys in one round trip. With an error there may still be values.
-func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string) (values [][]byte, err error) {
-	var got atomic.Pointer[[][]byte]
-	err = b.try(ctx, limit, func(ctx context.Context) error {
+func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string) ([][]byte, error) {
+	values, err := tryFor(ctx, b, limit, func(ctx context.Context) ([][]byte, error) {
 		values := make([][]byte, len(keys))
-		defer got.Store(&values)
 		if len(keys) == 1 {
 			v, err := b.store.Get(ctx, keys[0])
 			if err == nil {
 				values[0] = v[:len(v):len(v)]
 			}
-			return err
+			return values, err
 		}
 		found, err := store.GetMulti(ctx, b.store, keys)
 		for i, key := range keys {
 			values[i] = found[key]
 		}
-		return err
+		return values, err
 	})
-	if read := got.Load(); read != nil {
-		values = *read
-	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}

@@ -211,7 +211,7 @@ type need struct {
 // then results of an epoch that the store has dropped would be valid again.
 func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
-	left := remaining(limit)
+	left := budgetOf(limit)
 	for range contradictions {
 		var missing []need
 		var keys []string
@@ -227,7 +227,7 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 		if len(missing) == 0 {
 			return found, nil
 		}
-		values, sent, err := r.readNoting(ctx, left(), keys)
+		values, sent, err := r.readNoting(ctx, left.rest(), keys)
 		if err != nil {
 			return nil, err
 		}
@@ -257,14 +257,24 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 // all there is of a function, or what has a tag, is invalid.
 var errOwed = errors.New("memo: an invalidation has not reached the store yet")
 
-// remaining returns a function that tells what is left of limit, which zero does
-// not set, for several operations in a row.
-func remaining(limit time.Duration) func() time.Duration {
+// A budget is when a call's waiting for the store ends, over several operations in a
+// row; zero is never.
+type budget int64
+
+// budgetOf returns the budget of a call that begins now. A limit of zero sets none.
+func budgetOf(limit time.Duration) budget {
 	if limit == 0 {
-		return func() time.Duration { return 0 }
+		return 0
 	}
-	end := after(now(), limit)
-	return func() time.Duration { return max(time.Duration(end-now()), time.Nanosecond) }
+	return budget(after(now(), limit))
+}
+
+// rest returns what is left, as a limit of the next operation.
+func (b budget) rest() time.Duration {
+	if b == 0 {
+		return 0
+	}
+	return max(time.Duration(int64(b)-now()), time.Nanosecond)
 }
 
 // errUnsettled is reported when others keep changing what a process tries to
@@ -274,11 +284,11 @@ var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 // draw adds a new epoch for n, where the store holds there. That another process was
 // faster is no error. In this process all flights of a batch draw at once, when their
 // function is new to the store: those whose turn comes later find it done.
-func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, there []byte) error {
+func (r *realm) draw(ctx context.Context, left budget, n need, there []byte) error {
 	m := mark{}
 	switch {
 	case n.turn != "": // which has to be at least as late as the store's losing the epoch
-		values, _, err := r.readNoting(ctx, left(), []string{n.turn})
+		values, _, err := r.readNoting(ctx, left.rest(), []string{n.turn})
 		if err != nil {
 			return err
 		}
@@ -288,7 +298,7 @@ func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, the
 	case r.isTurn(n.key):
 		m.generation = store.NewToken()
 	}
-	if err := r.takeTurn(ctx, left()); err != nil {
+	if err := r.takeTurn(ctx, left.rest()); err != nil {
 		return err
 	}
 	defer r.endTurn()
@@ -297,7 +307,7 @@ func (r *realm) draw(ctx context.Context, left func() time.Duration, n need, the
 	}
 	e, value := r.newEpoch(n.key, m)
 	e.at, e.order = now(), r.nextOrder()
-	err := r.try(ctx, left(), func(ctx context.Context) error {
+	err := r.try(ctx, left.rest(), func(ctx context.Context) error {
 		if there != nil { // no epoch: nobody can use it
 			if err := r.store.Delete(ctx, n.key); err != nil {
 				return err
@@ -366,7 +376,7 @@ func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.pre
 // setEpochs draws new epochs under keys and writes them, within what is left
 // altogether. What does not reach the store is owed by owner; in this process the
 // new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, left func() time.Duration, owner string, m mark, keys ...string) error {
+func (r *realm) setEpochs(ctx context.Context, left budget, owner string, m mark, keys ...string) error {
 	errs := make([]error, len(keys))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWriting)
@@ -374,7 +384,7 @@ func (r *realm) setEpochs(ctx context.Context, left func() time.Duration, owner 
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.setEpoch(ctx, left(), owner, m, key)
+			errs[i] = r.setEpoch(ctx, left.rest(), owner, m, key)
 		})
 	}
 	wg.Wait()
@@ -410,7 +420,7 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 	for i, tag := range tags {
 		keys[i] = r.epochKey("tag", path, tag)
 	}
-	left := remaining(limit)
+	left := budgetOf(limit)
 	m, err := r.advance(ctx, left, owner, turn)
 	if err == nil {
 		return r.setEpochs(ctx, left, owner, m, keys...)
@@ -425,7 +435,7 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, left func() time.Duration, owner, key string) (mark, error) {
+func (r *realm) advance(ctx context.Context, left budget, owner, key string) (mark, error) {
 	m, err := r.count(ctx, left, key)
 	if err == nil {
 		return m, nil
@@ -436,14 +446,14 @@ func (r *realm) advance(ctx context.Context, left func() time.Duration, owner, k
 		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
 		return m, err
 	}
-	return m, r.setEpoch(ctx, left(), owner, m, key)
+	return m, r.setEpoch(ctx, left.rest(), owner, m, key)
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, left func() time.Duration, key string) (m mark, err error) {
+func (r *realm) count(ctx context.Context, left budget, key string) (m mark, err error) {
 	for range 3 { // others may count at the same time
 		last := r.lastDebtNow()
-		values, _, err := r.readNoting(ctx, left(), []string{key})
+		values, _, err := r.readNoting(ctx, left.rest(), []string{key})
 		if err != nil {
 			return m, err
 		}
@@ -454,7 +464,7 @@ func (r *realm) count(ctx context.Context, left func() time.Duration, key string
 		m = mark{s.mark.generation, s.mark.count + 1}
 		e, value := r.newEpoch(key, m)
 		e.at, e.order = now(), r.nextOrder()
-		err = r.try(ctx, left(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
+		err = r.try(ctx, left.rest(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
 		if err == nil {
 			r.forgive(key, last)
 			r.wrote(key, e)

@@ -22,9 +22,9 @@ type lookup struct {
 // is held in this process and returned. Otherwise l says what there is, for who
 // executes fn.
 func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, verdict, *lookup) {
-	left := remaining(limit)
+	left := budgetOf(limit)
 	sharedKey := c.sharedKey(key, exec)
-	for ; ctx.Err() == nil; limit = left() {
+	for ; ctx.Err() == nil; limit = left.rest() {
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/seed-0226adef/memo/store"
 )
@@ -194,10 +193,10 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
 	e.asked = e.created
 	last := s.lastDebtNow()
-	left := remaining(p.storeTimeout)
+	left := budgetOf(p.storeTimeout)
 	value, token, err := s.prepare(ctx, p, left, key, e)
 	if err == nil && value != nil {
-		err = s.try(ctx, left(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
+		err = s.try(ctx, left.rest(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
 	}
 	switch {
 	case err == nil && value != nil:
@@ -222,11 +221,11 @@ func (s *shared) reportRefused(p *policy, err error) {
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, left func() time.Duration, key string, e *entry) (value []byte, token store.Token, err error) {
+func (s *shared) prepare(ctx context.Context, p *policy, left budget, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.empty() {
 		return nil, token, nil
 	}
-	epochs, err := s.ensure(ctx, left(), p.needs)
+	epochs, err := s.ensure(ctx, left.rest(), p.needs)
 	if err != nil {
 		e.trusted = after(e.asked, epochTrust)
 		e.loosen()

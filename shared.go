@@ -107,7 +107,7 @@ type sighting struct {
 // p needs and that are not known, within limit altogether. It returns nil for a key
 // that could not be read, with an error.
 func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys ...string) ([]*sighting, error) {
-	left := remaining(limit)
+	left := budgetOf(limit)
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], now()
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, t); !ok {
@@ -148,12 +148,12 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
-func (s *shared) verify(ctx context.Context, left func() time.Duration, all []*sighting) error {
+func (s *shared) verify(ctx context.Context, left budget, all []*sighting) error {
 	doubtful := s.compare(all, false)
 	if len(doubtful) == 0 {
 		return nil
 	}
-	values, sent, err := s.readNoting(ctx, left(), doubtful)
+	values, sent, err := s.readNoting(ctx, left.rest(), doubtful)
 	if values != nil {
 		s.noteEpochs(doubtful, values, sent)
 	}

@@ -314,23 +314,26 @@ func (f *Func[A, R]) settle() *policy {
 // error it returns that error.
 func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	p := f.settle()
-	key, err := f.ownKey(&a)
+	var buf keyBuffer
+	key, buffer, err := f.key(&buf, &a)
 	if err != nil {
 		return Entry[R]{}, err
 	}
+	defer release(buffer)
 	if p.bypass {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v, spent := f.core.search(ctx, p, key)
 	if v == verdictUnusable && f.core.shared != nil {
-		e, v, _ = f.core.lookUp(ctx, p, key, p.leaves(spent), f.execution(a))
+		e, v, _ = f.core.lookUp(ctx, p, strings.Clone(key), p.leaves(spent), f.execution(a))
 	}
 	if v == verdictUnusable || v == verdictUnverified {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)
 	r, err := f.unwrap(p, e)
-	return entryOf(e, r, now()), err
+	stale := v != verdictFresh && v != verdictEarly && now() >= e.fresh
+	return entryOf(e, r, stale), err
 }
 
 // Set keeps r for a, as if fn had just returned it. An execution for a that is

@@ -208,9 +208,9 @@ func (e *entry) tagNames() []string {
 	return names
 }
 
-// entryOf makes an Entry of e as it stands at t.
-func entryOf[R any](e *entry, value R, t int64) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.read, Stale: t >= e.fresh, Tags: e.tagNames()}
+// entryOf makes an Entry of e, whose value is value.
+func entryOf[R any](e *entry, value R, stale bool) Entry[R] {
+	out := Entry[R]{Value: value, Created: e.read, Stale: stale, Tags: e.tagNames()}
 	if e.fresh != forever {
 		out.FreshUntil = wall(e.fresh, e.read, e.created)
 	}

@@ -2,6 +2,8 @@ package memo
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -69,6 +71,36 @@ func (k EventKind) String() string {
 		return "unknown event"
 	}
 	return eventNames[k]
+}
+
+// observers are told of each event one after the other.
+type observers []Observer
+
+// Observe implements [Observer].
+func (all observers) Observe(ctx context.Context, e Event) {
+	for _, o := range all {
+		o.Observe(ctx, e)
+	}
+}
+
+// addObserver returns an observer that tells those of before, and then o; nil if
+// o is nil. It leaves before as it is.
+func addObserver(before, o Observer) Observer {
+	all, several := before.(observers)
+	switch {
+	case before == nil || o == nil:
+		return o
+	case !several:
+		all = observers{before}
+	}
+	if slices.ContainsFunc(all, func(other Observer) bool { return sameObserver(o, other) }) {
+		return before
+	}
+	return append(slices.Clip(all), o)
+}
+
+func sameObserver(a, b Observer) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // observe tells the policy's observer, if it has one. key need not outlive the

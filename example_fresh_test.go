@@ -122,7 +122,7 @@ func ExampleInheritTTL() {
 	page := memo.New(func(ctx context.Context, city string) (string, error) {
 		text, err := weather.Call(ctx, city)
 		return "<p>" + text + "</p>", err
-	}, memo.TTL(time.Hour), memo.InheritTTL())
+	}, memo.TTL(time.Hour), memo.InheritTTL(true))
 
 	ctx := context.Background()
 	fmt.Println(page.Call(ctx, "Bergen"))

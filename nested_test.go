@@ -169,9 +169,10 @@ func TestResultIsFreshNoLongerThanWhatItWasMadeFrom(t *testing.T) {
 		want time.Duration // the outer result's life when the inner is 4 s old
 	}{
 		{"without", memo.Options{memo.TTL(outer)}, outer},
-		{"with", memo.Options{memo.TTL(outer), memo.InheritTTL()}, inner - 4*time.Second},
-		{"with a shorter TTL of its own", memo.Options{memo.TTL(time.Second), memo.InheritTTL()}, time.Second},
-		{"with a stale window", memo.Options{memo.TTL(outer), memo.InheritTTL(), memo.StaleWhileRevalidate(outer)}, inner - 4*time.Second},
+		{"with", memo.Options{memo.TTL(outer), memo.InheritTTL(true)}, inner - 4*time.Second},
+		{"with, and then without", memo.Options{memo.TTL(outer), memo.InheritTTL(true), memo.InheritTTL(false)}, outer},
+		{"with a shorter TTL of its own", memo.Options{memo.TTL(time.Second), memo.InheritTTL(true)}, time.Second},
+		{"with a stale window", memo.Options{memo.TTL(outer), memo.InheritTTL(true), memo.StaleWhileRevalidate(outer)}, inner - 4*time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,7 +200,7 @@ func TestDetachedOptsOutOfTakingOver(t *testing.T) {
 		ctx = memo.Detached(ctx)
 		memo.NoStore(ctx)
 		return inner.Call(ctx, k)
-	}, memo.InheritTTL(), memo.TTL(time.Hour))
+	}, memo.InheritTTL(true), memo.TTL(time.Hour))
 	wantCall(t, outer, 0)
 	value = 1
 	g.InvalidateTags(t.Context(), "t")

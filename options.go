@@ -480,15 +480,17 @@ func Clone[R any](clone func(R) R) CallOption {
 }
 
 // InheritTTL lets a result live no longer than the memoized results it was made
-// from are fresh: those that fn got by calling other memoized functions with
-// its own context. Its stale windows end then too. By default only tags are
-// taken over. See [Detached] for opting out of both.
+// from are fresh, if on is true: those that fn got by calling other memoized
+// functions with its own context. Its stale windows end then too. The default is
+// false: only tags are taken over. See [Detached] for opting out of both.
 //
-// It may be given at every level.
-func InheritTTL() CallOption {
+// It may be given at every level; the last one wins.
+func InheritTTL(on bool) CallOption {
 	return callOption(func(s *settings) {
-		inheritors.Store(true)
-		s.inheritTTL = true
+		if on {
+			inheritors.Store(true)
+		}
+		s.inheritTTL = on
 	})
 }
 
@@ -508,13 +510,16 @@ func Disabled(off bool) CallOption {
 }
 
 // Observe hands every event of the function to o; see [Event]. The default is
-// none. A hit that is observed costs what o costs. A nil o takes a weaker
-// level's observer out.
+// none. A hit that is observed costs what o costs.
+//
+//   - Observers add up: each is told once, the weakest level's first. One that is
+//     given again is not told twice, if it can be compared.
+//   - A nil o removes all those that were given before it.
 //
 // It may be given at every level. Invalidations and Clear are told to the
-// function's own observer, not to one of [Func.With].
+// function's own observers, not to those of [Func.With].
 func Observe(o Observer) CallOption {
-	return callOption(func(s *settings) { s.observer = o })
+	return callOption(func(s *settings) { s.observer = addObserver(s.observer, o) })
 }
 
 // Logger sets where memo reports what no caller sees, such as a background

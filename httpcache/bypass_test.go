@@ -20,6 +20,7 @@ func TestWhoWantsAnotherProtocolGetsNoStoredPage(t *testing.T) {
 			s := newSite(&httpcache.Options{Methods: []string{"POST"}}, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Cache-Control", "max-age=60")
 				w.Header().Set("X-Wanted", r.Header.Get("Upgrade")+r.Header.Get("Accept"))
+				w.WriteHeader(http.StatusOK)
 			})
 			s.do(method, "/")
 			_, want, _ := strings.Cut(field, ": ")

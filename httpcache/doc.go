@@ -58,7 +58,9 @@
 //     are not public, for they may be somebody's page;
 //   - whatever is shorter than its Content-Length, or whose handler panicked, or
 //     whose clients had all left when it ended;
-//   - bodies over [Options.MaxBody], which stream through.
+//   - bodies over [Options.MaxBody], which stream through;
+//   - nothing at all: a handler that returns without having written anything leaves
+//     the response to a middleware outside, or to net/http.
 //
 // # Dropping what has changed
 //

@@ -174,6 +174,7 @@ func TestAHeadOfAnotherLengthDropsWhatIsStored(t *testing.T) {
 	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Header().Set("Content-Length", length.Load().(string))
+		w.WriteHeader(http.StatusOK)
 		if r.Method == "GET" {
 			io.WriteString(w, "hello")
 		}
@@ -194,7 +195,9 @@ func TestWhatIsValidatedAtEveryUseKeepsNobodyWaiting(t *testing.T) {
 			w.Header().Set("Etag", `"a"`)
 			if r.Header.Get("If-None-Match") != "" {
 				w.WriteHeader(http.StatusNotModified)
+				return
 			}
+			w.WriteHeader(http.StatusOK)
 		})
 		s.get("/")
 		time.Sleep(time.Second)
@@ -300,6 +303,7 @@ func TestVaryOfOthersIsKeptBesideTheStoredOne(t *testing.T) {
 	vary := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Header().Set("Vary", "Foo")
+		w.WriteHeader(http.StatusOK)
 	})
 	vary.get("/")
 	w := httptest.NewRecorder()

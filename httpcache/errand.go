@@ -222,16 +222,16 @@ func (c *Cache) call(ctx context.Context, e errand, old *record) (rec *record, e
 
 // follow returns a context for carrying out a run: it has the values of lead, and
 // ends when lead does, until release is called. From then on it ends with client,
-// which is the context of the request.
-func follow(lead, client context.Context) (ctx context.Context, release func(), cancel context.CancelFunc) {
-	ctx, cancel = context.WithCancel(context.WithoutCancel(lead))
+// which is the context of the request, and so not with the run: a middleware that has
+// kept the handler's request goes on using it.
+func follow(lead, client context.Context) (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(lead))
 	stop := context.AfterFunc(lead, cancel)
-	release = func() {
+	return ctx, func() {
 		if stop() {
 			context.AfterFunc(client, cancel)
 		}
 	}
-	return ctx, release, cancel
 }
 
 // hintOf returns what a handler has said by memo.SetTTL and memo.NoStore.

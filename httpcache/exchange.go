@@ -289,8 +289,8 @@ func (x *exchange) mayBeStale() bool {
 
 // carryOut runs the handler for everyone who waits for run.
 func (x *exchange) carryOut(lead context.Context, run *run) {
-	ctx, release, cancel := follow(lead, x.r.Context())
-	defer cancel()
+	ctx, release := follow(lead, x.r.Context())
+	defer release()
 	if !x.leads { // chosen again after somebody else's run came to nothing
 		_, loaded := x.cache.leading.LoadOrStore(x.key, x.alone())
 		x.leads = !loaded

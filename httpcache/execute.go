@@ -21,11 +21,36 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run),
 		}
 		x.runHandler(rec)
-		if rec.mode != holding || rec.then != nil {
-			x.conclude(rec)
-			return
+		if rec.mode == holding && rec.then == nil {
+			x.old = nil // what is not modified is not what is stored: ask without conditions
+			continue
 		}
-		x.old = nil // what is not modified is not what is stored: ask without conditions
+		if rec.wrote {
+			x.conclude(rec)
+		} else {
+			x.leaveUnbegun(rec)
+		}
+		rec.over = true
+		return
+	}
+}
+
+// leaveUnbegun ends a run whose handler has written nothing. What that means is up to
+// whoever called the cache: a middleware that writes an error in the handler's
+// place, or net/http, for which it is an empty 200. So the cache neither begins a
+// response nor stores one, and each of those who wait runs the handler itself. To an
+// unsafe method it counts as a success: should it have been an error, then what is
+// stored has been dropped without need.
+func (x *exchange) leaveUnbegun(rec *recorder) {
+	x.release()
+	rec.run.land(landing{err: errPass})
+	x.count(rec)
+	if x.miss == byMethod {
+		rec.reply = x.policy.receptionOf(http.StatusOK, rec.ownHeader(), rec.started, time.Now())
+		x.invalidate(rec)
+	}
+	if !x.policy.keepTags {
+		deleteTags(rec.Header())
 	}
 }
 
@@ -33,14 +58,15 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 func (x *exchange) runHandler(rec *recorder) {
 	returned := false
 	defer func() {
-		if !returned {
-			rec.abandonClient()
+		v := recover()
+		if !returned { // it panicked, or has ended its goroutine
+			rec.leaveTo(v)
+		}
+		if v != nil {
+			panic(v)
 		}
 	}()
 	x.next.ServeHTTP(rec, x.request(rec))
-	if !rec.wrote {
-		rec.WriteHeader(http.StatusOK)
-	}
 	returned = true
 }
 

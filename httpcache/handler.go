@@ -34,6 +34,9 @@ import (
 //     first may leave, and next goes on for the others.
 //   - A panic of next goes up in that goroutine, as without a cache; one of the
 //     others tries again.
+//   - If next returns without having written anything, the cache begins no response
+//     and stores none, so that a middleware outside can write an error in its place;
+//     the others each run next themselves.
 //
 // In next, memo.SetTTL, memo.NoStore and memo.AddTags work on the request's
 // context, and the tags of memoized functions that it calls become those of the

@@ -236,7 +236,7 @@ func TestTheFirstAnswerOfAShortResponseHasTheETagAlready(t *testing.T) {
 	}{
 		"short":     {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }, true},
 		"in pieces": {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "a"); io.WriteString(w, "b") }, true},
-		"empty":     {func(w http.ResponseWriter, r *http.Request) {}, true},
+		"empty":     {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) }, true},
 		"long":      {func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 3000)) }, false},
 		"flushed":   {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "a"); w.(http.Flusher).Flush() }, false},
 		"too late for fields": {func(w http.ResponseWriter, r *http.Request) {
@@ -562,8 +562,10 @@ func TestASuccessfulUnsafeRequestDropsWhatItChanges(t *testing.T) {
 					w.Header().Set("Content-Location", "http://other.example/c")
 					if r.URL.RawQuery == "fail" {
 						w.WriteHeader(http.StatusInternalServerError)
+						return
 					}
 				}
+				w.WriteHeader(http.StatusOK)
 			})
 			for _, target := range []string{"/", "/?fail", "/l", "/c"} {
 				s.get(target)

@@ -74,6 +74,7 @@ func TestTagsPurgeResponses(t *testing.T) {
 			case "/add":
 				memo.AddTags(r.Context(), "b")
 			}
+			w.WriteHeader(http.StatusOK)
 		})
 		paths := []string{"/tag", "/key", "/add", "/none"}
 		all := func() {
@@ -156,12 +157,14 @@ func TestTagsSurviveAValidation(t *testing.T) {
 							return
 						}
 						if r.Method == "HEAD" {
+							w.WriteHeader(http.StatusOK)
 							return
 						}
 						w.Header().Set("Vary", vary)
 						w.Header().Set("Cache-Tag", "field")
 						memo.AddTags(r.Context(), "added")
 						user(r.Context(), 42)
+						w.WriteHeader(http.StatusOK)
 					})
 					s.get("/")
 					time.Sleep(2 * time.Minute)

@@ -22,6 +22,11 @@ import (
 //
 // The client may be gone while others wait for the copy; so what the client's
 // connection says is passed on to the handler only if nobody does.
+//
+// A handler that returns without having written anything has begun no response:
+// whoever called the cache may still write one, and finds the client's
+// ResponseWriter as the handler has left it. Some do so by way of the recorder,
+// which they have kept: when the handler has returned, it does nothing but pass on.
 type recorder struct {
 	http.ResponseWriter
 	exchange *exchange
@@ -44,6 +49,7 @@ type recorder struct {
 	declared int64       // Content-Length, or -1
 	written  int64       // bytes of the body that the handler has written
 	failed   bool        // the response cannot be stored after all
+	over     bool        // the handler has returned, and all is decided
 }
 
 type mode uint8
@@ -58,6 +64,8 @@ const (
 // on at once; 101 is a final one.
 func (rec *recorder) WriteHeader(status int) {
 	switch {
+	case rec.over:
+		rec.ResponseWriter.WriteHeader(status)
 	case rec.wrote:
 		if rec.mode != holding && !rec.muted && rec.late == nil {
 			rec.ResponseWriter.WriteHeader(status) // which logs that it is superfluous
@@ -82,6 +90,9 @@ func contentLength(h http.Header) int64 {
 }
 
 func (rec *recorder) Write(p []byte) (int, error) {
+	if rec.over {
+		return rec.ResponseWriter.Write(p)
+	}
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
 	}
@@ -141,11 +152,18 @@ func (rec *recorder) finishClient() {
 	}
 }
 
-// abandonClient ends what goes on for the client when the handler has panicked.
-func (rec *recorder) abandonClient() {
-	if rec.drain != nil {
+// leaveTo hands the client to whoever recovers from the handler's panic: with all
+// that the handler has written, as it would be without a cache. Nobody who waits
+// for the response waits for that. [http.ErrAbortHandler] means that the client is
+// to get no more.
+func (rec *recorder) leaveTo(panicked any) {
+	rec.run.land(landing{err: errRetry})
+	rec.commit()
+	if rec.drain != nil && panicked == http.ErrAbortHandler {
 		rec.drain.abort()
 	}
+	rec.finishClient()
+	rec.over = true
 }
 
 // clientLost notes that the client gets no more, if err says so.
@@ -208,18 +226,26 @@ func (rec *recorder) mayDrain() bool {
 }
 
 // ReadFrom lets bodies that are not stored go the way that the connection has for
-// them, such as sendfile.
-func (rec *recorder) ReadFrom(src io.Reader) (int64, error) {
+// them, such as sendfile. The response begins with the first byte that src has, as
+// it does in net/http.
+func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if !rec.wrote {
-		rec.WriteHeader(http.StatusOK)
+		if n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, sniffSize)); err != nil || n < sniffSize {
+			return n, err
+		}
 	}
+	var rest int64
 	if to, ok := rec.ResponseWriter.(io.ReaderFrom); ok && rec.mode == passing && !rec.muted {
-		n, err := to.ReadFrom(src)
-		rec.written += n
-		return n, err
+		rest, err = to.ReadFrom(src)
+		rec.written += rest
+	} else {
+		rest, err = io.Copy(writerOnly{rec}, src)
 	}
-	return io.Copy(writerOnly{rec}, src)
+	return n + rest, err
 }
+
+// sniffSize is how much of a body is read before its header is written.
+const sniffSize = 512
 
 // writerOnly hides ReadFrom from io.Copy.
 type writerOnly struct{ io.Writer }
@@ -227,6 +253,9 @@ type writerOnly struct{ io.Writer }
 func (rec *recorder) Flush() { rec.FlushError() }
 
 func (rec *recorder) FlushError() error {
+	if rec.over {
+		return http.NewResponseController(rec.ResponseWriter).Flush()
+	}
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
 	}
@@ -249,7 +278,7 @@ func (rec *recorder) FlushError() error {
 func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rec.finishClient()
 	conn, rw, err := http.NewResponseController(rec.ResponseWriter).Hijack()
-	if err == nil {
+	if err == nil && !rec.over {
 		rec.wrote, rec.late = true, nil
 		rec.stopStoring()
 	}

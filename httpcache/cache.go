@@ -85,9 +85,13 @@ func (c *Cache) log() *slog.Logger { return hints.Log(c.fn) }
 func (c *Cache) isShared() bool { return hints.IsShared(c.fn) }
 
 // Purge drops every response that is held for the URLs, whatever they vary by. A
-// URL is absolute, as a client asks for it. After Purge has returned, no request
-// that begins later gets a response whose handler began before; a handler that
-// is running is not stopped.
+// URL is absolute, as a client asks for it. Of its spellings, all that RFC 3986,
+// section 6.2, calls equivalent are purged, and both http and https: behind a proxy
+// that ends TLS a handler sees http. The query counts as it is; [Options.SortQuery]
+// and [Options.IgnoreParams] apply to it.
+//
+// After Purge has returned, no request that begins later gets a response whose
+// handler began before; a handler that is running is not stopped.
 //
 // It takes the same time however many variants a URL has. The error is about URLs
 // that cannot be parsed, or of a shared store that could not be reached; the
@@ -109,21 +113,25 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 
 // purge drops what is held for a URL, of both faces.
 func (c *Cache) purge(ctx context.Context, u *url.URL) error {
-	c.purges.counter(purgeName(u)).Add(1)
+	p, host := c.shared, purgeHost(u.Host)
+	for _, name := range p.purgeNames(u) {
+		c.purges.counter(name).Add(1)
+	}
+	schemes := []string{"http", "https"}
+	if s := strings.ToLower(u.Scheme); s != "" && !slices.Contains(schemes, s) {
+		schemes = append(schemes, s)
+	}
 	var drop []errand
 	for _, face := range []face{handlerFace, transportFace} {
 		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
-			for _, target := range spellings(u) {
-				drop = append(drop, errand{key: string(c.shared.appendResource(nil, face, method, strings.ToLower(u.Scheme), u.Host, target))})
+			for _, scheme := range schemes {
+				for _, form := range p.purgeTargets(u) {
+					drop = p.purgedKeys(drop, face, method, scheme, host, form)
+				}
 			}
 		}
 	}
 	return c.fn.Invalidate(ctx, drop...)
-}
-
-// purgeName names a resource for purges: all faces and methods have one.
-func purgeName(u *url.URL) string {
-	return canonicalHost(u.Scheme, u.Host) + requestTarget(u)
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag

@@ -27,7 +27,8 @@ type exchange struct {
 	top    *record // what a look under the resource's key has found already, if looked
 	looked bool
 
-	resource string  // the key of what was asked for
+	resource string  // the key of what was asked for; see locate
+	spelling string  // how that was spelled, if not as its purge form
 	key      string  // the key of the record that answers: the resource's or a variant's
 	index    *record // under the resource's key, if that is one
 	old      *record // the response that is stored, if there is one
@@ -59,10 +60,10 @@ func (x *exchange) answered() bool {
 func (x *exchange) find() {
 	x.index, x.old, x.miss = nil, nil, uriMiss
 	ctx := x.r.Context()
-	x.resource = string(x.appendResource(nil))
+	x.resource, x.spelling = x.locate()
 	x.key = x.resource
 	top := x.top
-	if !x.looked {
+	if !x.looked || x.spelling != "" { // what was looked for is the exact key, under which nothing is held then
 		top = x.cache.peek(ctx, x.resource)
 	}
 	x.top, x.looked = nil, false // things change
@@ -81,12 +82,13 @@ func (x *exchange) find() {
 	x.findPart()
 }
 
-// appendResource appends the key of what was asked for.
-func (x *exchange) appendResource(b []byte) []byte {
+// locate returns the key of what was asked for, and its spelling.
+func (x *exchange) locate() (resource, spelling string) {
 	if x.face == transportFace {
-		return x.policy.appendURL(b, x.face, x.r.Method, requested(x.r))
+		return x.policy.locateURL(x.face, x.r.Method, requested(x.r))
 	}
-	return x.policy.appendServed(b, x.r)
+	scheme, target := targetLine(x.r)
+	return x.policy.locate(x.face, x.r.Method, scheme, x.r.Host, target)
 }
 
 // target returns the URL that was asked for.
@@ -100,12 +102,16 @@ func (x *exchange) target() *url.URL {
 // split reports whether the resource's key alone selects nothing, whatever its
 // responses say.
 func (x *exchange) split() bool {
-	return !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.personal && !x.policy.shared
+	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.personal && !x.policy.shared
 }
 
 // variant returns the key of the variant that an index has for the request.
 func (x *exchange) variant(index *record) string {
-	return string(x.policy.appendVariant(nil, x.resource, index, x.r, x.digest))
+	key := x.policy.appendVariant(nil, x.resource, index, x.r, x.digest)
+	if x.spelling != "" { // the resource's key says whether there is one
+		key = appendText(key, x.spelling)
+	}
+	return string(key)
 }
 
 // openIndex makes an index for a resource before anything is known of it: one, for

@@ -94,7 +94,7 @@ func (x *exchange) purgesNow(run *run) uint64 {
 	if run != nil {
 		return 0
 	}
-	return x.cache.purges.at(purgeName(x.target()))
+	return x.purgesOf(x.target())
 }
 
 func cloneIfAny(h http.Header) http.Header {

@@ -33,7 +33,8 @@ func invalidatedBy(target *url.URL, status int, h http.Header) (urls []*url.URL)
 }
 
 // sameOrigin resolves the reference in a field that should have one line. It is
-// not ok if there is none, or if it leads to another origin.
+// not ok if there is none, or if it leads to another origin. The scheme may be another:
+// behind a proxy that ends TLS a handler is asked by http, and names itself by https.
 func sameOrigin(base *url.URL, lines []string) (*url.URL, bool) {
 	if len(lines) != 1 {
 		return nil, false
@@ -44,9 +45,9 @@ func sameOrigin(base *url.URL, lines []string) (*url.URL, bool) {
 	}
 	u := base.ResolveReference(ref)
 	if u.Path == ref.Path {
-		u.RawPath = ref.RawPath // as it is written, for spellings
+		u.RawPath = ref.RawPath // as it is written, for purgeTargets
 	}
-	if u.Scheme != base.Scheme || canonicalHost(u.Scheme, u.Host) != canonicalHost(base.Scheme, base.Host) {
+	if purgeHost(u.Host) != purgeHost(base.Host) {
 		return nil, false
 	}
 	u.Fragment, u.RawFragment = "", ""

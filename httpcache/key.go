@@ -62,18 +62,17 @@ func canonicalHost(scheme, host string) string {
 	return strings.ToLower(host)
 }
 
-// appendURL appends the key of the resource that u names.
-func (p *policy) appendURL(b []byte, face face, method string, u *url.URL) []byte {
-	return p.appendResource(b, face, method, strings.ToLower(u.Scheme), u.Host, requestTarget(u))
+// locateURL is locate for the resource that u names.
+func (p *policy) locateURL(face face, method string, u *url.URL) (key, spelling string) {
+	return p.locate(face, method, strings.ToLower(u.Scheme), u.Host, requestTarget(u))
 }
 
 // requestTarget returns the path and query that a client asks for to get u.
 func requestTarget(u *url.URL) string {
-	target := u.EscapedPath()
 	if u.Opaque != "" { // which is what net/http asks for then
-		target = u.RequestURI()
-		return target
+		return u.RequestURI()
 	}
+	target := u.EscapedPath()
 	if target == "" {
 		target = "/"
 	}
@@ -83,33 +82,24 @@ func requestTarget(u *url.URL) string {
 	return target
 }
 
-// spellings returns the targets that clients may ask for to get u: with its path
-// escaped as net/http would, and as it is written. Browsers leave bytes such as | as
-// they are, and the key is what they sent.
-func spellings(u *url.URL) []string {
-	escaped := requestTarget(u)
-	if u.RawPath == "" || u.RawPath == u.EscapedPath() {
-		return []string{escaped}
-	}
-	_, query, ok := strings.Cut(escaped, "?")
-	if ok {
-		query = "?" + query
-	}
-	return []string{escaped, u.RawPath + query}
-}
-
-// appendServed appends the key of the resource that a server was asked for: by
+// appendServed appends the exact key of the resource that a server was asked for: by
 // the target of the request as it came, whatever others before the handler have
 // made of its URL.
 func (p *policy) appendServed(b []byte, r *http.Request) []byte {
-	scheme := "http"
+	scheme, target := targetLine(r)
+	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, target)
+}
+
+// targetLine returns the scheme and the target that a server was asked for.
+func targetLine(r *http.Request) (scheme, target string) {
+	scheme, target = "http", r.RequestURI
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if strings.HasPrefix(r.RequestURI, "/") {
-		return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, r.RequestURI)
+	if !strings.HasPrefix(target, "/") {
+		target = requestTarget(r.URL)
 	}
-	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, requestTarget(r.URL))
+	return scheme, target
 }
 
 // rewritten reports whether the URL that the handler sees is another than the

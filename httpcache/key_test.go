@@ -49,7 +49,7 @@ func TestAURLHasTheKeyOfItsRequests(t *testing.T) {
 			}
 			r := httptest.NewRequest("GET", target, nil)
 			want := string(p.appendServed(nil, r))
-			if got := string(p.appendURL(nil, handlerFace, "GET", u)); got != want {
+			if got := string(p.appendResource(nil, handlerFace, "GET", u.Scheme, u.Host, requestTarget(u))); got != want {
 				t.Errorf("%s: got %q, want %q", target, got, want)
 			}
 		}
@@ -126,7 +126,8 @@ func TestInvalidatedBy(t *testing.T) {
 		{"the target", 200, nil, []string{"http://a.example/x/y"}},
 		{"a redirect", 303, header("Location: z"), []string{"http://a.example/x/y", "http://a.example/x/z"}},
 		{"both fields", 201, header("Location: /l#f", "Content-Location: http://A.example:80/c"), []string{"http://a.example/x/y", "http://a.example/l", "http://A.example:80/c"}},
-		{"another origin", 201, header("Location: http://b.example/", "Content-Location: https://a.example/"), []string{"http://a.example/x/y"}},
+		{"another origin", 201, header("Location: http://b.example/", "Content-Location: http://a.example:8080/"), []string{"http://a.example/x/y"}},
+		{"the other scheme", 201, header("Location: https://a.example:443/"), []string{"http://a.example/x/y", "https://a.example:443/"}},
 		{"no URL", 201, header("Location: :"), []string{"http://a.example/x/y"}},
 		{"an error", 500, header("Location: z"), nil},
 		{"a client's error", 404, nil, nil},

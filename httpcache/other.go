@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -29,11 +30,9 @@ func (x *exchange) invalidate(rec *recorder) {
 		return
 	}
 	ctx := context.WithoutCancel(x.r.Context())
-	own := x.cache.purges.counter(purgeName(x.target()))
+	own := x.policy.purgeNames(x.target())
 	for _, u := range invalidatedBy(x.target(), rec.reply.status, rec.reply.header) {
-		if x.cache.purges.counter(purgeName(u)) == own {
-			rec.purges++
-		}
+		rec.purges += x.cache.purges.shared(own, x.policy.purgeNames(u))
 		if err := x.cache.purge(ctx, u); err != nil {
 			x.cache.log().Warn("memo: httpcache: what a request has changed could not be dropped", "error", err)
 		}
@@ -42,7 +41,12 @@ func (x *exchange) invalidate(rec *recorder) {
 
 // purged reports whether the resource has been purged since the handler began.
 func (x *exchange) purged(rec *recorder) bool {
-	return x.cache.purges.at(purgeName(x.target())) != rec.purges
+	return x.purgesOf(x.target()) != rec.purges
+}
+
+// purgesOf returns a number that is another one after each purge of a resource.
+func (x *exchange) purgesOf(u *url.URL) uint64 {
+	return x.cache.purges.at(x.policy.purgeNames(u))
 }
 
 // storeBeside stores what the handler wrote under a key that no run stands for,
@@ -86,6 +90,9 @@ func (x *exchange) storeForGet(rec *recorder) {
 	x.finishHeader(rec)
 	response := x.policy.newResponse(r, l, false, rec.body, nil)
 	d := response.look()
-	key := string(x.policy.appendURL(nil, x.face, http.MethodGet, x.target()))
+	key, spelling := x.policy.locateURL(x.face, http.MethodGet, x.target())
+	if spelling != "" {
+		return
+	}
 	x.storeBeside(rec, key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()))
 }

@@ -16,10 +16,29 @@ type purges struct {
 
 var purgeSeed = maphash.MakeSeed()
 
-// counter returns the counter of a resource, which is named by its URL.
-func (p *purges) counter(url string) *atomic.Uint64 {
-	return &p.of[maphash.String(purgeSeed, url)%uint64(len(p.of))]
+// counter returns the counter of a resource; see purgeNames.
+func (p *purges) counter(name string) *atomic.Uint64 {
+	return &p.of[maphash.String(purgeSeed, name)%uint64(len(p.of))]
 }
 
-// at returns a number that is another one after each purge of the resource.
-func (p *purges) at(url string) uint64 { return p.all.Load() + p.counter(url).Load() }
+// at returns a number that is another one after each purge of the resource that has
+// these names.
+func (p *purges) at(names []string) uint64 {
+	sum := p.all.Load()
+	for _, name := range names {
+		sum += p.counter(name).Load()
+	}
+	return sum
+}
+
+// shared returns by how much a purge of one resource raises the number of another.
+func (p *purges) shared(of, purged []string) (n uint64) {
+	for _, a := range of {
+		for _, b := range purged {
+			if p.counter(a) == p.counter(b) {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -99,7 +99,7 @@ func (x *exchange) renew() {
 		return
 	}
 	defer x.leave()
-	if lead, run, _ := x.cache.join(x.r.Context(), x.key, x.old, x.alone()); run != nil {
+	if lead, run, _ := x.cache.join(x.r.Context(), x.key, x.old, x.alone(), x.waitLimit()); run != nil {
 		x.carryOut(lead, run)
 	}
 }

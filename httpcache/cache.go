@@ -28,7 +28,7 @@ type Cache struct {
 	private *policy
 	fn      *memo.Func[errand, *record]
 	group   *memo.Group
-	leading sync.Map // keys to leaders: who runs what
+	leading sync.Map // keys to *leader: who runs what
 	purges  purges
 	count   counters
 }

@@ -63,6 +63,9 @@ var (
 	errRetry = errors.New("memo: httpcache: the run did not come to an end")
 	errPass  = errors.New("memo: httpcache: the response is not for sharing")
 	errStale = errors.New("memo: httpcache: the origin failed, and a stale response may take its place")
+
+	// errOverdue is no landing, but why a request waits no longer.
+	errOverdue = errors.New("memo: httpcache: another request's run takes too long to wait for it")
 )
 
 // isOutcome reports whether an error is one of those that runs land with, which
@@ -167,8 +170,9 @@ type answer struct {
 // join asks memo for the record under key, not older than the one at hand if
 // there is one. It returns the context that the caller is to carry out the run
 // under, or the answer that somebody else's run had, or memo itself. One that is to
-// run alone waits for nobody.
-func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (lead context.Context, r *run, ans answer) {
+// run alone waits for nobody, and nobody waits longer than limit, if that is not
+// negative.
+func (c *Cache) join(ctx context.Context, key string, old *record, alone bool, limit time.Duration) (lead context.Context, r *run, ans answer) {
 	made := newRun()
 	if alone {
 		made.abstained = make(chan struct{}, 1)
@@ -179,9 +183,17 @@ func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (
 		rec, err := c.call(ctx, errand{key, made}, old)
 		made.ended <- answer{rec, err}
 	}()
+	var overdue <-chan time.Time
+	if limit >= 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		overdue = timer.C
+	}
 	select {
 	case lead = <-made.lead:
 		return lead, made, answer{}
+	case <-overdue:
+		ans = answer{err: errOverdue}
 	case <-made.abstained: // another process is at it
 		ans = answer{err: errPass}
 	case ans = <-made.ended:
@@ -191,7 +203,7 @@ func (c *Cache) join(ctx context.Context, key string, old *record, alone bool) (
 		leave()
 		return nil, nil, ans
 	}
-	lead = <-made.lead // memo made this the leader, and the caller's context ended
+	lead = <-made.lead // memo made this the leader, and the caller's context ended or its limit was over
 	if lead.Err() != nil {
 		made.land(landing{err: errRetry})
 		return nil, nil, ans

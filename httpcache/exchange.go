@@ -33,7 +33,10 @@ type exchange struct {
 	index    *record // under the resource's key, if that is one
 	old      *record // the response that is stored, if there is one
 	miss     forward // why it does not do
-	leads    bool    // noted in Cache.leading
+
+	note      *leader   // this request's, in Cache.leading; nil for one that waits
+	behind    *leader   // whom it has found there
+	waitUntil time.Time // when it has waited long enough; see waitLimit
 
 	release func() // see follow; never nil while a handler runs
 }
@@ -185,43 +188,14 @@ func overridesMethod(h http.Header) bool {
 	return len(h["X-Http-Method-Override"]) > 0 || len(h["X-Http-Method"]) > 0 || len(h["X-Method-Override"]) > 0
 }
 
-// enter notes that this request is about to lead, or finds that it may wait for
-// the one that does. It may not if either is personal: then the handler is run
-// for each. Nor may it where every use has to be validated, so that what another
-// request has brought would do for no one.
-func (x *exchange) enter() bool {
-	if x.leads {
-		return true
-	}
-	personal := x.alone()
-	other, loaded := x.cache.leading.LoadOrStore(x.key, personal)
-	if !loaded {
-		x.leads = true
-		return true
-	}
-	return !personal && !other.(bool) && (x.old == nil || x.old.look().shares())
-}
-
-// alone reports whether the request is one that waits for nobody, and that nobody
-// waits for.
-func (x *exchange) alone() bool { return x.personal && !x.policy.collapsePersonal }
-
 // shares reports whether one validation of the response answers several requests.
 func (d *derived) shares() bool { return !d.cc.any(noCache) && d.lifetime > 0 }
-
-// leave takes the note of enter back.
-func (x *exchange) leave() {
-	if x.leads {
-		x.cache.leading.Delete(x.key)
-		x.leads = false
-	}
-}
 
 // joinOnce runs the handler for everyone who waits, or waits. It is false if the
 // request has to try again, or alone.
 func (x *exchange) joinOnce() bool {
 	defer x.leave()
-	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old, x.alone())
+	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old, x.alone(), x.waitLimit())
 	if run != nil {
 		x.carryOut(lead, run)
 		return true
@@ -239,6 +213,8 @@ func (x *exchange) joinOnce() bool {
 		x.leave()
 		x.find()
 		return x.serveIfUsable(true)
+	case errors.Is(ans.err, errOverdue):
+		x.gaveUp()
 	}
 	x.miss = bypassed
 	x.leave()
@@ -297,10 +273,7 @@ func (x *exchange) mayBeStale() bool {
 func (x *exchange) carryOut(lead context.Context, run *run) {
 	ctx, release := follow(lead, x.r.Context())
 	defer release()
-	if !x.leads { // chosen again after somebody else's run came to nothing
-		_, loaded := x.cache.leading.LoadOrStore(x.key, x.alone())
-		x.leads = !loaded
-	}
+	x.noteLead(lead)
 	x.release = release
 	x.execute(ctx, run)
 	run.outlast()

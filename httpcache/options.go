@@ -78,6 +78,14 @@ type Options struct {
 	// the handler itself, as long as nothing that may be used is stored.
 	CollapsePersonal bool
 
+	// WaitTimeout is for how long a request waits for the response that another one
+	// brings, in this process or in one that shares the store, before it runs the
+	// handler itself; what that brings is not stored then. Who comes after a
+	// request that has waited in vain does not wait for that run any more. The run goes on
+	// for its own client, and is stored if it ends after all. The default is 30
+	// seconds, as for a memoized function; a negative value sets no limit.
+	WaitTimeout time.Duration
+
 	// IgnoreRequests makes the cache ignore Cache-Control and Pragma of requests,
 	// so that clients cannot have the handler run by asking for it.
 	IgnoreRequests bool
@@ -130,6 +138,7 @@ const (
 	defaultMaxRequestBody = 64 << 10
 	defaultHeuristicMax   = 24 * time.Hour
 	defaultKeepStale      = time.Hour
+	defaultWaitTimeout    = 30 * time.Second
 	defaultLocalBytes     = 128 << 20
 )
 
@@ -139,6 +148,7 @@ type policy struct {
 	sortQuery, xCache, keepTags                              bool
 
 	ttl, heuristicMax, staleIfError, keepStale time.Duration
+	waitTimeout                                time.Duration // negative for no limit
 	maxBody, maxRequestBody                    int64
 
 	clientControl []string // Cache-Control for responses without one; may be nil
@@ -158,6 +168,7 @@ func (o *Options) policy(shared bool) *policy {
 		ttl: o.TTL, staleIfError: o.StaleIfError,
 		heuristicMax:   max(orDefault(o.HeuristicMax, defaultHeuristicMax), 0),
 		keepStale:      max(orDefault(o.KeepStale, defaultKeepStale), 0),
+		waitTimeout:    orDefault(o.WaitTimeout, defaultWaitTimeout),
 		maxBody:        max(orDefault(o.MaxBody, defaultMaxBody), 0),
 		maxRequestBody: orDefault(o.MaxRequestBody, defaultMaxRequestBody),
 		identity:       o.Identity,

@@ -19,7 +19,8 @@ type core struct {
 	own     Options
 	types   signature
 	batched bool // of a Batch
-	named   bool // register has been through; set by New or with settling held
+	made    callStack
+	claimed *claim // the name that is registered; set by New or with settling held
 
 	settling sync.Mutex // held by settle, which alone sets base, shared and the first tier
 	base     *policy    // not nil from then on
@@ -71,7 +72,6 @@ func newCore(label string, own Options, types signature) *core {
 		c.label = s.name
 	}
 	c.checkSettings(&s)
-	c.register(&s)
 	c.join(s.group)
 	return c
 }

@@ -175,6 +175,11 @@
 //	shared := redisstore.New(client, nil)
 //	users := memo.New(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.Prefix("shop"))
 //
+// A name belongs to one function: a second New with the same store, prefix and name
+// panics, since each of the two would return the other's results. Two receivers of
+// one method, such as a service for each tenant, are two functions, and need a prefix
+// each: Prefix(tenant). [SharedName] is for functions that compute the same.
+//
 // Of all processes that miss a result one executes the function, by a lease in
 // the store, and the others wait for what it stores. What was invalidated in one
 // process is not returned in another: Invalidate takes the lease away together

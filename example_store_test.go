@@ -24,6 +24,22 @@ func ExampleStore() {
 	// Output: shop users.byID 42 <nil>
 }
 
+// Handlers that are made again for each request memoize the same function under the
+// same name, and say so.
+func ExampleSharedName() {
+	shared := memstore.New(nil)
+	handler := func() func(context.Context, int) (User, error) {
+		return memo.Wrap(loadUser, memo.Store(shared), memo.Name("users.byID"), memo.SharedName())
+	}
+
+	fmt.Println(handler()(context.Background(), 42))
+	fmt.Println(handler()(context.Background(), 42))
+	// Output:
+	// loading user 42
+	// {42 Ann} <nil>
+	// {42 Ann} <nil>
+}
+
 // What is stored says how it was written, so a program can change its codec
 // while others still have the old one.
 func ExampleCodec() {

@@ -123,8 +123,8 @@ type Func[A, R any] struct {
 //
 // New panics with a sentence that says what to change when fn is nil, when A
 // cannot be a key, when options were given for other types than A and R, or
-// when there is a shared store without a [Name] or with a codec that would lose
-// a part of R.
+// when there is a shared store without a [Name], with the name of another
+// function, or with a codec that would lose a part of R.
 func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func[A, R] {
 	notNil(fn == nil, "New")
 	return build(funcName(fn), fn, opts)
@@ -133,16 +133,17 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 // build makes the Func of fn. name is the runtime's name of the user's function.
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := opts.flat()
-	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R](name)), fn: fn}
+	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R]()), fn: fn}
 	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
-	s := resolve(own)
-	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc != nil {
-		return f
+	s := f.core.settings(nil)
+	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc == nil {
+		var err error
+		if f.plan, err = planOf(reflect.TypeFor[A]()); err != nil {
+			panic(f.core.refusal(err))
+		}
 	}
-	var err error
-	if f.plan, err = planOf(reflect.TypeFor[A]()); err != nil {
-		panic(f.core.refusal(err))
-	}
+	f.core.made = whereMade()
+	f.core.register(&s) // the last thing: a New that panics has no name
 	return f
 }
 

@@ -474,7 +474,8 @@ func TestProgrammerErrorsPanicWithWhatToChange(t *testing.T) {
 		{"store without a name", func() { memo.New(fn, memo.Store(s)) }, "has a shared store but no Name"},
 		{"group's store without a name", func() { memo.New(fn, memo.NewGroup("g", memo.Store(s))) }, "has a shared store but no Name"},
 		{"Pure with a store", func() { memo.Pure(func(int) int { return 0 }, memo.Store(s)) }, "was given a Store"},
-		{"name taken", func() { memo.New(other, memo.Store(s), memo.Name("taken")) }, `the name "taken" is taken on this store`},
+		{"name taken", func() { memo.New(other, memo.Store(s), memo.Name("taken")) }, `the name "taken" is taken in this store by the function made at `},
+		{"a name for many, by default", func() { memo.SetDefault(memo.SharedName()) }, "SharedName(), which goes with a Name and belongs to one function"},
 		{"codec that loses a field", func() {
 			memo.New(func(context.Context, int) (secret, error) { return secret{}, nil }, memo.Store(s), memo.Name("users.secret"))
 		}, "memo: users.secret: result field"},

@@ -4,59 +4,136 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
+	"weak"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
-// A storeName is a name on a store, which one function may have.
-type storeName struct {
-	store        any // the store.Store, compared by identity
-	prefix, name string
-}
-
-// registered says who has which name.
-var registered = struct {
+// registry says which function has which name in a store. A name is given up when its
+// store is collected, not when its function is: nobody can tell when that happens,
+// and whether the second New panics must not depend on it.
+var registry = struct {
 	sync.Mutex
-	by map[storeName]*registration // guarded by the mutex
-}{by: map[storeName]*registration{}}
+	of map[storeID]claims // guarded by the mutex
+}{of: map[storeID]claims{}}
 
-// A registration is a function that has a name. Several cores can be the same
-// function, as when New runs in a function of the user's.
-type registration struct {
-	fn          string
-	arg, result reflect.Type
-	cores       int
+// A storeID is the identity of a store, which it does not keep alive where that is a
+// pointer. Pointers to different things that share an address, such as a struct and
+// its first field, differ in their types.
+type storeID struct {
+	typ     reflect.Type
+	pointer weak.Pointer[byte]
+	other   store.Store // what is not a pointer, and is kept for ever
 }
 
-// register claims the function's name on its store until the core is dropped. It
-// panics when another function has it.
+func identify(s store.Store) storeID {
+	v := reflect.ValueOf(s)
+	if v.Kind() != reflect.Pointer {
+		return storeID{other: s}
+	}
+	return storeID{typ: v.Type(), pointer: weak.Make((*byte)(v.UnsafePointer()))}
+}
+
+// claims are the names that functions have in one store.
+type claims map[claim]*holder
+
+// A claim is what functions have in common that share results in a store.
+type claim struct{ prefix, name string }
+
+// A holder is who has a name: one function, or several that say SharedName.
+type holder struct {
+	place  string // of the first one's New
+	shared bool
+	cores  int
+}
+
+// claimsIn returns the claims in s. The caller holds the registry.
+func claimsIn(s store.Store) claims {
+	id := identify(s)
+	if registry.of[id] == nil {
+		registry.of[id] = claims{}
+		if p := id.pointer.Value(); p != nil {
+			runtime.AddCleanup(p, dropClaims, id)
+		}
+	}
+	return registry.of[id]
+}
+
+// dropClaims forgets a store that has been collected.
+func dropClaims(id storeID) {
+	registry.Lock()
+	defer registry.Unlock()
+	delete(registry.of, id)
+}
+
+func (c claims) release(at claim) {
+	h := c[at]
+	if h.cores--; h.cores == 0 {
+		delete(c, at)
+	}
+}
+
+// register claims the function's name in its store, if s says which one that is. It
+// panics if another function has the name, unless both say SharedName. A function
+// that New has registered moves to the default prefix when it learns of that.
 func (c *core) register(s *settings) {
-	if c.named || s.store == nil || !reflect.ValueOf(s.store).Comparable() {
+	at := claim{s.prefix, s.name}
+	if s.store == nil || !reflect.ValueOf(s.store).Comparable() || c.claimed != nil && *c.claimed == at {
 		return
 	}
-	at := storeName{s.store, s.prefix, s.name}
-	registered.Lock()
-	defer registered.Unlock()
-	r := registered.by[at]
-	if r == nil {
-		r = &registration{fn: c.types.fn, arg: c.types.arg, result: c.types.result}
-		registered.by[at] = r
+	registry.Lock()
+	defer registry.Unlock()
+	taken := claimsIn(s.store)
+	h := taken[at]
+	switch {
+	case h == nil:
+		h = &holder{place: c.made.place(), shared: s.sharedName}
+		taken[at] = h
+	case !h.shared || !s.sharedName:
+		panic(fmt.Sprintf("memo: %s: the name %q is taken in this store by the function made at %s, and each of the two would return the other's results; "+
+			"give one of them another Name or Prefix or, if both compute the same, give SharedName() to both", c.made.place(), s.name, h.place))
 	}
-	if r.fn != c.types.fn || r.arg != c.types.arg || r.result != c.types.result {
-		panic(fmt.Sprintf("memo: the name %q is taken on this store by %s, and %s would read its results; give one of them another Name",
-			s.name, r.fn, c.types.fn))
+	h.cores++
+	if c.claimed != nil {
+		taken.release(*c.claimed)
 	}
-	r.cores++
-	c.named = true
-	runtime.AddCleanup(c, unregister, at)
+	c.claimed = &at
 }
 
-func unregister(at storeName) {
-	registered.Lock()
-	defer registered.Unlock()
-	r := registered.by[at]
-	if r.cores--; r.cores == 0 {
-		delete(registered.by, at)
+// A callStack is where a function was made.
+type callStack [16]uintptr
+
+// whereMade returns the call stack of its caller.
+func whereMade() (s callStack) {
+	runtime.Callers(2, s[:])
+	return s
+}
+
+// place returns the line that is the user's: the innermost that is not of this module's
+// own code.
+func (s *callStack) place() string {
+	frames := runtime.CallersFrames(s[:])
+	for {
+		f, more := frames.Next()
+		if !more || !isOwn(f) {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
 	}
+}
+
+// ownPath is the import path of this package.
+var ownPath = reflect.TypeFor[core]().PkgPath()
+
+// isOwn reports whether f is a call within this package or those above it that make
+// functions. Their tests are users.
+func isOwn(f runtime.Frame) bool {
+	rest, found := strings.CutPrefix(f.Function, ownPath)
+	if !found || strings.HasSuffix(f.File, "_test.go") {
+		return false
+	}
+	return rest != "" && rest[0] == '.' || strings.HasPrefix(rest, "/httpcache.")
 }
 
 // funcName returns the runtime's name of fn.

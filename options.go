@@ -383,8 +383,23 @@ func LocalTTL(d time.Duration) CallOption {
 // By default it is the name that the runtime gives to fn, for display only. An
 // empty s panics.
 //
-// Two different functions under one name and prefix on one store value would
-// read each other's results: the second New panics.
+// A name in a store belongs to one function. A second New, of whatever function, under
+// the same name and [Prefix] and with the same value for a [Store] panics, and says
+// where the first one is: two functions with one key would return each other's
+// results, and nothing about two function values tells whether they compute the
+// same. [SharedName] is how to say that they do. A function whose store or prefix is
+// a default of [SetDefault]'s, which New does not know, panics at its first use.
+//
+// So a constructor that memoizes a method gives each receiver a prefix of its own:
+//
+//	func newUsers(db *sql.DB, tenant string) *Users {
+//		u := &Users{db: db}
+//		u.byID = memo.Wrap(u.loadByID, memo.Store(s), memo.Prefix(tenant), memo.Name("users.byID"))
+//		return u
+//	}
+//
+// A name stays taken as long as its store is in use, also when the function is not
+// any more. A store of a type that == cannot compare is not checked.
 //
 // It may be given to [New].
 func Name(s string) Option {
@@ -392,6 +407,19 @@ func Name(s string) Option {
 		panic("memo: Name(\"\"): a name must not be empty")
 	}
 	return option(func(o *settings) { o.name = s })
+}
+
+// SharedName says that all functions of this [Name] in this store, under this
+// [Prefix], compute the same, so that each may return what another has stored: they
+// are made of one function in several places, or again for each request or test. All
+// of them have to say so; by default the second one panics.
+//
+// Each of them has results of its own in this process, and counts by itself. An
+// Invalidate of one reaches the others.
+//
+// It may be given to [New]. Without a shared store it does nothing.
+func SharedName() Option {
+	return option(func(o *settings) { o.sharedName = true })
 }
 
 // Prefix sets what every shared key begins with, so that several programs can

@@ -27,6 +27,7 @@ type settings struct {
 	noLocal                                 bool
 	localTTL                                time.Duration // negative: not given
 	name, prefix, version                   string
+	sharedName                              bool
 	tags                                    []string
 	inheritTTL, bypass                      bool
 	maxBatch                                int // zero for any
@@ -58,6 +59,8 @@ func (s *settings) refuseOwn(level string) {
 	switch {
 	case s.name != "":
 		panic(fmt.Sprintf("memo: %s was given Name(%q), but a name belongs to one function; give it to New or Wrap", level, s.name))
+	case s.sharedName:
+		panic("memo: " + level + " was given SharedName(), which goes with a Name and belongs to one function; give it to New or Wrap")
 	case s.keyFunc != nil:
 		panic("memo: " + level + " was given a KeyFunc, but that belongs to one function; give it to New or Wrap")
 	}

@@ -251,7 +251,7 @@ func TestGroupGivenToSetDefaultClearsBeforeTheFirstCall(t *testing.T) {
 func TestGroupClearsWhatDroppedFunctionsStored(t *testing.T) {
 	var source versioned
 	g := memo.NewGroup("g", memo.Store(&process{Store: memstore.New(nil)}))
-	memo.New(source.read, g, memo.Name("f")).Call(t.Context(), "x")
+	memo.New(source.read, g, memo.Name("f"), memo.SharedName()).Call(t.Context(), "x")
 	for range 3 {
 		runtime.GC()
 	}
@@ -259,7 +259,7 @@ func TestGroupClearsWhatDroppedFunctionsStored(t *testing.T) {
 	if err := g.Clear(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := memo.New(source.read, g, memo.Name("f")).Call(t.Context(), "x"); got != 1 {
+	if got, _ := memo.New(source.read, g, memo.Name("f"), memo.SharedName()).Call(t.Context(), "x"); got != 1 {
 		t.Errorf("got %d", got)
 	}
 }
@@ -335,8 +335,8 @@ func TestCallUnderLocalTTLZeroJoinsNoLookUp(t *testing.T) {
 func TestInvalidateReachesEveryFuncOfTheName(t *testing.T) {
 	var source versioned
 	p := &process{Store: memstore.New(nil)}
-	a := memo.New(source.read, memo.Store(p), memo.Name("f"))
-	b := memo.New(source.read, memo.Store(p), memo.Name("f"))
+	a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName())
+	b := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName())
 	a.Call(t.Context(), "x")
 	b.Call(t.Context(), "x")
 	source.Store(1)

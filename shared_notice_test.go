@@ -43,8 +43,8 @@ func TestNotifiedInvalidationDropsEveryCopy(t *testing.T) {
 		var source versioned
 		p := notifying{&process{Store: s}}
 		// Two Funcs of one function have a copy each. One of them only was dropped.
-		a1 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.LocalTTL(time.Hour))
-		a2 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.LocalTTL(time.Hour))
+		a1 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName(), memo.LocalTTL(time.Hour))
+		a2 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName(), memo.LocalTTL(time.Hour))
 		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
 		for range 3 {
 			a1.Call(t.Context(), "x")

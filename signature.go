@@ -12,7 +12,6 @@ import (
 
 // A signature is what a core knows of its function's types.
 type signature struct {
-	fn          string // the runtime's name of the function
 	arg, result reflect.Type
 	size        func(value any) int64                  // of a *R
 	blank       func() any                             // a new *R
@@ -20,9 +19,8 @@ type signature struct {
 	check       func(name string, s *settings)         // panics if an option is for other types
 }
 
-func signatureOf[A, R any](fn string) signature {
+func signatureOf[A, R any]() signature {
 	return signature{
-		fn:     fn,
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
 		size:   sizeOf[R](),

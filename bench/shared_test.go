@@ -107,7 +107,7 @@ func BenchmarkOutage(b *testing.B) {
 	ctx := context.Background()
 	peers := []loader{
 		{"memo", func(_ testing.TB, fn function) function {
-			f := memo.New(fn, memo.Name("outage"), memo.Store(lostStore{}), memo.Logger(slog.New(slog.DiscardHandler)))
+			f := memo.New(fn, memo.Name("outage"), memo.SharedName(), memo.Store(lostStore{}), memo.Logger(slog.New(slog.DiscardHandler)))
 			for i := range 16 { // more failures than open the breaker
 				must(f.Call(ctx, fmt.Sprint(-i)))
 			}

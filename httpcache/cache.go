@@ -24,8 +24,8 @@ import (
 // All methods are safe for concurrent use. A Cache needs no Close.
 type Cache struct {
 	opts    Options
-	shared  *policy
-	private *policy
+	server  *policy // of every Handler
+	client  *policy // of every Transport
 	fn      *memo.Func[errand, *record]
 	group   *memo.Group
 	leading sync.Map // keys to *leader: who runs what
@@ -50,7 +50,7 @@ func New(o *Options, opts ...memo.Option) *Cache {
 		o = new(Options)
 	}
 	c := &Cache{opts: *o}
-	c.shared, c.private = o.policy(true), o.policy(false)
+	c.server, c.client = o.server(), o.client()
 	c.group = memo.NewGroup("httpcache", groups(opts)...)
 	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
 	strong := []memo.Option{
@@ -113,7 +113,7 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 
 // purge drops what is held for a URL, of both faces.
 func (c *Cache) purge(ctx context.Context, u *url.URL) error {
-	p, host := c.shared, purgeHost(u.Host)
+	p, host := c.server, purgeHost(u.Host)
 	for _, name := range p.purgeNames(u) {
 		c.purges.counter(name).Add(1)
 	}

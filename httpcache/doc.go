@@ -13,8 +13,8 @@
 //	mux.Handle("/articles/", cache.Handler(articles))
 //
 // Responses that say how long they are fresh are served without running the handler
-// again. Nothing is assumed about the others, so putting a cache in front of a
-// handler that says nothing changes nothing. What the handler has to say is what
+// again. Nothing is assumed about the others, nor guessed from Last-Modified, so
+// putting a cache in front of a handler that says nothing changes nothing. What the handler has to say is what
 // any HTTP cache is told:
 //
 //	w.Header().Set("Cache-Control", "public, max-age=60, stale-while-revalidate=600")

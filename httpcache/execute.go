@@ -254,7 +254,9 @@ func (x *exchange) sendHeader(rec *recorder) {
 		x.notModified(rec.Header())
 		return
 	}
-	rec.ResponseWriter.WriteHeader(rec.reply.status)
+	if !rec.implied || len(rec.Header()["Content-Encoding"]) > 0 {
+		rec.ResponseWriter.WriteHeader(rec.reply.status)
+	}
 }
 
 // clientHas reports whether the response is what the client says to have. It is
@@ -304,13 +306,9 @@ func (x *exchange) land(rec *recorder) {
 	rec.run.land(x.place(response, r.header))
 }
 
-// finishHeader completes the header that is stored, with the type that net/http
-// finds out for itself. The trailer is stored apart.
+// finishHeader completes the header that is stored: the trailer is stored apart.
 func (x *exchange) finishHeader(rec *recorder) {
 	h := rec.reply.header
-	if _, ok := rec.header()["Content-Type"]; !ok && len(rec.body) > 0 && len(h["Content-Encoding"]) == 0 {
-		h["Content-Type"] = []string{http.DetectContentType(rec.body)}
-	}
 	for name := range members(h["Trailer"]) {
 		delete(h, textproto.CanonicalMIMEHeaderKey(name))
 	}

@@ -55,7 +55,7 @@ func (c *Cache) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("memo: httpcache: Handler(nil): there is nothing to put the cache in front of; give a handler")
 	}
-	return &handler{cache: c, policy: c.shared, next: next}
+	return &handler{cache: c, policy: c.server, next: next}
 }
 
 type handler struct {

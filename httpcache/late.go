@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -39,21 +40,16 @@ func (rec *recorder) commit() {
 	for name, lines := range rec.late {
 		h[name] = lines
 	}
-	rec.late = nil
+	rec.late, rec.implied = nil, rec.implied && len(rec.body) > 0
 	rec.exchange.sendHeader(rec)
 	if len(rec.body) > 0 {
 		rec.toClient(rec.body)
 	}
 }
 
-// tag puts what the stored response has and the waiting header has not into it.
+// tag puts the ETag that the stored response has into the header that waits.
 func (rec *recorder) tag(stored *record) {
-	if rec.late == nil {
-		return
-	}
-	for _, name := range []string{"Etag", "Content-Length"} {
-		if lines := stored.Header[name]; len(lines) > 0 {
-			rec.late[name], rec.reply.header[name] = lines, lines
-		}
+	if lines := stored.Header["Etag"]; rec.late != nil && len(lines) > 0 {
+		rec.late["Etag"], rec.reply.header["Etag"] = slices.Clone(lines), slices.Clone(lines)
 	}
 }

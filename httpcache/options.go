@@ -33,8 +33,10 @@ type Options struct {
 
 	// HeuristicMax is the longest that a response is taken to be fresh because it
 	// has not been modified for long: a tenth of the time since Last-Modified
-	// (RFC 9111, section 4.2.2). The default is 24 hours; a negative value
-	// turns such guesses off.
+	// (RFC 9111, section 4.2.2). By default, [Cache.Handler] makes no such guesses:
+	// a file that [http.FileServer] serves may be overwritten at any time. A value
+	// above zero makes it guess. For [Cache.Transport] the default is 24 hours, as
+	// browsers do; a negative value turns guesses off for both.
 	HeuristicMax time.Duration
 
 	// StaleIfError is for how long after its freshness a stored response stands in
@@ -127,6 +129,13 @@ type Options struct {
 	// XCache adds an X-Cache field, HIT or MISS, beside Cache-Status.
 	XCache bool
 
+	// Ranges has [Cache.Handler] answer requests for a Range from any stored
+	// response. By default it does so only for those that say Accept-Ranges: bytes:
+	// where the handler sends the whole to everyone, a middleware outside may
+	// compress it, and parts of the one and of the other do not fit together. A
+	// [Cache.Transport] answers them in any case.
+	Ranges bool
+
 	// KeepTags hands the Cache-Tag and Surrogate-Key fields of responses on to
 	// clients. By default they are taken off: they are between the handler and
 	// this cache.
@@ -144,8 +153,10 @@ const (
 
 // A policy is what one face of a cache, a handler or a transport, goes by.
 type policy struct {
+	face face
+
 	shared, storeSetCookie, collapsePersonal, ignoreRequests bool
-	sortQuery, xCache, keepTags                              bool
+	sortQuery, xCache, keepTags, ranges                      bool
 
 	ttl, heuristicMax, staleIfError, keepStale time.Duration
 	waitTimeout                                time.Duration // negative for no limit
@@ -159,7 +170,23 @@ type policy struct {
 	extra         extraKey
 }
 
-// policy resolves the options for a face. It panics when they make no sense.
+// server returns the policy of handlers.
+func (o *Options) server() *policy {
+	p := o.policy(true)
+	p.face, p.ranges = handlerFace, o.Ranges
+	p.heuristicMax = max(o.HeuristicMax, 0)
+	return p
+}
+
+// client returns the policy of transports.
+func (o *Options) client() *policy {
+	p := o.policy(o.Shared)
+	p.face, p.ranges = transportFace, true
+	return p
+}
+
+// policy resolves what is the same for both faces. It panics when the options make
+// no sense.
 func (o *Options) policy(shared bool) *policy {
 	o.check()
 	p := &policy{

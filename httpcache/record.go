@@ -58,6 +58,7 @@ type derived struct {
 	short      []line   // those of a 304 in its place
 	vary       []string // what both have in Vary
 	controlled bool     // the response has a Cache-Control of its own
+	ranges     bool     // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 }
 
@@ -98,6 +99,7 @@ func (r *record) derive() *derived {
 	}
 	d.authorizes = cc.any(public | mustRevalidate | sMaxAge)
 	d.modified, _ = rec.dateField("Last-Modified")
+	d.ranges = hasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
 	for name, values := range r.Header {
 		values = slices.Clip(values)
@@ -135,19 +137,19 @@ func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, tra
 	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
 	}
-	if hasBody(r.status) && len(trailer) == 0 {
-		h["Content-Length"] = []string{decimal(int64(len(body)))}
-	} else {
+	if len(trailer) > 0 || !hasBody(r.status) {
 		delete(h, "Content-Length")
 	}
 	return rec
 }
 
-// makeETag returns a strong entity tag for a body: the same body has the same one
-// in every process, and after every restart.
+// makeETag returns an entity tag for a body: the same body has the same one in every
+// process, and after every restart. It is weak, for it is not known what becomes of
+// the body outside: one that a middleware compresses is another representation,
+// with another strong tag (RFC 9110, section 8.8.3.3).
 func makeETag(body []byte) string {
 	sum := sha256.Sum256(body)
-	b := append(make([]byte, 0, 24), '"')
+	b := append(make([]byte, 0, 24), `W/"`...)
 	b = base64.RawURLEncoding.AppendEncode(b, sum[:15])
 	return string(append(b, '"'))
 }

@@ -37,6 +37,7 @@ type recorder struct {
 	purges   uint64 // how often the resource had been purged when the handler began; see purged
 
 	wrote    bool // the final header is decided on
+	implied  bool // by a Write, which does the same to the client's ResponseWriter
 	mode     mode
 	then     func() // what is done in place of a response that is held
 	muted    bool   // the client gets no body, or no more
@@ -94,6 +95,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		return rec.ResponseWriter.Write(p)
 	}
 	if !rec.wrote {
+		rec.implied = true
 		rec.WriteHeader(http.StatusOK)
 	}
 	rec.written += int64(len(p))

@@ -49,17 +49,53 @@ func (x *exchange) respond(rec *record, said *cacheStatus) {
 			x.setFields(h, d.short, d)
 			x.w.WriteHeader(http.StatusNotModified)
 			return
-		case len(asked["Range"]) > 0 && x.respondRange(rec):
+		case len(asked["Range"]) > 0 && (x.policy.ranges || d.ranges) && x.respondRange(rec):
 			return
 		}
 	}
+	x.setWhole(h, rec, d)
+	sends := x.r.Method != http.MethodHead && len(rec.Body) > 0
+	implied := sends && rec.Status == http.StatusOK && len(h["Content-Type"]) == 0 && len(h["Content-Encoding"]) == 0
+	if !implied {
+		x.w.WriteHeader(rec.Status)
+	}
+	if sends {
+		x.w.Write(rec.Body)
+	}
+}
+
+// setWhole puts what describes a whole response into a header. What its maker has
+// left to the server, its length and its type, is left to the server again: a
+// middleware outside may make another body of it. Only where the server does not
+// see the body is it said here, as the server would: in answer to HEAD, and to a
+// client that has none.
+//
+// A Content-Encoding that is there already is that of a middleware which encodes what
+// is written. It spoils the length; http.ServeContent knows such ones, too.
+func (x *exchange) setWhole(h http.Header, rec *record, d *derived) {
+	recoded := len(h["Content-Encoding"]) > 0
 	x.setFields(h, d.full, d)
 	for name, values := range rec.Trailer {
 		h[http.TrailerPrefix+name] = values
 	}
-	x.w.WriteHeader(rec.Status)
-	if x.r.Method != http.MethodHead && len(rec.Body) > 0 {
-		x.w.Write(rec.Body)
+	switch isClient := x.policy.face == transportFace; {
+	case recoded && len(rec.Header["Content-Encoding"]) == 0:
+		delete(h, "Content-Length")
+	case isClient || x.r.Method == http.MethodHead && len(rec.Body) <= lateSize:
+		if hasBody(rec.Status) && len(rec.Trailer) == 0 {
+			h["Content-Length"] = []string{decimal(int64(len(rec.Body)))}
+		}
+		if !isClient {
+			setType(h, rec.Body)
+		}
+	}
+}
+
+// setType sets the type that a body looks to have, unless there is one, as net/http
+// does.
+func setType(h http.Header, body []byte) {
+	if _, ok := h["Content-Type"]; !ok && len(h["Content-Encoding"]) == 0 && len(body) > 0 {
+		h["Content-Type"] = []string{http.DetectContentType(body)}
 	}
 }
 
@@ -112,11 +148,16 @@ func (x *exchange) respondRange(rec *record) bool {
 		return false
 	}
 	h := x.w.Header()
-	x.setFields(h, d.full, d)
-	switch len(parts) {
-	case 0:
+	if len(parts) == 0 {
 		h["Content-Range"] = []string{"bytes */" + decimal(size)}
 		x.refuse(http.StatusRequestedRangeNotSatisfiable)
+		return true
+	}
+	x.setFields(h, d.full, d)
+	if x.policy.face == handlerFace {
+		setType(h, rec.Body)
+	}
+	switch len(parts) {
 	case 1:
 		part := parts[0]
 		h["Content-Range"] = []string{part.contentRange(size)}
@@ -157,7 +198,7 @@ func (x *exchange) respondParts(rec *record, parts []byteRange) {
 // refuse answers with an error of the cache's own.
 func (x *exchange) refuse(status int) {
 	h := x.w.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control", "Expires"} {
+	for _, name := range []string{"Content-Length", "Etag", "Last-Modified", "Cache-Control", "Expires"} {
 		delete(h, name)
 	}
 	if len(h["Cache-Status"]) == 0 {

@@ -106,8 +106,19 @@ func (p *policy) isUseful(r *reception, l *life) bool {
 	if r.status >= 500 {
 		return false // an error that is not fresh is no help when the next one comes
 	}
+	if p.face == handlerFace && p.heuristicMax == 0 && r.isSilent() {
+		return p.staleIfError > 0 || isStrong(r.header.Get("Etag"))
+	}
 	return r.cc.staleWhileRevalidate > 0 || r.cc.staleIfError > 0 || p.staleIfError > 0 ||
 		len(r.header["Etag"]) > 0 || len(r.header["Last-Modified"]) > 0
+}
+
+// isSilent reports whether the response says nothing at all of caching. A Handler that
+// guesses nothing validates such a response at every use, which changes nothing if
+// the validator is exact: a strong ETag is, and Last-Modified is not, since a file
+// may be written twice in a second.
+func (r *reception) isSilent() bool {
+	return !r.targeted && len(r.header["Cache-Control"]) == 0 && len(r.header["Expires"]) == 0
 }
 
 // isPersonal reports whether a request tells who sends it. RFC 9111 lets a shared

@@ -29,11 +29,7 @@ func (c *Cache) Transport(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	p := c.private
-	if c.opts.Shared {
-		p = c.shared
-	}
-	return &transport{cache: c, policy: p, next: next}
+	return &transport{cache: c, policy: c.client, next: next}
 }
 
 type transport struct {
@@ -257,6 +253,9 @@ type answered struct {
 func (a *answered) Header() http.Header    { return a.header }
 func (a *answered) WriteHeader(status int) { a.status = status }
 func (a *answered) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
 	if len(a.parts) > 0 || len(b) < 512 {
 		b = slices.Clone(b) // multipart writers reuse theirs
 	}

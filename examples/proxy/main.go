@@ -70,6 +70,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Shared:         true,           // as a Transport too: it answers many users
 		StoreSetCookie: true,           // the origin decides, as RFC 9111, section 7.3, has it
 		StaleIfError:   24 * time.Hour, // where the origin does not forbid it
+		HeuristicMax:   24 * time.Hour, // for origins that say nothing but Last-Modified
+		Ranges:         true,           // nothing before this proxy encodes anew what it sends
 		MaxBody:        *maxBody,
 	}
 	var storing memo.Options

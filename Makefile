@@ -10,13 +10,15 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test checks servers skipped format build vet static race allocs tour fuzz benchmodule conformance bench quickstart tools
+.PHONY: help test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
 
 help:
 	@echo 'make test        everything below but conformance and bench; FUZZTIME=1m fuzzes for longer'
 	@echo 'make servers     installs what make test needs, where that may be done; make test begins with it'
 	@echo 'make quickstart  the example to begin with'
 	@echo 'make fuzz        every fuzz target, with FUZZTIME inputs or for that long'
+	@echo 'make cross       builds and vets for other systems; PLATFORMS="openbsd/arm64" for those'
+	@echo 'make contrib     builds, vets and tests the modules beside this one'
 	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
 	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
@@ -25,13 +27,14 @@ help:
 test:
 	@file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && MEMO_SKIPPED=$$file $(MAKE) --no-print-directory checks
 
-checks: servers format build vet static race allocs tour fuzz benchmodule skipped
+checks: servers format build vet cross static race allocs bits32 tour fuzz contrib benchmodule skipped
 
 skipped:
 	@scripts/skipped "$${MEMO_SKIPPED:?is what make test sets}"
 
 # step prints what comes next.
 step = @printf '\n== %s\n' "$(1)"
+comma = ,
 
 servers:
 	$(call step,setup: what the tests need is there)
@@ -50,18 +53,35 @@ vet:
 	$(call step,go vet)
 	@$(GO) vet ./...
 
+# Other systems, and 32 bits. go vet looks at the tests too. Nothing is run, so nothing is
+# optimized, which saves time.
+PLATFORMS ?= windows/amd64 darwin/arm64 freebsd/amd64 js/wasm linux/arm
+
+cross:
+	@set -e; for platform in $(PLATFORMS); do \
+		printf '\n== %s\n' "go build, go vet: every package and test compiles for $$platform"; \
+		export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		$(GO) build -gcflags='all=-N -l' ./... && $(GO) vet -gcflags='all=-N -l' ./...; \
+	done
+
 static:
 	$(call step,staticcheck)
 	@$(STATICCHECK) ./...
 
 race:
-	$(call step,go test -race: every test and example)
-	@$(GO) test -race ./...
+	$(call step,go test -race: every test and example$(comma) in any order)
+	@$(GO) test -race -shuffle=on ./...
 
 # The race detector allocates, so tests that count allocations skip under it.
 allocs:
 	$(call step,go test without the race detector: allocations are counted)
-	@$(GO) test ./...
+	@$(GO) test -shuffle=on ./...
+
+# The packages that do arithmetic with lengths and times from elsewhere. There is no race
+# detector for 32 bits.
+bits32:
+	$(call step,go test with 32 bits)
+	@CGO_ENABLED=0 GOARCH=386 $(GO) test -shuffle=on . ./codec/... ./httpcache
 
 tour:
 	$(call step,examples: the quickstart runs on the docs folder)
@@ -75,6 +95,15 @@ fuzz:
 			echo "$$package $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
+	done
+
+# The modules beside this one: adapters, and tests whose dependencies are nobody else's.
+contrib:
+	@set -e; find . -name node_modules -prune -o -name go.mod -print | sort | while read -r module; do \
+		folder=$$(dirname "$$module"); \
+		case $$folder in .|./bench) continue;; esac; \
+		printf '\n== %s\n' "$$folder: the module builds and its tests pass"; \
+		(cd "$$folder" && $(GO) build ./... && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -race -shuffle=on ./...); \
 	done
 
 # The benchmarks are a module of their own, so that what they compare with is no
@@ -97,6 +126,7 @@ quickstart:
 	@$(GO) run ./examples/quickstart
 
 tools: servers
-	$(GO) mod download
-	cd bench && $(GO) mod download
+	@set -e; find . -name node_modules -prune -o -name go.mod -print | while read -r module; do \
+		(cd "$$(dirname "$$module")" && $(GO) mod download); \
+	done
 	$(STATICCHECK) -version

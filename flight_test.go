@@ -418,10 +418,10 @@ func TestRecursionIsAnError(t *testing.T) {
 }
 
 func TestRecursionWithOtherArgumentsWorks(t *testing.T) {
-	var fib *memo.Func[int, int]
-	fib = memo.New(func(ctx context.Context, n int) (int, error) {
+	var fib *memo.Func[int, int64]
+	fib = memo.New(func(ctx context.Context, n int) (int64, error) {
 		if n < 2 {
-			return n, nil
+			return int64(n), nil
 		}
 		a, err := fib.Call(ctx, n-1)
 		if err != nil {

@@ -57,13 +57,13 @@ func (s *msgpackScan) skip(b []byte, depth int) ([]byte, error) {
 	case c <= 0x7f || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3:
 		return b, nil
 	case c <= 0x8f:
-		return s.skipValues(b, 2*int(c&0x0f), depth)
+		return s.skipValues(b, 2*uint64(c&0x0f), depth)
 	case c <= 0x9f:
-		return s.skipValues(b, int(c&0x0f), depth)
+		return s.skipValues(b, uint64(c&0x0f), depth)
 	case c <= 0xbf:
-		return skipBytes(b, int(c&0x1f))
+		return skipBytes(b, uint64(c&0x1f))
 	}
-	if size := int(fixedSize[c-0xc0]); size > 0 {
+	if size := uint64(fixedSize[c-0xc0]); size > 0 {
 		if c >= 0xd4 && c <= 0xd8 {
 			return s.skipExtension(b, size)
 		}
@@ -83,8 +83,8 @@ func (s *msgpackScan) skip(b []byte, depth int) ([]byte, error) {
 	return skipBytes(b, n)
 }
 
-func (s *msgpackScan) skipValues(b []byte, n, depth int) ([]byte, error) {
-	if n > len(b) { // a value is a byte at least
+func (s *msgpackScan) skipValues(b []byte, n uint64, depth int) ([]byte, error) {
+	if n > uint64(len(b)) { // a value is a byte at least
 		return nil, errShort
 	}
 	var err error
@@ -97,32 +97,35 @@ func (s *msgpackScan) skipValues(b []byte, n, depth int) ([]byte, error) {
 }
 
 // skipExtension skips the type of an extension, which is a byte, and contents.
-func (s *msgpackScan) skipExtension(b []byte, n int) ([]byte, error) {
+func (s *msgpackScan) skipExtension(b []byte, n uint64) ([]byte, error) {
 	if n > 1 {
 		s.extensions = append(s.extensions, s.size-len(b)+1)
 	}
 	return skipBytes(b, n)
 }
 
-func skipBytes(b []byte, n int) ([]byte, error) {
-	if n > len(b) {
+func skipBytes(b []byte, n uint64) ([]byte, error) {
+	if n > uint64(len(b)) {
 		return nil, errShort
 	}
 	return b[n:], nil
 }
 
-func readLength(b []byte, size uint8) (int, []byte, error) {
+// readLength reads a length, which is compared with the bytes that are left before it
+// becomes an int: where that has 32 bits, 0xffffffff would be -1, which package msgpack
+// takes for nil.
+func readLength(b []byte, size uint8) (uint64, []byte, error) {
 	switch {
 	case size == 0:
 		return 0, nil, errors.New("the data holds 0xc1, which is not a type of MessagePack")
 	case len(b) < int(size):
 		return 0, nil, errShort
 	case size == 1:
-		return int(b[0]), b[1:], nil
+		return uint64(b[0]), b[1:], nil
 	case size == 2:
-		return int(binary.BigEndian.Uint16(b)), b[2:], nil
+		return uint64(binary.BigEndian.Uint16(b)), b[2:], nil
 	}
-	return int(binary.BigEndian.Uint32(b)), b[4:], nil
+	return uint64(binary.BigEndian.Uint32(b)), b[4:], nil
 }
 
 // What follows the codes 0xc0 to 0xdf: a value of a fixed size, or a length.

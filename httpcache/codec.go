@@ -114,14 +114,16 @@ func (d *decoder) record() *record {
 		d.bad = true
 		return r
 	}
-	r.Status = int(d.uvarint())
+	status := d.uvarint()
+	d.bad = d.bad || status < 200 || status > 999 // before it is an int, which may have 32 bits
+	r.Status = int(status)
 	r.Born, r.Life, r.Made = d.varint(), d.varint(), d.varint()
 	r.Targets = d.strings()
 	flags := d.byte()
 	r.Shared, r.OwnETag, r.Given = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	r.Header, r.Trailer = d.header(), d.header()
 	r.Body = slices.Clone(d.rest)
-	if r.Header == nil || r.Status < 200 || r.Status > 999 {
+	if r.Header == nil {
 		d.bad = true
 	}
 	return r

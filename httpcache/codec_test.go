@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/http"
 	"testing"
 
@@ -46,6 +47,16 @@ func TestADecodedRecordSharesNothingWithItsBytes(t *testing.T) {
 	clear(data)
 	if diff := cmp.Diff(someRecords[3], got, sameRecord); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// 1<<32 + 200 was the status 200 where an int has 32 bits.
+func TestStatusIsComparedBeforeItIsAnInt(t *testing.T) {
+	data, _ := recordCodec{}.Append(nil, &someRecords[3])
+	forged := bytes.Replace(data, binary.AppendUvarint(nil, 200), binary.AppendUvarint(nil, 1<<32+200), 1)
+	var got *record
+	if err := (recordCodec{}).Decode(forged, &got); err == nil {
+		t.Errorf("it is a record: %+v", got)
 	}
 }
 

@@ -172,12 +172,12 @@ func parseSeconds(s string) (time.Duration, bool) {
 	if text, ok := unquote(s); ok {
 		s = text
 	}
-	n := 0
+	n := int64(0) // which an int of 32 bits has no room for
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, false
 		}
-		n = min(10*n+int(s[i]-'0'), maxSeconds)
+		n = min(10*n+int64(s[i]-'0'), maxSeconds)
 	}
 	return time.Duration(n) * time.Second, s != ""
 }

@@ -90,8 +90,10 @@ var lastPrecise atomic.Int64
 // look-ups come fast.
 func preciseNow() int64 {
 	t := now()
-	if coarse.Load() == stopped && !faked(t) {
-		if t-lastPrecise.Swap(t) < int64(clockDemand) && !bubbled(time.Now()) {
+	if coarse.Load() == stopped && !faked(t) && !bubbled(time.Now()) {
+		// A bubble that has slept until the present day would leave a time here that
+		// is yet to come, and which every later call were close to.
+		if t-lastPrecise.Swap(t) < int64(clockDemand) {
 			startCoarse(t)
 		}
 	}

@@ -39,10 +39,16 @@
 //		Trace string `memo:"-"` // no part of the key
 //	}
 //
-// A type says itself what tells its values apart with a method MemoKey ([Keyer])
-// or MarshalText, and [KeyFunc] says so for one function:
+// A type says itself what tells its values apart with a method MemoKey ([Keyer]),
+// and a type of the program's own module with MarshalText too. [KeyFunc] says so for
+// one function:
 //
 //	capital := memo.New(lookUpCapital, memo.KeyFunc(strings.ToLower))
+//
+// Types of other modules go by their fields even if they have a MarshalText, which is
+// made to be read: the text of a netip.AddrPort without an address has no port. Numbers
+// of package math/big are the same when they are equal and calculate alike, and a time
+// is another in every zone, also if two zones of one name have different rules.
 //
 // Different arguments never share a key by accident: in the process a key is the
 // argument itself in another form, not a hash of it. Functions, channels, contexts

@@ -10,12 +10,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unsafe"
 )
 
 // A Keyer names itself. An argument, or a part of one, that has this method is
 // represented in keys by the string it returns instead of by its fields.
+//
+// A MarshalText (package encoding) counts in the same way if the type belongs to the
+// module that the program was built in. Types of the standard library and of other
+// modules go by their fields, except those few whose texts are known to differ for
+// different values, such as netip.Addr, big.Int and uuid.UUID.
 //
 // Two values of one type must return the same string exactly when a memoized
 // function may treat them as the same argument. MemoKey is called on every
@@ -112,7 +116,7 @@ func appendKey(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 	case opString:
 		return appendString(b, *(*string)(p)), nil
 	case opTime:
-		return appendTime(b, (*time.Time)(p)), nil
+		return appendTime(b, p), nil
 	case opStruct:
 		for i := range pl.fields {
 			f := &pl.fields[i]
@@ -146,6 +150,8 @@ func appendKey(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 		return appendMap(b, pl, p, depth+1)
 	case opInterface:
 		return appendInterface(b, pl, p, depth)
+	case opRule:
+		return pl.rule(b, noescape(p)), nil
 	case opKeyer, opText:
 		s, err := pl.own(p)
 		return appendString(b, s), err
@@ -170,18 +176,6 @@ func appendFloat(b []byte, f float64) []byte {
 		bits = math.Float64bits(math.NaN())
 	}
 	return binary.LittleEndian.AppendUint64(room(b, 8), bits)
-}
-
-// appendTime appends the instant and the zone: functions may well print a time,
-// and 12:00 in Oslo does not print as 11:00 in London does. The monotonic
-// reading does not count.
-func appendTime(b []byte, t *time.Time) []byte {
-	b = room(b, 16)
-	b = binary.LittleEndian.AppendUint64(b, uint64(t.Unix()))
-	b = binary.LittleEndian.AppendUint32(b, uint32(t.Nanosecond()))
-	zone, offset := t.Zone()
-	b = binary.LittleEndian.AppendUint32(b, uint32(offset))
-	return appendString(appendString(b, zone), t.Location().String())
 }
 
 func appendElems(b []byte, pl *plan, p unsafe.Pointer, n, depth int) ([]byte, error) {

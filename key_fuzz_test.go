@@ -310,7 +310,23 @@ func sameFloat(a, b float64) bool {
 func sameTime(a, b time.Time) bool {
 	an, ao := a.Zone()
 	bn, bo := b.Zone()
-	return a.Equal(b.Round(0)) && an == bn && ao == bo && a.Location().String() == b.Location().String()
+	return a.Equal(b.Round(0)) && an == bn && ao == bo && a.Location().String() == b.Location().String() &&
+		sameRules(a.Location(), b.Location())
+}
+
+// sameRules compares what two locations say of every time, but for what says when they
+// were made.
+func sameRules(a, b *time.Location) bool {
+	if isFixed(a) && isFixed(b) { // then Zone has said everything
+		return true
+	}
+	for _, name := range []string{"zone", "tx", "extend"} {
+		i, _ := reflect.TypeFor[time.Location]().FieldByName(name)
+		if !deeplyEqual(field(reflect.ValueOf(a).Elem(), i.Index[0]), field(reflect.ValueOf(b).Elem(), i.Index[0])) {
+			return false
+		}
+	}
+	return true
 }
 
 func sameElems(a, b reflect.Value) bool {

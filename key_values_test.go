@@ -216,19 +216,28 @@ var (
 	aMoment = time.Now() // with a monotonic reading
 	zones   = []*time.Location{
 		time.UTC, time.Local, time.FixedZone("A", 3600), time.FixedZone("B", 3600), time.FixedZone("A", 7200),
-		location("A", "B", 3600), location("B", "A", 3600),
+		location("A", "B", 3600), location("B", "A", 3600), ruled("A", "A-1B,M3.2.0,M11.1.0"), ruled("A", "A-1B,M4.2.0,M11.1.0"),
 	}
 )
 
 // location returns a place where zone is the only zone there ever was. A
 // FixedZone is named after its zone.
 func location(name, zone string, offset uint32) *time.Location {
-	data := append([]byte("TZif"), make([]byte, 16+4*4)...) // RFC 8536, section 3.1: no leap seconds, no transitions
-	data = binary.BigEndian.AppendUint32(data, 1)           // one type of local time
-	data = binary.BigEndian.AppendUint32(data, uint32(len(zone)+1))
-	data = binary.BigEndian.AppendUint32(data, offset)
-	data = append(data, 0, 0) // no daylight saving; the name begins at 0
-	data = append(append(data, zone...), 0)
+	return locationOf(name, zone, offset, "")
+}
+
+// ruled returns a place where the zone A is in force for good or, by a rule in the form
+// of the TZ variable, for a part of each year.
+func ruled(name, rule string) *time.Location { return locationOf(name, "A", 3600, rule) }
+
+func locationOf(name, zone string, offset uint32, rule string) *time.Location {
+	block := append([]byte("TZif2"), make([]byte, 15+4*4)...) // RFC 8536, section 3.1: no leap seconds, no transitions
+	block = binary.BigEndian.AppendUint32(block, 1)           // one type of local time
+	block = binary.BigEndian.AppendUint32(block, uint32(len(zone)+1))
+	block = binary.BigEndian.AppendUint32(block, offset)
+	block = append(block, 0, 0) // no daylight saving; the name begins at 0
+	block = append(append(block, zone...), 0)
+	data := append(slices.Concat(block, block), "\n"+rule+"\n"...) // for readers of version 1, and of version 2
 	l, err := time.LoadLocationFromTZData(name, data)
 	if err != nil {
 		panic(err)

@@ -23,6 +23,7 @@ type plan struct {
 	fields []planField // of a struct
 	length int         // of an array
 	stride uintptr     // from one element to the next
+	rule   keyRule     // of a type that has one
 
 	// block is how many bytes of memory are their own canonical form, if all of
 	// the type's are; otherwise 0.
@@ -56,6 +57,7 @@ const (
 	opSlice
 	opMap
 	opInterface
+	opRule
 	opKeyer
 	opText
 )
@@ -65,7 +67,6 @@ var (
 	textType    = reflect.TypeFor[encoding.TextMarshaler]()
 	contextType = reflect.TypeFor[context.Context]()
 	lockerType  = reflect.TypeFor[sync.Locker]()
-	timeType    = reflect.TypeFor[time.Time]()
 )
 
 // plans holds what planOf found: *plan or error by reflect.Type.
@@ -159,10 +160,15 @@ func (c *compiler) fill(pl *plan, t reflect.Type) error {
 		return nil
 	case refused(t):
 		return &errNotKey{t}
-	case isPointer(t) && t.Elem() != timeType && honours(t.Elem(), textType):
+	case t == locationType:
+		_ = time.Local.String() // whose fields are set when they are first needed
+	case keyRules[t] != nil:
+		pl.op, pl.rule = opRule, keyRules[t]
+		return nil
+	case isPointer(t) && goesByText(t.Elem()):
 		fillNilable(pl, opText)
 		return nil
-	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && honours(t, textType):
+	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && goesByText(t):
 		pl.op = opText
 		return nil
 	}
@@ -228,7 +234,7 @@ func (c *compiler) fillStruct(pl *plan, t reflect.Type) error {
 	pl.op = opStruct
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Tag.Get("memo") == "-" {
+		if f.Tag.Get("memo") == "-" || t == locationType && strings.HasPrefix(f.Name, "cache") {
 			continue
 		}
 		inner, err := c.compile(f.Type)
@@ -299,6 +305,8 @@ func refused(t reflect.Type) bool {
 		return true
 	case "net/http":
 		return t.Name() == "Request" // by name: the core does not link net/http
+	case "log/slog":
+		return t.Name() == "Value" // which keeps a string's length apart from its bytes
 	}
 	return false
 }

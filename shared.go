@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -393,7 +394,7 @@ func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, 
 		}
 	}()
 	st.codec = []byte(p.codec.Name())
-	return st.encode(key, func(b []byte) ([]byte, error) { return p.codec.Append(b, e.value) })
+	return st.encode(key, func(b []byte) ([]byte, error) { return trial.For(p.codec).Append(b, e.value) })
 }
 
 // ttl returns how long the store is to keep e: until the end of its window. That

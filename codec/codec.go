@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/seed-0226adef/memo/internal/trial"
 )
 
 // A Codec turns a value into bytes and back. It is safe for concurrent use.
@@ -57,23 +59,23 @@ var (
 	// no NaN and no infinity, no map keyed by structs, and in an interface
 	// only what JSON itself has: nil, bool, string, float64, []any and
 	// map[string]any.
-	JSON Codec = jsonCodec{}
+	JSON Codec = trial.New(jsonCodec{}, jsonRules)
 
 	// MsgPack writes MessagePack with github.com/vmihailenco/msgpack/v5, and
 	// obeys its struct tags (msgpack:"name"). It is the smallest, and the
 	// fastest to read. It holds NaN, any byte in a string, and maps keyed by
 	// structs. A time.Time keeps its instant and loses its zone.
-	MsgPack Codec = msgpackCodec{}
+	MsgPack Codec = trial.New(msgpackCodec{}, msgpackRules)
 
 	// Gob writes encoding/gob, one self-describing stream for each value, so
 	// small values are dominated by the description of their type. It is the
 	// one that holds complex numbers and, when their types are given to
 	// gob.Register, interfaces with methods. Only Go reads it.
-	Gob Codec = gobCodec{}
+	Gob Codec = trial.New(gobCodec{}, gobRules)
 )
 
-// A Checker is a Codec that can tell from a type alone whether it would lose
-// parts of its values. Call it through [Check].
+// A Checker is a Codec that knows of types which it cannot hold, beyond what
+// trying them shows. Call it through [Check].
 type Checker interface {
 	// Check returns an error when values of type t could not be written, or
 	// could be written but would come back without some of their parts. The
@@ -85,28 +87,30 @@ type Checker interface {
 // Check reports whether c would lose parts of the values of type t, so that a
 // program can refuse to start instead of serving half-empty results later.
 //
+// It tries: sample values of t, all their fields filled, are written with c,
+// read back and compared. So it works for every codec, those of users and those
+// made from others included. The error is about the first difference.
+//
 //   - A nil c or a nil t is an error.
-//   - If c implements [Checker], Check returns what its method returns.
-//   - If it does not, nothing is known before a value is encoded: nil.
-//
-// For the codecs of this package the answer covers every part that Append
-// would reach through t: unexported fields, fields that a tag leaves out,
-// fields that share a name, channels and functions, interfaces with methods,
-// keys that a map cannot have, types that write themselves but cannot read
-// themselves, and structs that only inherit such a method from an embedded
-// field and so lose every other field.
-//
+//   - If c implements [Checker], its error goes first.
 //   - A field tagged memo:"-" may be lost: its owner says so. The tag is for
 //     Check alone; whether the field is written is up to the codec's own tags.
 //     It does not help where the codec fails instead of dropping the field.
-//   - A type that writes and reads itself (in the codec's own interfaces)
-//     answers for what it writes and is not looked into.
-//   - An empty interface passes, because what it holds is only known with the
-//     value: Append checks it then.
+//   - An error of c for a value is no loss, unless c cannot write or read an
+//     ordinary value of t. A codec that cannot hold as little as a number is
+//     not judged by its errors.
+//   - Made-up values that a type's own methods refuse, or panic on, prove
+//     nothing. Methods that do not return are given up after three seconds.
+//   - Interfaces pass, because what they hold is only known with the value:
+//     JSON and MsgPack refuse those with methods.
 //   - omitempty and omitzero are taken at their word.
 //
-// Append refuses what Check refuses, so leaving Check out delays the error and
-// loses nothing.
+// The answer is remembered for codecs that can be compared. The package's
+// documentation says what a trial cannot see.
+//
+// The codecs of this package refuse in Append what Check refuses, so leaving
+// Check out delays the error and loses nothing. Package memo looks after the
+// other codecs in the same way.
 func Check(c Codec, t reflect.Type) error {
 	if c == nil {
 		return errors.New("memo: codec: Check needs a codec, not nil")
@@ -115,15 +119,12 @@ func Check(c Codec, t reflect.Type) error {
 		return errors.New("memo: codec: Check needs a type; reflect.TypeOf of a nil interface has none, reflect.TypeFor has")
 	}
 	if checker, ok := c.(Checker); ok {
-		return checker.Check(t)
+		if err := checker.Check(t); err != nil {
+			return err
+		}
 	}
-	return nil
+	return trial.For(c).Check(t)
 }
-
-// maxDepth bounds how deeply a value may be nested, and is how Append finds a
-// value that contains itself: encoding/gob and msgpack follow such a cycle
-// until the stack is exhausted, which no recover can catch.
-const maxDepth = 1000
 
 // maxWireDepth bounds the nesting in bytes to be decoded, for the same reason:
 // a stack that overflows ends the process. It is the limit of encoding/json
@@ -151,6 +152,26 @@ func catch(codec, method string, err *error) {
 		}
 		*err = fmt.Errorf("memo: codec: %s: %s: panic: %v", codec, method, p)
 	}
+}
+
+// implementations says of an interface with methods that no value can be read
+// into it, and of a protobuf message that it needs a codec of its own, or "".
+func implementations(codec string, t reflect.Type) string {
+	if t.Kind() == reflect.Interface && t.NumMethod() > 0 {
+		return fmt.Sprintf("is an interface with methods, and %s cannot know which type to read it back into; use a concrete type or another codec", codec)
+	}
+	return message(codec, t)
+}
+
+// message says of a protobuf message that it needs a codec of its own, or "".
+func message(codec string, t reflect.Type) string {
+	if t.Kind() != reflect.Struct {
+		return ""
+	}
+	if _, ok := reflect.PointerTo(t).MethodByName("ProtoReflect"); !ok {
+		return ""
+	}
+	return fmt.Sprintf("is a protobuf message, and %s would lose parts of it; import github.com/seed-0226adef/memo/contrib/proto and use its Codec", codec)
 }
 
 // appendTo is an io.Writer that appends to a caller's buffer.

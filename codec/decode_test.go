@@ -105,10 +105,10 @@ func TestGobDoesNotBelieveLengths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The map is the end of the last message: its length, "a" and 1.
+	// The last message ends with the map: its length, "a" and 1.
+	last := lastMessage(data)
 	at := bytes.LastIndex(data, []byte("\x01\x01a\x02"))
 	bomb := append(bytes.Clone(data[:at]), "\xfc\x08\x00\x00\x00\x01a\x02"...)
-	last := bytes.LastIndexByte(data[:at-3], data[at-4])
 	bomb[last] += 4
 	var got map[string]int
 	if grown := allocated(func() { err = codec.Gob.Decode(bomb, &got) }); err == nil || grown > 1<<20 {
@@ -117,6 +117,16 @@ func TestGobDoesNotBelieveLengths(t *testing.T) {
 	if !strings.Contains(err.Error(), "ends within a value") {
 		t.Errorf("Decode(%q) = %v, which is not the guard for lengths", bomb, err)
 	}
+}
+
+// lastMessage returns where the last message of a gob begins, whose messages are
+// all short.
+func lastMessage(data []byte) int {
+	last := 1
+	for last+1+int(data[last]) < len(data) {
+		last += 1 + int(data[last])
+	}
+	return last
 }
 
 // A stack that overflows ends the process, so without the guard this test
@@ -135,10 +145,7 @@ func TestDecodeBoundsDepth(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The value is the last message: its length, a type, 0, and then 1, 0.
-	last := 1
-	for last+1+int(data[last]) < len(data) {
-		last += 1 + int(data[last])
-	}
+	last := lastMessage(data)
 	message := append(bytes.Clone(data[last+1:len(data)-2]), bytes.Repeat([]byte{1}, deep)...)
 	n := len(message)
 	nested := append(append(bytes.Clone(data[:last]), 0xfc, byte(n>>24), byte(n>>16), byte(n>>8), byte(n)), message...)

@@ -13,19 +13,41 @@
 //
 // # Two moments
 //
-// Most losses show in the type. [Check] finds them when the program starts and
-// names the field:
+// Nothing here knows how a library treats a field. It is tried: [Check] makes
+// values of the type (zero, filled, extreme, and those of standard types that
+// are known to suffer), writes them, reads them back and compares. It does so
+// when the program starts, for any codec, and names the first part that came
+// back changed:
 //
 //	field Profile.secret (string) is unexported, and json does not write it; …
+//	field Price (big.Float) would change: 1.5 (prec 53) comes back as 1.5 (prec 64); …
 //
-// The others depend on the value: what is in an interface, where a pointer
-// leads. Append finds them, and names the place:
+// What is in an interface is only known with the value. Its type is tried when
+// a value of it is first written, and the error names the place:
 //
 //	codec: json: value at Items[3].Extra holds int in an interface, which would come back as float64; …
 //
-// What this costs is kept small. A type is looked into once; values are walked
-// only along fields whose type leaves a question open, and most types have
-// none.
+// Some values are rare, and most libraries change them: a pointer to nil, a
+// string that is not text. They do not refuse the type. If a codec changes them
+// in silence, each value of the type is read back before it is kept, and an
+// error if it has changed.
+//
+// What this costs is kept small. A type is tried once, in a few milliseconds at
+// most; values are walked only along fields that lead to an interface or back
+// to their own type, and most types have none.
+//
+// # What a trial cannot see
+//
+//   - A loss that only happens to values of which no sample is like: a codec
+//     that cuts strings after 1000 bytes, say.
+//   - Values of a type's own methods that it cannot make up. A type that writes
+//     itself is filled at random, its unexported fields too, and given texts to
+//     read; what its methods refuse, or panic on, proves nothing. If they
+//     refuse everything, the type is left to them.
+//   - In such a type, a field that comes back from some samples and not from
+//     others. It is refused if it comes back from none.
+//   - What a type's Equal method calls equal, if the type shows no field.
+//   - Parts beyond the first 4000 of one sample.
 //
 // # What is not promised
 //
@@ -43,8 +65,9 @@
 //     apart everywhere.
 //   - Two pointers to one variable become pointers to two copies, and slices
 //     that share an array get one each. A value that contains itself is refused.
-//   - What types that write themselves leave out is theirs to answer for, as
-//     are omitempty, omitzero and memo:"-".
+//   - omitempty and omitzero are taken at their word: an empty slice comes back
+//     nil, and a value whose IsZero says so comes back zero. A field tagged
+//     memo:"-" may be lost.
 //   - JSON has no NaN and no infinity: writing one is an error.
 //
 // # Bytes from elsewhere

@@ -2,20 +2,85 @@ package codec
 
 import (
 	"bytes"
-	"encoding"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/seed-0226adef/memo/internal/trial"
 )
 
+// msgpackCodec is package msgpack, with what its bytes may claim bounded.
+// MsgPack has a guard in front of it.
 type msgpackCodec struct{}
 
 func (msgpackCodec) Name() string { return "msgpack" }
 
-func (msgpackCodec) Check(t reflect.Type) error { return msgpackDialect.planFor(t).err }
+var msgpackRules = trial.Rules{Methods: msgpackMethods, Refuse: msgpackRefuse}
+
+var msgpackMethods = []trial.Method{
+	trial.MethodOf[msgpack.CustomEncoder, msgpack.CustomDecoder]("EncodeMsgpack", "DecodeMsgpack"),
+	trial.MethodOf[msgpack.Marshaler, msgpack.Unmarshaler]("MarshalMsgpack", "UnmarshalMsgpack"),
+	trial.Binary, trial.Text,
+}
+
+// msgpackRefuse refuses what must not be tried.
+//
+//   - The option intern confuses nil with the empty string in an interface, and
+//     its indices are extensions that are read byte by byte (see msgpackReader).
+//   - Package msgpack brings an embedded pointer back as a new struct when it was
+//     nil, and starts a goroutine for each such type that never ends.
+func msgpackRefuse(t reflect.Type) string {
+	if t.Kind() != reflect.Struct {
+		return implementations("msgpack", t)
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		_, rest, _ := strings.Cut(f.Tag.Get("msgpack"), ",")
+		options := strings.Split(rest, ",")
+		switch {
+		case slices.Contains(options, "intern"):
+			return "has the field " + f.Name + ", which is tagged intern, and this codec does not support that; take the option away"
+		case f.Anonymous && f.Type.Kind() == reflect.Pointer && isPlain(f.Type.Elem()) && !slices.Contains(options, "noinline"):
+			return "embeds " + f.Type.String() + `, a pointer, and msgpack brings a nil one back as a pointer to a zero struct; tag it msgpack:",noinline" or use another codec`
+		}
+	}
+	return implementations("msgpack", t)
+}
+
+// isPlain reports whether package msgpack writes a struct field by field.
+func isPlain(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != timeType && !slices.ContainsFunc(msgpackMethods, func(m trial.Method) bool {
+		return reflect.PointerTo(t).Implements(m.Writer) || reflect.PointerTo(t).Implements(m.Reader)
+	})
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// msgpackLoose says, by reflect.Type, whether a decoder has nothing but the
+// bytes to go by somewhere in values of the type.
+var msgpackLoose sync.Map
+
+func isLoose(t reflect.Type) bool {
+	if loose, ok := msgpackLoose.Load(t); ok {
+		return loose.(bool)
+	}
+	loose := trial.Contains(t, func(t reflect.Type) bool {
+		for _, m := range msgpackMethods {
+			if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(m.Writer) && t != timeType {
+				return true
+			}
+		}
+		return t.Kind() == reflect.Interface
+	})
+	msgpackLoose.Store(t, loose)
+	return loose
+}
 
 // The pools are ours and not those of package msgpack (GetEncoder and the
 // like), so that nobody else's settings or half-finished state reach us.
@@ -63,34 +128,18 @@ func (r *msgpackReader) ReadByte() (byte, error) {
 // keeps a buffer as long as the longest string it has read.
 const maxPooled = 64 << 10
 
-func (msgpackCodec) Append(dst []byte, v any) (out []byte, err error) {
-	value, err := target("msgpack", "Append", v)
-	if err != nil {
-		return dst, err
-	}
-	plan := msgpackDialect.planFor(value.Type())
-	if plan.err != nil {
-		return dst, fmt.Errorf("memo: codec: msgpack: %w", plan.err)
-	}
-	defer func() {
-		if err != nil {
-			out = dst
-		}
-	}()
-	defer catch("msgpack", "Append", &err)
-	if err := msgpackDialect.search(plan, value, watchInterface|watchPointer|watchDepth); err != nil {
-		return dst, err
-	}
+func (msgpackCodec) Append(dst []byte, v any) ([]byte, error) {
 	w := msgpackWriters.Get().(*msgpackWriter)
 	w.b = dst
 	w.enc.Reset(w)
 	// Compact integers lose their type, which only matters where a decoder
 	// has nothing but the bytes to go by.
-	w.enc.UseCompactInts(plan.root.below&(watchInterface|watchSelf) == 0)
+	w.enc.UseCompactInts(!isLoose(reflect.TypeOf(v)))
 	if err := w.enc.Encode(v); err != nil {
 		return dst, fmt.Errorf("memo: codec: msgpack: %w", err)
 	}
-	out, w.b = w.b, nil
+	out := w.b
+	w.b = nil
 	msgpackWriters.Put(w)
 	return out, nil
 }
@@ -123,100 +172,4 @@ func (msgpackCodec) Decode(data []byte, v any) (err error) {
 		msgpackReaders.Put(r)
 	}
 	return nil
-}
-
-// msgpackInside allows in an interface what the bytes alone can restore. That
-// leaves out int and uint: their width is chosen by their value, so 5 would
-// come back as int8.
-func msgpackInside(w *walk, v reflect.Value) error {
-	became := "another type"
-	switch v.Type() {
-	case boolType, float64Type, stringType, timeType,
-		reflect.TypeFor[float32](),
-		reflect.TypeFor[int8](), reflect.TypeFor[int16](), reflect.TypeFor[int32](), reflect.TypeFor[int64](),
-		reflect.TypeFor[uint8](), reflect.TypeFor[uint16](), reflect.TypeFor[uint32](), reflect.TypeFor[uint64]():
-		return nil
-	case bytesType:
-		if !v.IsNil() {
-			return nil
-		}
-		became = "nil"
-	case anySliceType, anyMapType:
-		if !v.IsNil() {
-			return w.value(looseNodes[v.Type()], v, false)
-		}
-		became = "nil"
-	default:
-		became = msgpackBecomes(v.Type())
-	}
-	return w.refuse(fmt.Sprintf("holds %s in an interface, which would come back as %s; use a concrete type or another codec", describe(v), became))
-}
-
-func msgpackBecomes(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64:
-		return t.Kind().String()
-	case reflect.Int, reflect.Uint:
-		return "whichever of int8 to uint64 is large enough"
-	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return t.Kind().String()
-	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return "[]byte"
-		}
-		return "[]any"
-	case reflect.Struct, reflect.Map:
-		return "map[string]any"
-	}
-	return "what it points to"
-}
-
-var bytesType = reflect.TypeFor[[]byte]()
-
-var msgpackMethods = []selfMethod{{
-	write: "EncodeMsgpack", read: "DecodeMsgpack",
-	writer: reflect.TypeFor[msgpack.CustomEncoder](), reader: reflect.TypeFor[msgpack.CustomDecoder](),
-	find: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("EncodeMsgpack") },
-}, {
-	write: "MarshalMsgpack", read: "UnmarshalMsgpack",
-	writer: reflect.TypeFor[msgpack.Marshaler](), reader: reflect.TypeFor[msgpack.Unmarshaler](),
-	find: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalMsgpack") },
-}, binaryMethod, textMethod}
-
-var binaryMethod = selfMethod{
-	write: "MarshalBinary", read: "UnmarshalBinary",
-	writer: reflect.TypeFor[encoding.BinaryMarshaler](), reader: reflect.TypeFor[encoding.BinaryUnmarshaler](),
-	find: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalBinary") },
-}
-
-var msgpackDialect = &dialect{
-	name:    "msgpack",
-	methods: msgpackMethods,
-	// Its table of encoders has a hole at uintptr, and calls it.
-	writes:  func(k reflect.Kind) bool { return k <= reflect.Float64 && k != reflect.Uintptr },
-	own:     msgpackOwn,
-	members: msgpackMembers,
-	key:     func(reflect.Type) string { return "" },
-	inside:  msgpackInside,
-	pointee: nilPointee,
-}
-
-// msgpackOwn follows getEncoder and getDecoder: every interface is tried on
-// the type before the first is tried on its pointer.
-func msgpackOwn(t reflect.Type, addressable bool) (w, r int) {
-	p := reflect.PointerTo(t)
-	if w = pick(msgpackMethods, t, writerOf); w < 0 && addressable {
-		w = pick(msgpackMethods, p, writerOf)
-	}
-	if r = pick(msgpackMethods, t, readerOf); r < 0 {
-		r = pick(msgpackMethods, p, readerOf)
-	}
-	if w < 0 && r < 0 && !addressable {
-		// It fails on such a value, and own must not call that plain.
-		if x := pick(msgpackMethods, p, writerOf); x >= 0 {
-			return -1, x
-		}
-	}
-	return w, r
 }

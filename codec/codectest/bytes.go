@@ -268,13 +268,13 @@ var bytesCases = []contract{{
 	},
 }, {
 	name:     "CheckAgreesWithAppend",
-	sentence: "Append accepts no value of a type that Check refuses, and Check always says the same",
+	sentence: "Append accepts no value of a type that the codec's own Check refuses, and codec.Check always says the same",
 	check: func(r *run) {
 		for _, v := range []any{new(sample), new(chan int), new(func()), new(hidden), new(any), new(map[sample2]int), new(complex128)} {
 			t := reflect.TypeOf(v).Elem()
 			first := codec.Check(r.c, t)
 			_, err := r.c.Append(nil, v)
-			if first != nil && err == nil {
+			if c, ok := r.c.(codec.Checker); ok && err == nil && c.Check(t) != nil {
 				r.broken("Check(%s) = %v, and Append took one", t, first)
 			}
 			if again := codec.Check(r.c, t); fmt.Sprint(again) != fmt.Sprint(first) {

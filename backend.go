@@ -31,6 +31,8 @@ type backend struct {
 	out      atomic.Bool                 // the breaker is not closed
 	changes  atomic.Int32                // of the breaker's state that are to be logged; see flush
 
+	lingering lingering // results that wait for the store, and no caller for them
+
 	mu      sync.Mutex
 	reading int    // guarded by mu; round trips of look-ups that are under way
 	asks    []*ask // guarded by mu; look-ups that wait for one of these to end
@@ -257,9 +259,9 @@ func shielded[T any](ctx context.Context, op func(context.Context) (T, error)) (
 }
 
 // write is try for what many flights may want at once, as those of a batch do. It waits
-// for its turn as takeTurn does.
-func (b *backend) write(ctx context.Context, patience, limit time.Duration, op func(context.Context) error) error {
-	if err := b.takeTurn(ctx, patience); err != nil {
+// for its turn as takeTurn does; limit is how long the operation may then take.
+func (b *backend) write(ctx context.Context, by deadline, limit time.Duration, op func(context.Context) error) error {
+	if err := b.takeTurn(ctx, by); err != nil {
 		return err
 	}
 	defer b.endTurn()
@@ -268,17 +270,16 @@ func (b *backend) write(ctx context.Context, patience, limit time.Duration, op f
 
 // takeTurn waits until a write may be sent, of which no more than maxWriting are under
 // way at a time: others would wait in the client, within their limit, and be taken for
-// a store that is slow. Who gets no turn within patience, which zero does not bound,
-// gets errBusy.
-func (b *backend) takeTurn(ctx context.Context, patience time.Duration) error {
+// a store that is slow. A write that gets no turn in time gets errBusy.
+func (b *backend) takeTurn(ctx context.Context, by deadline) error {
 	select {
 	case b.writing <- struct{}{}:
 		return nil
 	default:
 	}
 	var late <-chan time.Time
-	if patience > 0 {
-		timer := time.NewTimer(patience)
+	if queue := by.queue(); queue > 0 {
+		timer := time.NewTimer(queue)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -288,7 +289,7 @@ func (b *backend) takeTurn(ctx context.Context, patience time.Duration) error {
 	case <-late:
 		return errBusy
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -327,8 +328,9 @@ func isAnswer(err error) bool {
 // An ask is a look-up that waits to be taken along.
 type ask struct {
 	keys   []string
-	limit  time.Duration
-	left   atomic.Bool // nobody waits for it any more
+	by     deadline
+	limit  time.Duration // of the round trip
+	left   atomic.Bool   // nobody waits for it any more
 	done   chan struct{}
 	values [][]byte // set before done is closed, as is err
 	err    error
@@ -337,16 +339,16 @@ type ask struct {
 // read returns the values under keys, nil where there is none. A look-up goes to
 // the store at once while there are few; otherwise it waits for one of these to
 // come back, and those that wait go together in one round trip. However it goes,
-// read returns within limit.
-func (b *backend) read(ctx context.Context, limit time.Duration, keys []string) ([][]byte, error) {
+// read returns by the deadline.
+func (b *backend) read(ctx context.Context, by deadline, keys []string) ([][]byte, error) {
 	b.mu.Lock()
 	if b.reading < b.readers {
 		b.reading++
 		b.mu.Unlock()
 		defer b.next()
-		return b.fetch(ctx, limit, keys)
+		return b.fetch(ctx, by.remaining(), keys)
 	}
-	a := &ask{keys: keys, limit: limit, done: make(chan struct{})}
+	a := &ask{keys: keys, by: by, limit: by.remaining(), done: make(chan struct{})}
 	b.asks = append(b.asks, a)
 	b.mu.Unlock()
 	return a.wait(ctx)
@@ -354,8 +356,8 @@ func (b *backend) read(ctx context.Context, limit time.Duration, keys []string) 
 
 func (a *ask) wait(ctx context.Context) ([][]byte, error) {
 	var late <-chan time.Time
-	if a.limit > 0 {
-		timer := time.NewTimer(a.limit)
+	if queue := a.by.queue(); queue > 0 {
+		timer := time.NewTimer(queue)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -364,7 +366,7 @@ func (a *ask) wait(ctx context.Context) ([][]byte, error) {
 		return a.values, a.err
 	case <-ctx.Done():
 		a.left.Store(true)
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	case <-late:
 		a.left.Store(true)
 		return nil, context.DeadlineExceeded

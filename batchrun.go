@@ -67,8 +67,7 @@ func (p *policy) chunks(n int) iter.Seq[[2]int] {
 	}
 }
 
-// execute runs fn for some keys, however it ends. The flights do not wait for that
-// longer than they may.
+// execute runs fn for some keys, however it ends.
 func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	keys := make([]K, len(seats))
 	for i, s := range seats {
@@ -88,7 +87,7 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 		executing.Add(-1)
 		untie()
 		cancel()
-		r.count(ctx, time.Since(began), err)
+		r.count(frame, time.Since(began), err)
 		h := frame.seal()
 		for _, s := range seats {
 			own := frameOf(s.ctx)
@@ -183,15 +182,11 @@ func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
 		in = newRun(j.batch, j.policy, 1)
 	}
 	in.decide(s)
-	select {
-	case <-s.done:
-		if s.panicked != nil {
-			panic(batchPanic{s.panicked})
-		}
-		return &s.value, s.err
-	case <-ctx.Done():
-		return new(V), ctx.Err()
+	<-s.done // also when ctx ends: what fn returns all the same counts, and LoadTimeout is the flight's to mind
+	if s.panicked != nil {
+		panic(batchPanic{s.panicked})
 	}
+	return &s.value, s.err
 }
 
 // A batchPanic is a panic of fn on its way to one of those who wait for it.

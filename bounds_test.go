@@ -113,7 +113,7 @@ func TestStoreIsNotAskedForThoseWhoHaveLeft(t *testing.T) {
 		b := newBackend(g)
 		var wg sync.WaitGroup
 		read := func(ctx context.Context, limit time.Duration, key string) {
-			wg.Go(func() { b.read(ctx, limit, []string{key}) })
+			wg.Go(func() { b.read(ctx, deadlineIn(limit), []string{key}) })
 			synctest.Wait()
 		}
 		for range b.readers {

@@ -285,9 +285,9 @@ func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
 			keys[f.realm] = append(keys[f.realm], f.key)
 		}
 	}
-	left := budgetOf(limit)
+	by := deadlineIn(limit)
 	for r, keys := range keys {
-		if values, sent, err := r.readNoting(ctx, left.rest(), keys); err == nil {
+		if values, sent, err := r.readNoting(ctx, by, keys); err == nil {
 			r.noteEpochs(keys, values, sent)
 		}
 	}

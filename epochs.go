@@ -86,7 +86,7 @@ func (r *realm) renew(t int64) {
 	}
 	r.mu.Unlock()
 	if len(keys) > 0 {
-		if values, sent, err := r.readNoting(context.Background(), r.patience(), keys); err == nil {
+		if values, sent, err := r.readNoting(context.Background(), deadlineIn(r.patience()), keys); err == nil {
 			r.noteEpochs(keys, values, sent)
 		}
 	}
@@ -105,12 +105,12 @@ type sending struct {
 
 // readNoting is backend.read that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
-func (r *realm) readNoting(ctx context.Context, limit time.Duration, keys []string) ([][]byte, sending, error) {
+func (r *realm) readNoting(ctx context.Context, by deadline, keys []string) ([][]byte, sending, error) {
 	s := sending{at: now(), order: r.lastOrder(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.reports[i] = r.notices.of(key).Load()
 	}
-	values, err := r.read(ctx, limit, keys)
+	values, err := r.read(ctx, by, keys)
 	return values, s, err
 }
 
@@ -209,9 +209,8 @@ type need struct {
 // ensure makes sure that there are current readings of all needs, and returns
 // them. Where the store holds nothing, an epoch is drawn: never a fixed one, for
 // then results of an epoch that the store has dropped would be valid again.
-func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (map[string]reading, error) {
+func (r *realm) ensure(ctx context.Context, by deadline, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
-	left := budgetOf(limit)
 	for range contradictions {
 		var missing []need
 		var keys []string
@@ -227,7 +226,7 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 		if len(missing) == 0 {
 			return found, nil
 		}
-		values, sent, err := r.readNoting(ctx, left.rest(), keys)
+		values, sent, err := r.readNoting(ctx, by, keys)
 		if err != nil {
 			return nil, err
 		}
@@ -242,7 +241,7 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				errs[i] = r.draw(ctx, left, n, values[i])
+				errs[i] = r.draw(ctx, by, n, values[i])
 			})
 		}
 		wg.Wait()
@@ -257,26 +256,6 @@ func (r *realm) ensure(ctx context.Context, limit time.Duration, needs []need) (
 // all there is of a function, or what has a tag, is invalid.
 var errOwed = errors.New("memo: an invalidation has not reached the store yet")
 
-// A budget is when a call's waiting for the store ends, over several operations in a
-// row; zero is never.
-type budget int64
-
-// budgetOf returns the budget of a call that begins now. A limit of zero sets none.
-func budgetOf(limit time.Duration) budget {
-	if limit == 0 {
-		return 0
-	}
-	return budget(after(now(), limit))
-}
-
-// rest returns what is left, as a limit of the next operation.
-func (b budget) rest() time.Duration {
-	if b == 0 {
-		return 0
-	}
-	return max(time.Duration(int64(b)-now()), time.Nanosecond)
-}
-
 // errUnsettled is reported when others keep changing what a process tries to
 // agree on with them. It counts as a store out of order for the one call.
 var errUnsettled = errors.New("memo: the epochs in the store keep changing")
@@ -284,11 +263,11 @@ var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 // draw adds a new epoch for n, where the store holds there. That another process was
 // faster is no error. In this process all flights of a batch draw at once, when their
 // function is new to the store: those whose turn comes later find it done.
-func (r *realm) draw(ctx context.Context, left budget, n need, there []byte) error {
+func (r *realm) draw(ctx context.Context, by deadline, n need, there []byte) error {
 	m := mark{}
 	switch {
 	case n.turn != "": // which has to be at least as late as the store's losing the epoch
-		values, _, err := r.readNoting(ctx, left.rest(), []string{n.turn})
+		values, _, err := r.readNoting(ctx, by, []string{n.turn})
 		if err != nil {
 			return err
 		}
@@ -298,7 +277,7 @@ func (r *realm) draw(ctx context.Context, left budget, n need, there []byte) err
 	case r.isTurn(n.key):
 		m.generation = store.NewToken()
 	}
-	if err := r.takeTurn(ctx, left.rest()); err != nil {
+	if err := r.takeTurn(ctx, by); err != nil {
 		return err
 	}
 	defer r.endTurn()
@@ -307,7 +286,7 @@ func (r *realm) draw(ctx context.Context, left budget, n need, there []byte) err
 	}
 	e, value := r.newEpoch(n.key, m)
 	e.at, e.order = now(), r.nextOrder()
-	err := r.try(ctx, left.rest(), func(ctx context.Context) error {
+	err := r.try(ctx, by.remaining(), func(ctx context.Context) error {
 		if there != nil { // no epoch: nobody can use it
 			if err := r.store.Delete(ctx, n.key); err != nil {
 				return err
@@ -373,10 +352,9 @@ func (r *realm) isEpoch(key string) bool {
 
 func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.prefix):], ":turn:") }
 
-// setEpochs draws new epochs under keys and writes them, within what is left
-// altogether. What does not reach the store is owed by owner; in this process the
+// setEpochs draws new epochs under keys and writes them, by the deadline. What does not reach the store is owed by owner; in this process the
 // new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, left budget, owner string, m mark, keys ...string) error {
+func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m mark, keys ...string) error {
 	errs := make([]error, len(keys))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWriting)
@@ -384,7 +362,7 @@ func (r *realm) setEpochs(ctx context.Context, left budget, owner string, m mark
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.setEpoch(ctx, left.rest(), owner, m, key)
+			errs[i] = r.setEpoch(ctx, by.remaining(), owner, m, key)
 		})
 	}
 	wg.Wait()
@@ -420,10 +398,10 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 	for i, tag := range tags {
 		keys[i] = r.epochKey("tag", path, tag)
 	}
-	left := budgetOf(limit)
-	m, err := r.advance(ctx, left, owner, turn)
+	by := deadlineIn(limit)
+	m, err := r.advance(ctx, by, owner, turn)
 	if err == nil {
-		return r.setEpochs(ctx, left, owner, m, keys...)
+		return r.setEpochs(ctx, by, owner, m, keys...)
 	}
 	for _, key := range keys {
 		e, _ := r.newEpoch(key, m)
@@ -435,8 +413,8 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, left budget, owner, key string) (mark, error) {
-	m, err := r.count(ctx, left, key)
+func (r *realm) advance(ctx context.Context, by deadline, owner, key string) (mark, error) {
+	m, err := r.count(ctx, by, key)
 	if err == nil {
 		return m, nil
 	}
@@ -446,14 +424,14 @@ func (r *realm) advance(ctx context.Context, left budget, owner, key string) (ma
 		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
 		return m, err
 	}
-	return m, r.setEpoch(ctx, left.rest(), owner, m, key)
+	return m, r.setEpoch(ctx, by.remaining(), owner, m, key)
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, left budget, key string) (m mark, err error) {
+func (r *realm) count(ctx context.Context, by deadline, key string) (m mark, err error) {
 	for range 3 { // others may count at the same time
 		last := r.lastDebtNow()
-		values, _, err := r.readNoting(ctx, left.rest(), []string{key})
+		values, _, err := r.readNoting(ctx, by, []string{key})
 		if err != nil {
 			return m, err
 		}
@@ -464,7 +442,7 @@ func (r *realm) count(ctx context.Context, left budget, key string) (m mark, err
 		m = mark{s.mark.generation, s.mark.count + 1}
 		e, value := r.newEpoch(key, m)
 		e.at, e.order = now(), r.nextOrder()
-		err = r.try(ctx, left.rest(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
+		err = r.try(ctx, by.remaining(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
 		if err == nil {
 			r.forgive(key, last)
 			r.wrote(key, e)

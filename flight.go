@@ -76,10 +76,9 @@ type flight struct {
 	began  int64  // when fn was started; launched until then
 	old    *entry // what the result is to replace, if there is something
 	exec   execution
-	ctx    context.Context // what exec runs under, with a shared store but for LoadTimeout; its root is frame
-	cancel context.CancelFunc
-	landed atomic.Bool // set by whoever ends the flight
-	ran    bool        // fn was run, and is to be counted; set by fly before it is
+	cancel context.CancelFunc // of what exec runs under, whose root is frame. No publication sees that context
+	landed atomic.Bool        // set by whoever ends the flight
+	ran    bool               // fn was run, and is to be counted; set by fly before it is
 
 	// With a shared store. Those from deadline on are set before fn begins: by the
 	// flight's goroutine alone, once that runs.
@@ -92,7 +91,8 @@ type flight struct {
 	lone      atomic.Bool            // fn runs without a ticket: a change that was reported is another's
 	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
 	deadline  int64                  // until when it may wait for the store before fn begins
-	left      time.Duration          // how long it may wait for the store when fn is back
+	left      time.Duration          // how long its waiters may wait for the store when fn is back
+	alone     error                  // why fn runs without a ticket, if its result should be stored all the same
 	epochs    map[string]reading     // in force before fn began
 	waited    bool                   // for another process
 
@@ -216,8 +216,9 @@ func (f *flight) tags() []scopedTag {
 }
 
 // launch makes a flight for key, detaching the one under way, if any. ctx lends
-// its values. The caller holds the shard's mu, and sees to takeOff.
-func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, exec execution) *flight {
+// its values. The caller holds the shard's mu, and sees to takeOff, with the context
+// that launch returns.
+func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, exec execution) (*flight, context.Context) {
 	s, sharedKey := c.shard(key), c.sharedKey(key, exec)
 	s.detach(key)
 	f := &flight{
@@ -233,12 +234,12 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	s.of[key] = f
 
 	if c.shared == nil {
-		f.ctx, f.cancel = within(&f.frame, p.loadTimeout) // fn runs at once
-		return f
+		ctx, f.cancel = within(&f.frame, p.loadTimeout) // fn runs at once
+		return f, ctx
 	}
-	f.ctx, f.cancel = context.WithCancel(&f.frame)
+	ctx, f.cancel = context.WithCancel(&f.frame)
 	c.shared.flying.Store(sharedKey, f)
-	return f
+	return f, ctx
 }
 
 // sharedKey returns the key in the store of the argument that exec is for, or ""
@@ -253,9 +254,9 @@ func (c *core) sharedKey(key string, exec execution) string {
 
 // takeOff starts the execution of a flight. The leader does so, once, when it has
 // noted that it waits for the flight, so that fn meets that note.
-func (c *core) takeOff(f *flight) {
+func (c *core) takeOff(ctx context.Context, f *flight) {
 	executing.Add(1)
-	go c.fly(f)
+	go c.fly(ctx, f)
 }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
@@ -275,8 +276,9 @@ type landing struct {
 }
 
 // fly ends the flight with another process's result or with that of fn, however fn
-// and the user's functions that judge its result end.
-func (c *core) fly(f *flight) {
+// and the user's functions that judge its result end. ctx is what they run under, and
+// is over when they have returned: end must not need it.
+func (c *core) fly(ctx context.Context, f *flight) {
 	l := landing{err: ErrGoexit} // unless everything returns or something panics
 	stop := func() {}
 	defer func() {
@@ -293,9 +295,11 @@ func (c *core) fly(f *flight) {
 		f.cancel()
 		c.end(f, l)
 	}()
-	if c.shared != nil && !f.noStore {
-		if e := c.shared.obtain(f); e != nil || f.ctx.Err() != nil {
-			l = landing{foreign: e, err: f.ctx.Err()}
+	if f.noStore {
+		f.alone = errUnseen
+	} else if c.shared != nil {
+		if e := c.shared.obtain(ctx, f); e != nil || ctx.Err() != nil {
+			l = landing{foreign: e, err: ctx.Err()}
 			return
 		}
 	}
@@ -304,24 +308,23 @@ func (c *core) fly(f *flight) {
 		f.lone.Store(true)
 	}
 	f.ran, f.began = !f.exec.counted(), now()
-	f.left = f.patience()
-	var ctx context.Context
-	ctx, stop = c.limit(f)
+	f.left = f.storeDeadline().remaining()
+	ctx, stop = c.limit(ctx, f)
 	l = f.judge(ctx)
 }
 
 // limit returns the context that fn is to run under, and sees to it that the
 // flight ends at LoadTimeout, whether or not fn listens, until stop is called.
-func (c *core) limit(f *flight) (ctx context.Context, stop func()) {
+func (c *core) limit(under context.Context, f *flight) (ctx context.Context, stop func()) {
 	d := f.policy.loadTimeout
 	if d == 0 {
-		return f.ctx, func() {}
+		return under, func() {}
 	}
 	timer := time.AfterFunc(time.Duration(after(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
 	if c.shared == nil { // launch has set the limit
-		return f.ctx, func() { timer.Stop() }
+		return under, func() { timer.Stop() }
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, d)
+	ctx, cancel := context.WithTimeout(under, d)
 	return ctx, func() {
 		timer.Stop()
 		cancel()
@@ -357,8 +360,8 @@ func (c *core) end(f *flight, l landing) {
 	if e == nil {
 		e = c.entryFor(f, l)
 		if c.shared != nil {
-			stop := c.letGoInTime(f, e, l)
-			defer c.shared.publish(f, e, l)() // when the waiters have gone
+			ctx, stop := c.publishing(f, e, l)
+			defer c.shared.publish(ctx, f, e, l)() // when the waiters have gone
 			stop()
 		}
 	}
@@ -401,24 +404,8 @@ func (c *core) letGo(f *flight, e *entry, l landing) {
 	defer close(f.done)
 	defer c.survive(f.policy)
 	if f.ran {
-		c.countExecution(f.ctx, f.policy, f.key, time.Duration(e.cost), l.err)
+		c.countExecution(&f.frame, f.policy, f.key, time.Duration(e.cost), l.err)
 	}
-}
-
-// letGoInTime lets the waiters go when the store has held them up for as long as it
-// may, before and after the execution together, unless stop is called before.
-// They get an entry of their own, since publishing goes on with e.
-func (c *core) letGoInTime(f *flight, e *entry, l landing) (stop func()) {
-	if f.policy.storeTimeout == 0 || f.epochs == nil {
-		return func() {}
-	}
-	own := &entry{
-		key: e.key, value: e.value, err: e.err, kept: e.kept, window: e.window, read: e.read,
-		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted, loose: e.loose,
-	}
-	own.loosen()
-	timer := time.AfterFunc(f.left, func() { c.letGo(f, own, l) })
-	return func() { timer.Stop() }
 }
 
 // survive, deferred, keeps a panic of an observer or a logger from ending the
@@ -454,7 +441,8 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
 		window: life.open(at(read), at(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
-		trusted: h.epochs.trusted(), fences: slices.Clip(h.epochs.fences), loose: h.epochs.loose,
+		trusted: h.epochs.trusted(), fences: slices.Clip(h.epochs.fences),
+		loose: h.epochs.incomplete(), settling: h.epochs.settling, torn: h.epochs.torn,
 	}
 }
 

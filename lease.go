@@ -57,6 +57,13 @@ type leaseState struct {
 	refresh bool        // the lease is under a key of its own
 }
 
+// errUnseen is why a result is not stored whose call could not look what the store holds.
+var errUnseen = errors.New("memo: the store did not answer the look-up before")
+
+// errElsewhere is why a result is not stored that another process has executed for
+// all the time, as far as its lease said.
+var errElsewhere = errors.New("memo: another process had the lease for longer than LoadTimeout")
+
 // contradictions is how often in a row the store may say first that there is
 // something under a key and then that there is not, or that others were faster,
 // before a process goes on without it.
@@ -65,32 +72,38 @@ const contradictions = 4
 // obtain asks the fleet for the right to execute f. If another process has the
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
 // executed: with a ticket, or without one where the store is of no help.
-func (s *shared) obtain(f *flight) *entry {
+func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 	p, began, poll := f.policy, now(), firstPoll
 	seen, waits := f.seen, 0
-	for attempt := 0; f.ctx.Err() == nil; attempt++ {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
 		var err error
 		if seen == nil {
-			seen, err = s.seeOne(f)
+			seen, err = s.seeOne(ctx, f)
 		}
 		if err == nil {
-			f.epochs, err = s.ensure(f.ctx, f.patience(), s.wanted(p))
+			f.epochs, err = s.ensure(ctx, f.storeDeadline(), s.wanted(p))
 		}
 		if err != nil {
 			s.failed(err)
+			f.alone = err
 			return nil
 		}
-		e, next := s.claim(f, seen)
-		if next == stepSettled || next == stepGoAlone || attempt-waits >= contradictions {
+		e, next := s.claim(ctx, f, seen)
+		if next == stepSettled || next == stepGoAlone {
+			return e
+		}
+		if attempt-waits >= contradictions {
+			f.alone = errUnsettled
 			return e
 		}
 		if next == stepWaitFor {
 			waits = attempt + 1
 			f.exec.abstain()
 			if f.waited = true; p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
+				f.alone = errElsewhere
 				return nil
 			}
-			s.await(f.ctx, f.sharedKey, poll)
+			s.await(ctx, f.sharedKey, poll)
 			poll = min(poll*8/5, maxPoll)
 			f.deadline = after(now(), p.storeTimeout)
 		}
@@ -99,21 +112,21 @@ func (s *shared) obtain(f *flight) *entry {
 	return nil
 }
 
-// patience returns how long f may still wait for the store before it is executed:
-// what is left of one StoreTimeout, whose zero sets no limit.
-func (f *flight) patience() time.Duration {
+// storeDeadline returns until when f may wait for the store before it is executed: the
+// end of one StoreTimeout, whose zero sets no limit.
+func (f *flight) storeDeadline() deadline {
 	if f.policy.storeTimeout == 0 {
-		return 0
+		return deadline{}
 	}
-	return max(time.Duration(f.deadline-now()), time.Nanosecond)
+	return deadline{at: f.deadline}
 }
 
 // seeOne looks what the store holds for f.
-func (s *shared) seeOne(f *flight) (*sighting, error) {
+func (s *shared) seeOne(ctx context.Context, f *flight) (*sighting, error) {
 	if s.disbelieves(f.sharedKey) {
 		return nil, errOut
 	}
-	seen, err := s.see(f.ctx, f.policy, f.patience(), f.sharedKey)
+	seen, err := s.see(ctx, f.policy, f.storeDeadline(), f.sharedKey)
 	if seen[0] != nil {
 		err = nil
 	}
@@ -132,7 +145,7 @@ const (
 
 // claim returns the result that was seen if it serves f, and otherwise tries to
 // get a ticket.
-func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
+func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, step) {
 	st := seen.stored
 	switch {
 	case st != nil && st.kind == kindLease && seen.valid && !f.forced:
@@ -144,9 +157,9 @@ func (s *shared) claim(f *flight, seen *sighting) (*entry, step) {
 		if e := s.accept(f, seen); e != nil {
 			return e, stepSettled
 		}
-		return nil, s.takeRefresh(f, seen)
+		return nil, s.takeRefresh(ctx, f, seen)
 	}
-	return nil, s.take(f, &ticket{leaseState: leaseState{key: f.sharedKey}}, seen.value, st)
+	return nil, s.take(ctx, f, &ticket{leaseState: leaseState{key: f.sharedKey}}, seen.value, st)
 }
 
 // accept returns the result that was seen if it is what f would execute for: it is
@@ -164,7 +177,7 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 
 // take puts a lease in the place of what is there, and makes t the flight's ticket
 // if that succeeds. st is what is there as an entry, if it is one.
-func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
+func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, st *stored) step {
 	if st != nil && st.kind == kindReleased {
 		t.failed = st.failed
 	}
@@ -175,7 +188,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 		t.target = t.token
 	}
 	old, swappable := store.TokenOf(there)
-	err := s.write(f.ctx, f.patience(), s.patience(), func(ctx context.Context) error {
+	err := s.write(ctx, f.storeDeadline(), s.patience(), func(ctx context.Context) error {
 		switch {
 		case swappable:
 			return s.store.Swap(ctx, t.key, old, t.value, leaseTTL)
@@ -194,6 +207,7 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 		return stepSettled
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
+		f.alone = err
 		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) {
 			go t.leave(t.key, t.token) // the lease may be there all the same, and would hold others up; ends within StoreTimeout
 		}
@@ -205,25 +219,26 @@ func (s *shared) take(f *flight, t *ticket, there []byte, st *stored) step {
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
-func (s *shared) takeRefresh(f *flight, seen *sighting) step {
+func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) step {
 	t := &ticket{
 		leaseState: leaseState{key: sharedKey(s.lease, f.key, f.exec), refresh: true, target: seen.stored.token},
 		ends:       seen.stored.ends(),
 	}
-	next := s.take(f, t, nil, nil)
+	next := s.take(ctx, f, t, nil, nil)
 	if next == stepLookAgain {
-		next = s.takeOver(f, t)
+		next = s.takeOver(ctx, f, t)
 	}
 	if next != stepSettled || f.forced {
 		return next
 	}
 	// Whoever had the lease before may have replaced the result.
-	again, err := s.seeOne(f)
+	again, err := s.seeOne(ctx, f)
 	if err != nil || again.stored == nil || again.stored.token != seen.stored.token {
 		f.ticket.Store(nil)
 		t.release()
 		if err != nil {
 			s.failed(err)
+			f.alone = err
 			return stepGoAlone
 		}
 		return stepLookAgain
@@ -233,10 +248,11 @@ func (s *shared) takeRefresh(f *flight, seen *sighting) step {
 
 // takeOver takes the lease for a refresh if it was given back or, where an execution
 // that has begun does not count, from whoever has it.
-func (s *shared) takeOver(f *flight, t *ticket) step {
-	values, _, err := s.readNoting(f.ctx, f.patience(), []string{t.key})
+func (s *shared) takeOver(ctx context.Context, f *flight, t *ticket) step {
+	values, _, err := s.readNoting(ctx, f.storeDeadline(), []string{t.key})
 	if err != nil {
 		s.failed(err)
+		f.alone = err
 		return stepGoAlone
 	}
 	st, _ := decodeEntry(t.key, values[0])
@@ -249,7 +265,7 @@ func (s *shared) takeOver(f *flight, t *ticket) step {
 		}
 		return stepWaitFor
 	}
-	return s.take(f, t, values[0], st)
+	return s.take(ctx, f, t, values[0], st)
 }
 
 // await waits until a change of key is reported, or for about d.
@@ -286,18 +302,23 @@ func (t *ticket) pause() time.Duration {
 
 // renew writes the same lease again, with the same token: whoever has seen it has
 // seen this one. If it is not there any more, the execution goes on without.
+//
+// It does so also while the result waits for its turn to be written, behind others: the
+// lease must not run out meanwhile.
 func (t *ticket) renew() {
-	t.converting.Lock()
-	defer t.converting.Unlock()
-	t.mu.Lock()
-	lease := t.leaseState
-	convert := t.held && t.refresh && t.ends != forever && now() >= t.ends-int64(convertMargin)
-	t.mu.Unlock()
-	if convert {
-		t.becomeMiss()
+	lease, held, over := t.due()
+	if !held {
 		return
 	}
-	err := t.shared.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+	if over {
+		t.converting.Lock()
+		defer t.converting.Unlock()
+		if _, held, over = t.due(); held && over {
+			t.becomeMiss()
+		}
+		return
+	}
+	err := t.shared.write(context.Background(), deadlineIn(leaseRenewal), t.policy.storeTimeout, func(ctx context.Context) error {
 		return t.shared.store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
 	})
 	t.mu.Lock()
@@ -305,6 +326,14 @@ func (t *ticket) renew() {
 	if t.held && !errors.Is(err, store.ErrConflict) {
 		t.timer.Reset(t.pause())
 	}
+}
+
+// due returns what is to be renewed, whether it still is, and whether a refresh has to
+// become a miss instead.
+func (t *ticket) due() (lease leaseState, held, over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.leaseState, t.held, t.refresh && t.ends != forever && now() >= t.ends-int64(convertMargin)
 }
 
 // becomeMiss makes a miss of a refresh whose old result is about to end: it puts a lease
@@ -366,7 +395,7 @@ func (t *ticket) release() {
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed}).encode(key, nil)
-	err := s.write(context.Background(), 0, t.policy.storeTimeout, func(ctx context.Context) error {
+	err := s.write(context.Background(), unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, key, token, note, time.Second)
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -378,7 +407,7 @@ func (t *ticket) leave(key string, token store.Token) error {
 // owns reports whether the lease is still the ticket's.
 func (t *ticket) owns(ctx context.Context) bool {
 	lease := t.lease()
-	values, _, err := t.shared.readNoting(ctx, t.policy.storeTimeout, []string{lease.key})
+	values, _, err := t.shared.readNoting(ctx, unhurried(t.policy.storeTimeout), []string{lease.key})
 	if err != nil {
 		return false
 	}

@@ -201,6 +201,8 @@ type boarding struct {
 	seq    uint64   // the sequence number before the call joined
 	forced bool     // fn is to be run whatever the store has
 	before lookedUp // what the call knew
+
+	running context.Context // of the leader: what the execution runs under
 }
 
 // board makes the call a waiter of the flight for key, and the leader of a new one
@@ -220,7 +222,8 @@ func (b *boarding) board(ctx context.Context, key string, replaces *entry, exec 
 		if answered() {
 			return nil
 		}
-		f, b.leader = c.launch(ctx, b.policy, key, replaces, exec), true
+		f, b.running = c.launch(ctx, b.policy, key, replaces, exec)
+		b.leader = true
 		f.forced, f.seen, f.noStore = b.forced, b.before.seen, noStore
 		f.deadline -= int64(b.before.took)
 	} else if b.forced && !f.forced && c.shared != nil {
@@ -240,7 +243,7 @@ func (b *boarding) wait(ctx context.Context, f *flight) (out outcome, ok bool) {
 	}
 	defer forget()
 	if b.leader {
-		b.core.takeOff(f)
+		b.core.takeOff(b.running, f)
 	}
 	switch b.watch(ctx, f) {
 	case waitLanded:
@@ -358,8 +361,8 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	if h := c.held(e.key); h != e && (h != nil || !e.stored()) || e.backsOff(now()) {
 		return false // replaced, gone, or backing off by now
 	}
-	f := c.launch(ctx, p, e.key, e, exec)
+	f, running := c.launch(ctx, p, e.key, e, exec)
 	f.sticky = true
-	c.takeOff(f)
+	c.takeOff(running, f)
 	return true
 }

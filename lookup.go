@@ -22,9 +22,9 @@ type lookup struct {
 // is held in this process and returned. Otherwise l says what there is, for who
 // executes fn.
 func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, verdict, *lookup) {
-	left := budgetOf(limit)
+	by := deadlineIn(limit)
 	sharedKey := c.sharedKey(key, exec)
-	for ; ctx.Err() == nil; limit = left.rest() {
+	for ; ctx.Err() == nil; limit = by.remaining() {
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
@@ -117,7 +117,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 		if c.tier.Load() != nil {
 			c.shared.listen()
 		}
-		seen, err := c.shared.see(ctx, p, limit, keys...)
+		seen, err := c.shared.see(ctx, p, deadlineIn(limit), keys...)
 		for i, l := range asked {
 			l.seen = seen[i]
 		}

@@ -49,20 +49,47 @@ type takenEpochs struct {
 	by     map[fenceAt]store.Token
 	torn   bool  // two results have different epochs of one tag: one of them is old
 	loose  bool  // a result did not know the epochs of all its tags
-	until  int64 // if loose, until when all of these results are trusted
+	until  int64 // if loose or not settled, until when all of these results are trusted
+
+	settling []*settling // the results that did not know them yet
+}
+
+// incomplete reports whether epochs are missing.
+func (t *takenEpochs) incomplete() bool { return t.loose || len(t.settling) > 0 }
+
+// takeFrom takes over what e, a result with tags or without, has of epochs.
+func (t *takenEpochs) takeFrom(e *entry) {
+	t.torn = t.torn || e.torn
+	t.take(e.fences)
+	switch {
+	case !e.loose:
+	case len(e.settling) > 0:
+		t.await(e.settling, e.trusted)
+	default:
+		t.loosen(e.trusted)
+	}
+}
+
+// await notes results that are not settled, and that are trusted until then.
+func (t *takenEpochs) await(results []*settling, until int64) {
+	if !t.incomplete() || until < t.until {
+		t.until = until
+	}
+	t.settling = append(t.settling, results...)
 }
 
 // loosen notes that epochs are missing, in results that are trusted until then.
 func (t *takenEpochs) loosen(until int64) {
-	if !t.loose || until < t.until {
-		t.loose, t.until = true, until
+	if !t.incomplete() || until < t.until {
+		t.until = until
 	}
+	t.loose = true
 }
 
 // trusted returns until when what was made of the results may be used without asking
 // a store.
 func (t *takenEpochs) trusted() int64 {
-	if t.loose {
+	if t.incomplete() {
 		return t.until
 	}
 	return forever
@@ -177,10 +204,7 @@ func (f *frame) inherit(e *entry) {
 	f.update(func(h *hint) {
 		h.tags.add(e.tags...)
 		h.fresh = min(h.fresh, e.fresh)
-		h.epochs.take(e.fences)
-		if e.loose {
-			h.epochs.loosen(e.trusted)
-		}
+		h.epochs.takeFrom(e)
 	})
 }
 
@@ -194,6 +218,9 @@ func (f *frame) absorb(from *hint) {
 		h.epochs.torn = h.epochs.torn || from.epochs.torn
 		if from.epochs.loose {
 			h.epochs.loosen(from.epochs.until)
+		}
+		if len(from.epochs.settling) > 0 {
+			h.epochs.await(from.epochs.settling, from.epochs.until)
 		}
 	})
 }

@@ -8,31 +8,37 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// publish stores what f came back with, as e, and ties e to the store. What must
+// publish stores what f came back with, as e, and ties e to the store. ctx is that of the
+// publication. What must
 // not be stored, because it has been invalidated, is not to be held either. What
 // cannot be is held for as long as a copy would be trusted.
 //
 // The function that publish returns gives back what others need not wait for.
-func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
+func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (finish func()) {
 	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
 	e.asked = e.created
 	if f.epochs == nil { // nobody can tell when everything of the function is cleared
+		s.lostIfWanted(f, e, f.alone)
 		e.unstored()
 		e.loosen()
 		return func() {}
 	}
+	taken := f.frame.seal().epochs.settled(ctx)
+	e.settle(taken)
 	e.fences = append(e.fences, s.fencesFor(f.epochs)...)
 	t := f.ticket.Load()
 	if t == nil {
-		s.failed(s.tie(f, e))
+		s.lostIfWanted(f, e, f.alone)
+		s.failed(s.tie(ctx, f, e, taken))
 		e.unstored()
 		return func() {}
 	}
 	t.converting.Lock() // what the result is to replace does not change any more
 	defer t.converting.Unlock()
 	t.failed++ // for a note in the lease's place, which others may see before the result
-	err := s.offer(f, t, e, l)
+	err := s.offer(ctx, f, t, e, l, taken)
 	if err != nil {
+		s.lost(f.policy, f.sharedKey, err)
 		e.unstored()
 	}
 	s.failed(err)
@@ -44,6 +50,14 @@ func (s *shared) publish(f *flight, e *entry, l landing) (finish func()) {
 	}
 	t.release()
 	return func() {}
+}
+
+// lostIfWanted reports that e is not stored though it should be. Without a reason
+// another process stores its own.
+func (s *shared) lostIfWanted(f *flight, e *entry, why error) {
+	if why != nil && !e.empty() && (e.err == nil || e.err == errAbsent) {
+		s.lost(f.policy, f.sharedKey, why)
+	}
 }
 
 // unstored notes of an entry that it is not in the store though it should be. So no
@@ -62,16 +76,16 @@ func (e *entry) loosen() {
 }
 
 // tie makes e, which is not to be stored, depend on the epochs of its tags.
-func (s *shared) tie(f *flight, e *entry) error {
+func (s *shared) tie(ctx context.Context, f *flight, e *entry, taken *takenEpochs) error {
 	if e.empty() || e.loose {
 		return nil
 	}
-	_, fences, current, err := s.tagEpochs(f, e)
+	_, fences, current, err := s.tagEpochs(ctx, f, e, taken)
 	switch {
 	case err != nil:
 		e.loosen()
 	case !current:
-		e.void()
+		e.tear()
 	default:
 		e.fences = append(e.fences, fences...)
 	}
@@ -88,38 +102,31 @@ func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
 
 // offer stores e, if it is to be stored and the ticket is still good. The error is
 // that of a store that has failed.
-func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
+func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l landing, taken *takenEpochs) error {
 	lease := t.lease()
 	if e.empty() || e.err != nil && !l.absent {
 		if l.err == nil && lease.refresh {
 			return t.leave(f.sharedKey, lease.target) // a result that is not kept is newer than what is there
 		}
-		return s.tie(f, e)
+		return s.tie(ctx, f, e, taken)
 	}
 	if e.loose { // it may be older than the epochs that its tags have by now
+		s.lost(f.policy, f.sharedKey, errLoose)
 		return nil
 	}
-	tags, fences, current, err := s.tagEpochs(f, e)
+	tags, fences, current, err := s.tagEpochs(ctx, f, e, taken)
 	if err != nil {
 		e.loosen()
 		return err
 	}
 	if !current {
-		e.void()
+		e.tear()
 		return nil
 	}
 	e.fences = append(e.fences, fences...)
 	token := store.NewToken()
-	err = s.replace(f, t, func(old store.Token) error {
-		value, err := s.encode(f.policy, f.sharedKey, e, &stored{
-			token: token, replaced: old, scopes: s.scopesOf(f.epochs), tags: tags,
-		})
-		if err != nil {
-			return fmt.Errorf("%w: %w", errUnencodable, err)
-		}
-		return s.write(context.WithoutCancel(f.ctx), 0, f.policy.storeTimeout, func(ctx context.Context) error {
-			return s.store.Swap(ctx, f.sharedKey, old, value, e.ttl())
-		})
+	err = s.replace(ctx, f, t, func(old store.Token) error {
+		return s.swapResult(ctx, f, e, old, &stored{token: token, replaced: old, scopes: s.scopesOf(f.epochs), tags: tags})
 	})
 	switch {
 	case err == nil:
@@ -138,6 +145,23 @@ func (s *shared) offer(f *flight, t *ticket, e *entry, l landing) error {
 	return nil
 }
 
+// swapResult encodes e and puts it in the place of old. It encodes when it is its turn to
+// write: the bytes of no more results than that are in memory.
+func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.Token, st *stored) error {
+	by := unhurried(f.policy.storeTimeout)
+	if err := s.takeTurn(ctx, by); err != nil {
+		return err
+	}
+	defer s.endTurn()
+	value, err := s.encode(f.policy, f.sharedKey, e, st)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnencodable, err)
+	}
+	return s.try(ctx, by.remaining(), func(ctx context.Context) error {
+		return s.store.Swap(ctx, f.sharedKey, old, value, e.ttl())
+	})
+}
+
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
 func (s *shared) expectOwn(sh *share) {
@@ -146,6 +170,9 @@ func (s *shared) expectOwn(sh *share) {
 	}
 }
 
+// errLoose is why a result is not stored that was made from one without epochs.
+var errLoose = errors.New("memo: a result that it was made from is not in the store, and has tags")
+
 // errUnencodable is why a result is not stored that its codec refuses.
 var errUnencodable = errors.New("memo: the codec refuses the result")
 
@@ -153,7 +180,7 @@ var errUnencodable = errors.New("memo: the codec refuses the result")
 // counts more than one in another process that began before: it also replaces
 // what took the target's place, which says so, as long as its lease is good.
 // Nothing was invalidated in between, or the chain would be broken.
-func (s *shared) replace(f *flight, t *ticket, swap func(old store.Token) error) error {
+func (s *shared) replace(ctx context.Context, f *flight, t *ticket, swap func(old store.Token) error) error {
 	lease := t.lease()
 	target := lease.target
 	for range contradictions {
@@ -161,12 +188,12 @@ func (s *shared) replace(f *flight, t *ticket, swap func(old store.Token) error)
 		if !f.forced || !lease.refresh || !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		values, _, failed := s.readNoting(f.ctx, f.policy.storeTimeout, []string{f.sharedKey})
+		values, _, failed := s.readNoting(ctx, unhurried(f.policy.storeTimeout), []string{f.sharedKey})
 		if failed != nil {
 			return failed
 		}
 		st, _ := decodeEntry(f.sharedKey, values[0])
-		if st == nil || st.kind != kindResult || st.replaced != target || !t.owns(f.ctx) {
+		if st == nil || st.kind != kindResult || st.replaced != target || !t.owns(ctx) {
 			return err
 		}
 		target = st.token
@@ -176,6 +203,13 @@ func (s *shared) replace(f *flight, t *ticket, swap func(old store.Token) error)
 
 // void makes e of no use to anybody but those who wait for it.
 func (e *entry) void() { e.fresh, e.end = e.created, e.created }
+
+// tear is void for a result whose tags were invalidated while it was made: what is made
+// from it is of no use either.
+func (e *entry) tear() {
+	e.void()
+	e.torn = true
+}
 
 // scopesOf returns the epochs of the function's scopes when an execution began.
 func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
@@ -192,11 +226,14 @@ func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
 func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
 	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
 	e.asked = e.created
+	if p.storeTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
+		ctx = context.WithoutCancel(ctx)
+	}
 	last := s.lastDebtNow()
-	left := budgetOf(p.storeTimeout)
-	value, token, err := s.prepare(ctx, p, left, key, e)
+	by := deadlineIn(p.storeTimeout)
+	value, token, err := s.prepare(ctx, p, by, key, e)
 	if err == nil && value != nil {
-		err = s.try(ctx, left.rest(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
+		err = s.try(ctx, by.remaining(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
 	}
 	switch {
 	case err == nil && value != nil:
@@ -221,11 +258,11 @@ func (s *shared) reportRefused(p *policy, err error) {
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, left budget, key string, e *entry) (value []byte, token store.Token, err error) {
+func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.empty() {
 		return nil, token, nil
 	}
-	epochs, err := s.ensure(ctx, left.rest(), p.needs)
+	epochs, err := s.ensure(ctx, by, p.needs)
 	if err != nil {
 		e.trusted = after(e.asked, epochTrust)
 		e.loosen()
@@ -312,34 +349,34 @@ func (s *shared) wanted(p *policy) []need {
 //     execution if it was read before, or if its mark says so: every
 //     invalidation counts its group's turn up before it writes the epoch, and
 //     the turn was read before the execution. No clock is asked.
-func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fence, current bool, err error) {
-	h := f.frame.seal()
+func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []tagEpochs, fences []fence, current bool, err error) {
+	h, by := f.frame.seal(), unhurried(f.policy.storeTimeout)
 	var open []need
 	for _, tag := range e.tags {
 		tag.space.reaches(s.realm)
-		open = append(open, s.late(f, h, tag)...)
+		open = append(open, s.late(f, h, taken, tag)...)
 	}
-	found, err := s.ensure(f.ctx, f.policy.storeTimeout, open)
+	found, err := s.ensure(ctx, by, open)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if current, err = s.early(f, open, found); err != nil || !current {
+	if current, err = s.early(ctx, f, open, found); err != nil || !current {
 		return nil, nil, false, err
 	}
 	for _, tag := range e.tags {
 		te := tagEpochs{path: tag.space.path, name: tag.name}
 		for _, n := range s.tagNeeds(te.path, te.name) {
 			before, read := f.epochs[n.key]
-			inherited, taken := h.epochs.by[fenceAt{s.realm, n.key}]
+			inherited, inherits := taken.by[fenceAt{s.realm, n.key}]
 			latest, asked := found[n.key]
-			if read && taken && inherited != before.token || taken && asked && inherited != latest.token {
+			if read && inherits && inherited != before.token || inherits && asked && inherited != latest.token {
 				return nil, nil, false, nil
 			}
 			epoch := latest.token
 			switch {
 			case read:
 				epoch = before.token
-			case taken:
+			case inherits:
 				epoch = inherited
 			}
 			te.epochs = append(te.epochs, epoch)
@@ -351,11 +388,11 @@ func (s *shared) tagEpochs(f *flight, e *entry) (tags []tagEpochs, fences []fenc
 }
 
 // late returns those epochs of a tag that have to be looked up now.
-func (s *shared) late(f *flight, h *hint, tag scopedTag) (late []need) {
+func (s *shared) late(f *flight, h *hint, taken *takenEpochs, tag scopedTag) (late []need) {
 	for _, n := range s.tagNeeds(tag.space.path, tag.name) {
 		_, before := f.epochs[n.key]
-		_, taken := h.epochs.by[fenceAt{s.realm, n.key}]
-		if !before && (!taken || h.added.has(tag)) {
+		_, inherits := taken.by[fenceAt{s.realm, n.key}]
+		if !before && (!inherits || h.added.has(tag)) {
 			late = append(late, n)
 		}
 	}
@@ -366,7 +403,7 @@ func (s *shared) late(f *flight, h *hint, tag scopedTag) (late []need) {
 // force before: by when the store had told of them, or by their marks. Where marks do not
 // tell, because the turn has begun anew, it suffices that the turn is still
 // the one from before: then nothing was invalidated at all.
-func (s *shared) early(f *flight, late []need, found map[string]reading) (bool, error) {
+func (s *shared) early(ctx context.Context, f *flight, late []need, found map[string]reading) (bool, error) {
 	for _, n := range late {
 		r := found[n.key]
 		turn, asked := f.epochs[n.turn]
@@ -377,7 +414,7 @@ func (s *shared) early(f *flight, late []need, found map[string]reading) (bool, 
 			s.foreign.Store(n.turn, nil)
 			return false, nil
 		}
-		values, _, err := s.readNoting(f.ctx, f.policy.storeTimeout, []string{n.turn})
+		values, _, err := s.readNoting(ctx, unhurried(f.policy.storeTimeout), []string{n.turn})
 		if err != nil {
 			return false, err
 		}

@@ -16,7 +16,7 @@ func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
 	f.settle()
 	s, generation := f.core.shared, store.NewToken()
 	n := s.tagNeeds("g", "t")[0]
-	fl := &flight{policy: f.core.base, ctx: t.Context(), began: 10, epochs: map[string]reading{
+	fl := &flight{policy: f.core.base, began: 10, epochs: map[string]reading{
 		n.turn: {token: store.NewToken(), mark: mark{generation, 1}},
 	}}
 	for _, tt := range []struct {
@@ -28,7 +28,7 @@ func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
 		{"asked before, answered during it", reading{at: 5, known: 11, mark: mark{generation, 2}}, false},
 		{"drawn at a turn from before", reading{at: 5, known: 11, mark: mark{generation, 1}}, true},
 	} {
-		if got, err := s.early(fl, []need{n}, map[string]reading{n.key: tt.r}); got != tt.want || err != nil {
+		if got, err := s.early(t.Context(), fl, []need{n}, map[string]reading{n.key: tt.r}); got != tt.want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
 		}
 	}

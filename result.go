@@ -67,6 +67,9 @@ type entry struct {
 	loose   bool    // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
 	exact   bool    // the coarse time must not be used for it
 
+	settling []*settling // if loose, what is going to know them
+	torn     bool        // its tags were invalidated elsewhere while it was made: no result may be made from it
+
 	// failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
 	// the key's shard.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
@@ -24,10 +23,10 @@ type shared struct {
 	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
 	turns []string
 
-	flying   sync.Map // the flights under way, by shared key
-	foreign  sync.Map // turns of other groups whose tags its results took over, by key
-	codecs   codecs
-	reported atomic.Bool
+	flying  sync.Map // the flights under way, by shared key
+	foreign sync.Map // turns of other groups whose tags its results took over, by key
+	codecs  codecs
+	reports reports
 }
 
 // A scope is a function or a group, and the key of its epoch.
@@ -105,10 +104,9 @@ type sighting struct {
 }
 
 // see asks the store for what it holds under keys, together with those epochs that
-// p needs and that are not known, within limit altogether. It returns nil for a key
+// p needs and that are not known, by the deadline. It returns nil for a key
 // that could not be read, with an error.
-func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys ...string) ([]*sighting, error) {
-	left := budgetOf(limit)
+func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string) ([]*sighting, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], now()
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, t); !ok {
@@ -116,7 +114,7 @@ func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys .
 		}
 	}
 	seen := make([]*sighting, n)
-	values, sent, err := s.readNoting(ctx, limit, ask)
+	values, sent, err := s.readNoting(ctx, by, ask)
 	if values == nil {
 		return seen, err
 	}
@@ -126,7 +124,7 @@ func (s *shared) see(ctx context.Context, p *policy, limit time.Duration, keys .
 			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
 		}
 	}
-	if failure := s.verify(ctx, left, seen); err == nil {
+	if failure := s.verify(ctx, by, seen); err == nil {
 		err = failure
 	}
 	return seen, err
@@ -149,12 +147,12 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
-func (s *shared) verify(ctx context.Context, left budget, all []*sighting) error {
+func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error {
 	doubtful := s.compare(all, false)
 	if len(doubtful) == 0 {
 		return nil
 	}
-	values, sent, err := s.readNoting(ctx, left.rest(), doubtful)
+	values, sent, err := s.readNoting(ctx, by, doubtful)
 	if values != nil {
 		s.noteEpochs(doubtful, values, sent)
 	}
@@ -354,23 +352,6 @@ func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
 		scoped[i] = scopedTag{space, tags[i].name}
 	}
 	return scoped
-}
-
-// report counts something wrong that the function met in the store, and logs the
-// first of its kind.
-func (s *shared) report(p *policy, what string, args ...any) {
-	s.core.count.storeErrors.Add(1)
-	if !s.reported.Swap(true) {
-		p.log().Warn("memo: "+what, append([]any{"func", s.core.label}, args...)...)
-	}
-}
-
-// failed counts an operation that did not succeed. While the store is left alone
-// there are none.
-func (s *shared) failed(err error) {
-	if err != nil && !errors.Is(err, errOut) && !errors.Is(err, errOwed) && !errors.Is(err, errBusy) {
-		s.core.count.storeErrors.Add(1)
-	}
 }
 
 // encode returns e as the bytes to be stored under key. st has what e does not know:

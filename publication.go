@@ -1,0 +1,179 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A publication is everything that happens to a result after fn has returned: finding
+// out the epochs of its tags, storing it, giving the lease back.
+//
+// It runs under a context of its own, which has the values of fn's, for traces, and
+// nothing of its end: fn's context is over by then, and the callers may have left. A
+// healthy store gets every result, however long others are before it in the queue:
+// the deadline of a publication is [unhurried].
+//
+// Its waiters go when the store has held them up for as long as it may, before and
+// after the execution together. From then on the result takes memory that nobody but
+// the publication needs, which is why that is bounded; see lingering.
+type publication struct {
+	core     *core
+	flight   *flight
+	settling *settling
+	size     int64 // of the result, for lingering
+	abandon  context.CancelCauseFunc
+	timer    *time.Timer
+
+	mu      sync.Mutex
+	lingers bool // guarded by mu; size is counted in the backend's lingering
+	ended   bool // guarded by mu
+}
+
+// errCrowded is why a publication is abandoned.
+var errCrowded = errors.New("memo: too many results are waiting for the store")
+
+// publishing begins the publication of e, and returns its context. It ends with stop.
+func (c *core) publishing(f *flight, e *entry, l landing) (ctx context.Context, stop func()) {
+	if f.epochs == nil {
+		return &f.frame, func() {} // without the store: there is nothing to wait for
+	}
+	p := &publication{core: c, flight: f, settling: newSettling()}
+	if p.size = lingerOverhead; e.value != nil {
+		p.size += c.types.size(e.value)
+	}
+	ctx, p.abandon = context.WithCancelCause(&f.frame)
+	if f.policy.storeTimeout == 0 {
+		p.linger() // the waiters stay, but may leave at any time
+	} else {
+		own := e.unsettled(p.settling)
+		p.timer = time.AfterFunc(f.left, func() {
+			c.letGo(f, own, l)
+			p.linger()
+		})
+	}
+	return ctx, func() { p.end(e) }
+}
+
+// unsettled returns a copy of e for those who do not wait for its publication, which goes
+// on with e.
+func (e *entry) unsettled(s *settling) *entry {
+	own := &entry{
+		key: e.key, value: e.value, err: e.err, kept: e.kept, window: e.window, read: e.read,
+		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted, loose: e.loose,
+		settling: []*settling{s},
+	}
+	own.loosen()
+	return own
+}
+
+// linger counts the result among those that wait for the store alone. If they are too
+// many, it is not stored.
+func (p *publication) linger() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	if p.lingers = p.core.shared.lingering.add(p.size); !p.lingers {
+		p.abandon(errCrowded)
+	}
+}
+
+// end ends the publication, which has made e what it is going to be.
+func (p *publication) end(e *entry) {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	if p.lingers {
+		p.core.shared.lingering.remove(p.size)
+	}
+	p.abandon(nil)
+	p.settling.settle(e)
+}
+
+// maxLingering bounds, in bytes, the results that wait for one store and for which no
+// caller waits. What comes beyond that is not stored: with a store that is slow the
+// results would pile up. A result counts lingerOverhead beside its own size.
+const (
+	maxLingering   = 128 << 20
+	lingerOverhead = 4 << 10 // about a goroutine, a flight and its timer
+)
+
+// lingering is what waits for a store without a caller.
+type lingering struct {
+	mu    sync.Mutex
+	bytes int64 // guarded by mu
+}
+
+// add counts size, if there is room. There always is for a single one.
+func (l *lingering) add(size int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bytes > 0 && l.bytes+size > maxLingering {
+		return false
+	}
+	l.bytes += size
+	return true
+}
+
+func (l *lingering) remove(size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bytes -= size
+}
+
+// A settling says what a result brings with it whose waiters did not wait for its
+// publication, when that has ended. A result that is made from this one, and is to be
+// stored, waits for that: without the epochs it could not be.
+type settling struct {
+	done chan struct{} // closed when the fields below are set
+
+	fences  []fence
+	torn    bool
+	loose   bool
+	trusted int64
+}
+
+func newSettling() *settling { return &settling{done: make(chan struct{})} }
+
+func (s *settling) settle(e *entry) {
+	s.fences, s.torn, s.loose, s.trusted = e.fences, e.torn, e.loose, e.trusted
+	close(s.done)
+}
+
+// settled returns the epochs of t together with those of the results that were not
+// settled when they were taken over. It waits for these, unless ctx ends.
+func (t *takenEpochs) settled(ctx context.Context) *takenEpochs {
+	if len(t.settling) == 0 {
+		return t
+	}
+	all := &takenEpochs{torn: t.torn, loose: t.loose, until: t.until}
+	all.take(t.fences)
+	for _, s := range t.settling {
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return t
+		}
+		all.torn = all.torn || s.torn
+		all.take(s.fences)
+		if s.loose {
+			all.loosen(s.trusted)
+		}
+	}
+	return all
+}
+
+// settle makes e have the epochs of all results that it was made from.
+func (e *entry) settle(taken *takenEpochs) {
+	e.fences, e.loose, e.trusted = slices.Clip(taken.fences), taken.incomplete(), taken.trusted()
+	if e.settling = taken.settling; taken.torn {
+		e.tear()
+	}
+}

@@ -1,0 +1,196 @@
+package memo_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/memstore"
+)
+
+// A workload has many results made at once. ask returns when its calls have, and again
+// asks for the same.
+type workload struct {
+	opts  []memo.Option
+	ask   func(t *testing.T, p *program, n int)
+	again func(t *testing.T, p *program, n int)
+}
+
+// A program is what one process runs: functions of one group, which add tags.
+type program struct {
+	executions atomic.Int64
+	slow       atomic.Bool   // storing the results of one takes longer
+	took       time.Duration // how long fn takes
+	leave      func()        // what it does in the end, if set
+
+	group *memo.Group
+	one   *memo.Func[int, int]
+	outer *memo.Func[int, int]
+	batch *memo.Batch[int, int]
+}
+
+// newProgram makes a program whose store takes a millisecond for each operation.
+func newProgram(s store.Store, log io.Writer, opts ...memo.Option) *program {
+	a := new(program)
+	p := &process{Store: s, before: func(ctx context.Context, op, keys string) error {
+		if a.slow.Load() && op == "swap" && strings.Contains(keys, ":one:") {
+			return slowBy(20*time.Millisecond)(ctx, op, keys)
+		}
+		return slowBy(time.Millisecond)(ctx, op, keys)
+	}}
+	a.group = memo.NewGroup("g", append(memo.Options{memo.Store(p), memo.Logger(slog.New(slog.NewTextHandler(log, nil))), memo.TTL(time.Hour)}, opts...))
+	a.one = memo.New(a.run, a.group, memo.Name("one"))
+	a.outer = memo.New(func(ctx context.Context, n int) (int, error) {
+		n, err := a.one.Call(ctx, n)
+		a.executions.Add(1)
+		memo.AddTags(ctx, fmt.Sprint("outer", n))
+		return n, err
+	}, a.group, memo.Name("outer"))
+	a.batch = memo.NewBatch(func(ctx context.Context, ns []int) (map[int]int, error) {
+		a.executions.Add(int64(len(ns)))
+		all := map[int]int{}
+		for _, n := range ns {
+			memo.AddTags(ctx, fmt.Sprint("t", n%10))
+			all[n] = n
+		}
+		a.pause()
+		return all, nil
+	}, a.group, memo.Name("batch"))
+	return a
+}
+
+func (a *program) run(ctx context.Context, n int) (int, error) {
+	a.executions.Add(1)
+	memo.AddTags(ctx, fmt.Sprint("t", n))
+	a.pause()
+	return n, nil
+}
+
+func (a *program) pause() {
+	time.Sleep(a.took)
+	if a.leave != nil {
+		a.leave()
+	}
+}
+
+// each calls f with each number below n, all at once.
+func each(n int, f func(int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
+
+func numbers(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func callEach(t *testing.T, p *program, n int) {
+	each(n, func(i int) { p.one.Call(t.Context(), i) })
+}
+
+func callOuter(t *testing.T, p *program, n int) {
+	each(n, func(i int) { p.outer.Call(t.Context(), i) })
+}
+
+func callBatch(t *testing.T, p *program, n int) { p.batch.Call(t.Context(), numbers(n)) }
+
+var workloads = map[string]workload{
+	"calls":        {ask: callEach, again: callEach},
+	"nested calls": {ask: callOuter, again: callOuter},
+	"nested calls, whose inner results the callers do not wait for": {ask: func(t *testing.T, p *program, n int) {
+		p.slow.Store(true) // its results are stored after StoreTimeout
+		callOuter(t, p, n)
+		time.Sleep(time.Minute)
+		p.slow.Store(false)
+	}, again: callOuter},
+	"a batch": {ask: callBatch, again: callBatch},
+	"Refresh": {ask: func(t *testing.T, p *program, n int) {
+		each(n, func(i int) { p.one.Refresh(t.Context(), i) })
+	}, again: callEach},
+	"Set by a caller who has hung up": {ask: func(t *testing.T, p *program, n int) {
+		ctx, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		each(n, func(i int) {
+			if err := p.one.Set(ctx, i, i); err != nil {
+				t.Error(err)
+			}
+		})
+	}, again: callEach},
+	"background refreshes": {
+		opts: []memo.Option{memo.TTL(time.Minute), memo.StaleWhileRevalidate(time.Hour)},
+		ask: func(t *testing.T, p *program, n int) {
+			callEach(t, p, n)
+			time.Sleep(2 * time.Minute)
+			callEach(t, p, n)
+			time.Sleep(time.Second)
+		}, again: callEach,
+	},
+	"callers who leave as fn returns": {ask: func(t *testing.T, p *program, n int) {
+		ctx, hangUp := context.WithCancel(t.Context())
+		var open atomic.Int64
+		open.Store(int64(n))
+		p.took, p.leave = 100*time.Millisecond, func() {
+			if open.Add(-1) == 0 {
+				hangUp()
+			}
+		}
+		each(n, func(i int) { p.one.Call(ctx, i) })
+		time.Sleep(time.Second)
+	}, again: callEach},
+	"callers of a batch who leave as fn returns": {ask: func(t *testing.T, p *program, n int) {
+		ctx, hangUp := context.WithCancel(t.Context())
+		p.leave = hangUp
+		p.batch.Call(ctx, numbers(n))
+		time.Sleep(time.Second)
+	}, again: callBatch},
+	"LoadTimeout as fn returns": {opts: []memo.Option{memo.LoadTimeout(time.Second)}, ask: func(t *testing.T, p *program, n int) {
+		p.took = time.Second
+		callEach(t, p, n)
+		time.Sleep(time.Second)
+	}, again: callEach},
+}
+
+// Everything that happens after fn has returned ran under fn's context, which is over by
+// then. As soon as results had to queue for the store, those whose tags were unknown
+// got lost, with nothing but a counter to tell.
+func TestWhatFnHasReturnedIsStoredThoughItsContextIsOver(t *testing.T) {
+	const n = 300
+	for name, w := range workloads {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				var log bytes.Buffer
+				first, second := newProgram(s, &log, w.opts...), newProgram(s, &log, w.opts...)
+				w.ask(t, first, n)
+				w.again(t, second, n)
+				time.Sleep(time.Minute) // leases are given back
+				if got := second.executions.Load(); got > 0 {
+					t.Errorf("another process executed %d of %d again", got, n)
+				}
+				for _, p := range []*program{first, second} {
+					if got := p.group.Stats().StoreErrors; got > 0 {
+						t.Errorf("%d store errors of a store in order", got)
+					}
+				}
+				if log.Len() > 0 {
+					t.Errorf("logged:\n%s", log.String())
+				}
+			})
+		})
+	}
+}

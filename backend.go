@@ -29,6 +29,8 @@ type backend struct {
 	log      atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest  atomic.Int64                // the longest StoreTimeout in use
 	out      atomic.Bool                 // the breaker is not closed
+	outages  atomic.Uint32               // how often it has opened
+	unsaid   suspense                    // what is to be logged of the store
 	changes  atomic.Int32                // of the breaker's state that are to be logged; see flush
 
 	lingering lingering // results that wait for the store, and no caller for them
@@ -94,6 +96,8 @@ func (b *backend) stateChanged(_ string, from, to gobreaker.State) {
 	switch {
 	case from == gobreaker.StateClosed:
 		b.out.Store(true)
+		b.outages.Add(1)
+		b.unsaid.drop()
 		b.changes.Store(wentOut)
 	case to == gobreaker.StateClosed:
 		b.out.Store(false)
@@ -223,6 +227,7 @@ func tryFor[T any](ctx context.Context, b *backend, limit time.Duration, op func
 	if err != nil {
 		return value, err
 	}
+	began := b.unsaid.begin()
 	if limit > 0 {
 		if ctx.Done() != nil {
 			ctx = context.WithoutCancel(ctx)
@@ -235,6 +240,7 @@ func tryFor[T any](ctx context.Context, b *backend, limit time.Duration, op func
 		switch {
 		case isAnswer(err):
 			done(nil)
+			defer b.unsaid.release(began) // when the change of state is told
 		case limit > 0 && limit < b.patience()*9/10 && ctx.Err() != nil: // a call's first operation has a little less than the whole
 			done(errImpatient)
 		default:

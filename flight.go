@@ -92,6 +92,7 @@ type flight struct {
 	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
 	deadline  int64                  // until when it may wait for the store before fn begins
 	left      time.Duration          // how long its waiters may wait for the store when fn is back
+	outages   uint32                 // of the store until then
 	alone     error                  // why fn runs without a ticket, if its result should be stored all the same
 	epochs    map[string]reading     // in force before fn began
 	waited    bool                   // for another process
@@ -237,6 +238,7 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 		ctx, f.cancel = within(&f.frame, p.loadTimeout) // fn runs at once
 		return f, ctx
 	}
+	f.outages = c.shared.outages.Load()
 	ctx, f.cancel = context.WithCancel(&f.frame)
 	c.shared.flying.Store(sharedKey, f)
 	return f, ctx
@@ -295,9 +297,8 @@ func (c *core) fly(ctx context.Context, f *flight) {
 		f.cancel()
 		c.end(f, l)
 	}()
-	if f.noStore {
-		f.alone = errUnseen
-	} else if c.shared != nil {
+	if c.shared != nil && !f.noStore {
+		f.alone = nil
 		if e := c.shared.obtain(ctx, f); e != nil || ctx.Err() != nil {
 			l = landing{foreign: e, err: ctx.Err()}
 			return

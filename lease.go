@@ -57,8 +57,8 @@ type leaseState struct {
 	refresh bool        // the lease is under a key of its own
 }
 
-// errUnseen is why a result is not stored whose call could not look what the store holds.
-var errUnseen = errors.New("memo: the store did not answer the look-up before")
+// errUnseen is why a result is not stored whose call waited for another's look-up.
+var errUnseen = errors.New("memo: the store has not answered in time what it holds")
 
 // errElsewhere is why a result is not stored that another process has executed for
 // all the time, as far as its lease said.

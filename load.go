@@ -224,7 +224,7 @@ func (b *boarding) board(ctx context.Context, key string, replaces *entry, exec 
 		}
 		f, b.running = c.launch(ctx, b.policy, key, replaces, exec)
 		b.leader = true
-		f.forced, f.seen, f.noStore = b.forced, b.before.seen, noStore
+		f.forced, f.seen, f.noStore, f.alone = b.forced, b.before.seen, noStore, b.before.why
 		f.deadline -= int64(b.before.took)
 	} else if b.forced && !f.forced && c.shared != nil {
 		return nil // it may come back with what there was before

@@ -15,6 +15,7 @@ type lookup struct {
 
 	done chan struct{} // guarded by the shard's mu; closed when the fields below are set, nil if nobody waits
 	seen *sighting     // nil if the store is of no help
+	why  error         // then the reason
 	made *entry        // the result that was seen, if it is of use
 }
 
@@ -32,7 +33,7 @@ func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Dur
 				break
 			}
 		} else if ended, again := l.await(ctx, limit); !ended {
-			return nil, verdictUnusable, &lookup{}
+			return nil, verdictUnusable, &lookup{why: errUnseen}
 		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
 		}
@@ -109,7 +110,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 	var keys []string
 	var asked []*lookup
 	for _, l := range ls {
-		if !c.shared.disbelieves(l.sharedKey) {
+		if l.why = errOwed; !c.shared.disbelieves(l.sharedKey) {
 			keys, asked = append(keys, l.sharedKey), append(asked, l)
 		}
 	}
@@ -119,7 +120,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 		}
 		seen, err := c.shared.see(ctx, p, deadlineIn(limit), keys...)
 		for i, l := range asked {
-			l.seen = seen[i]
+			l.seen, l.why = seen[i], err
 		}
 		c.shared.failed(err)
 	}
@@ -163,7 +164,7 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = lookedUp{asked: true, seen: l.seen, detachments: l.detachments, took: before.took + time.Duration(now()-began)}
+	found = lookedUp{asked: true, seen: l.seen, why: l.why, detachments: l.detachments, took: before.took + time.Duration(now()-began)}
 	if v == verdictFallback {
 		found.old = e
 	}
@@ -180,6 +181,7 @@ type lookedUp struct {
 	waited      bool          // the call has waited for the store
 	asked       bool          // the store was asked for the key
 	seen        *sighting     // what it held then; nil if it was of no help
+	why         error         // then the reason
 	detachments uint64        // of the shard, before the store was asked
 	took        time.Duration // how long the store has taken so far
 }

@@ -3,6 +3,7 @@ package memo_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -193,4 +194,61 @@ func TestWhatFnHasReturnedIsStoredThoughItsContextIsOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A result that did not reach a store in order was counted, and nothing said why.
+func TestResultThatIsNotStoredIsLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var lossy ordeal
+		p := &process{Store: memstore.New(nil), before: lossy.before}
+		f := memo.New(square, memo.Store(p), memo.Name("square"), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		f.Call(t.Context(), 0)
+		lost := map[string]bool{}
+		lossy.begin(func(_ context.Context, op, keys string) error {
+			if op != "swap" || lost[keys] {
+				return nil
+			}
+			lost[keys] = true // but the lease is given back
+			return errors.New("full")
+		})
+		lines := func() (lines []string) {
+			for line := range strings.Lines(log.String()) {
+				lines = append(lines, line)
+			}
+			return lines
+		}
+		for n := range 100 {
+			f.Call(t.Context(), n+1)
+			synctest.Wait()
+		}
+		if got := lines(); len(got) != 1 || !strings.Contains(got[0], "a result was not stored") || !strings.Contains(got[0], "full") || strings.Contains(got[0], "unreported") {
+			t.Errorf("for a hundred results this is logged:\n%s", log.String())
+		}
+		time.Sleep(time.Minute)
+		f.Call(t.Context(), 1000)
+		synctest.Wait()
+		if got := lines(); len(got) != 2 || !strings.Contains(got[1], "unreported=99") {
+			t.Errorf("a minute later this is logged:\n%s", log.String())
+		}
+	})
+}
+
+// What a store in trouble does not take is not told result by result: it is out of order,
+// and that is told once.
+func TestResultsThatAreLostInAnOutageAreOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := &process{Store: memstore.New(nil)}
+		f := memo.New(square, memo.Store(p), memo.Name("square"), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		f.Call(t.Context(), 0)
+		p.breakDown(errDown)
+		each(100, func(n int) { f.Call(t.Context(), n+1) })
+		p.mend()
+		time.Sleep(time.Second)
+		each(100, func(n int) { f.Call(t.Context(), n+1000) })
+		if got := strings.Count(log.String(), "\n"); got != 2 || strings.Contains(log.String(), "not stored") {
+			t.Errorf("logged:\n%swant that the store is out, and that it is back", log.String())
+		}
+	})
 }

@@ -38,7 +38,7 @@ func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (f
 	t.failed++ // for a note in the lease's place, which others may see before the result
 	err := s.offer(ctx, f, t, e, l, taken)
 	if err != nil {
-		s.lost(f.policy, f.sharedKey, err)
+		s.lost(f, err)
 		e.unstored()
 	}
 	s.failed(err)
@@ -56,7 +56,7 @@ func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (f
 // another process stores its own.
 func (s *shared) lostIfWanted(f *flight, e *entry, why error) {
 	if why != nil && !e.empty() && (e.err == nil || e.err == errAbsent) {
-		s.lost(f.policy, f.sharedKey, why)
+		s.lost(f, why)
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 		return s.tie(ctx, f, e, taken)
 	}
 	if e.loose { // it may be older than the epochs that its tags have by now
-		s.lost(f.policy, f.sharedKey, errLoose)
+		s.lost(f, errLoose)
 		return nil
 	}
 	tags, fences, current, err := s.tagEpochs(ctx, f, e, taken)

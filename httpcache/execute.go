@@ -233,11 +233,11 @@ func (x *exchange) writeHeader(rec *recorder, why reason) {
 		deleteTags(h)
 	}
 	if len(r.header["Date"]) == 0 && r.status >= 200 {
-		date := []string{r.received.UTC().Format(http.TimeFormat)}
-		h["Date"], r.header["Date"] = date, date
+		date := r.received.UTC().Format(http.TimeFormat)
+		h["Date"], r.header["Date"] = []string{date}, []string{date}
 	}
 	if rec.mode == storing && x.policy.clientControl != nil && len(r.header["Cache-Control"]) == 0 {
-		h["Cache-Control"] = x.policy.clientControl
+		h["Cache-Control"] = slices.Clone(x.policy.clientControl)
 	}
 	x.announce(h, &cacheStatus{forward: x.miss, stored: rec.mode == storing, detail: string(why)})
 	if rec.isLate() {
@@ -278,10 +278,15 @@ func (x *exchange) notModified(h http.Header) {
 
 // announce adds what this cache says of itself to a header.
 func (x *exchange) announce(h http.Header, s *cacheStatus) {
-	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.appendTo(nil, x.policy.identity)))
+	x.addStatus(h, s)
 	if x.policy.xCache {
-		h["X-Cache"] = []string{"MISS"}
+		h["X-Cache"] = slices.Clone(verdictNames[false])
 	}
+}
+
+// addStatus adds this cache's member to Cache-Status.
+func (x *exchange) addStatus(h http.Header, s *cacheStatus) {
+	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.appendTo(nil, x.policy.identity)))
 }
 
 // land stores a response that the handler has written to its end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -121,7 +122,7 @@ func (p *pipe) end(err error) {
 				if p.trailer == nil {
 					p.trailer = http.Header{}
 				}
-				p.trailer[name] = lines
+				p.trailer[name] = slices.Clone(lines)
 			}
 		}
 	}

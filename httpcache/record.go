@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -58,6 +57,7 @@ type derived struct {
 	short      []line   // those of a 304 in its place
 	vary       []string // what both have in Vary
 	controlled bool     // the response has a Cache-Control of its own
+	values     int      // how many values full has
 	ranges     bool     // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 }
@@ -102,7 +102,7 @@ func (r *record) derive() *derived {
 	d.ranges = hasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
 	for name, values := range r.Header {
-		values = slices.Clip(values)
+		d.values += len(values)
 		d.full = append(d.full, line{name, values})
 		if inNotModified[name] && (name != "Last-Modified" || d.etag == "") {
 			d.short = append(d.short, line{name, values})

@@ -300,13 +300,14 @@ func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
 // ownHeader returns the fields that the handler itself has set: not those that
 // were there before and are as they were. Those belong to this request. What is
-// said of caching counts whoever has said it.
+// said of caching counts whoever has said it. The values are copies: those in the
+// header may be rewritten on their way out.
 func (rec *recorder) ownHeader() http.Header {
 	h := rec.Header()
 	own := make(http.Header, len(h))
 	for name, lines := range h {
 		if before, ok := rec.initial[name]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
-			own[name] = lines
+			own[name] = slices.Clone(lines)
 		}
 	}
 	return own

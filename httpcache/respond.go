@@ -41,19 +41,18 @@ func (x *exchange) serveStale() {
 // says; nil stands for a plain hit.
 func (x *exchange) respond(rec *record, said *cacheStatus) {
 	h, asked, d := x.w.Header(), x.r.Header, rec.look()
-	x.stamp(h, rec, said)
 	if rec.Status == http.StatusOK {
 		switch {
 		case len(asked["If-None-Match"])+len(asked["If-Modified-Since"]) > 0 && d.notModified(asked, x.now):
 			x.cache.count.notModified.Add(1)
-			x.setFields(h, d.short, d)
+			x.setFields(h, rec, d.short, said)
 			x.w.WriteHeader(http.StatusNotModified)
 			return
-		case len(asked["Range"]) > 0 && (x.policy.ranges || d.ranges) && x.respondRange(rec):
+		case len(asked["Range"]) > 0 && (x.policy.ranges || d.ranges) && x.respondRange(rec, said):
 			return
 		}
 	}
-	x.setWhole(h, rec, d)
+	x.setWhole(h, rec, said)
 	sends := x.r.Method != http.MethodHead && len(rec.Body) > 0
 	implied := sends && rec.Status == http.StatusOK && len(h["Content-Type"]) == 0 && len(h["Content-Encoding"]) == 0
 	if !implied {
@@ -72,11 +71,11 @@ func (x *exchange) respond(rec *record, said *cacheStatus) {
 //
 // A Content-Encoding that is there already is that of a middleware which encodes what
 // is written. It spoils the length; http.ServeContent knows such ones, too.
-func (x *exchange) setWhole(h http.Header, rec *record, d *derived) {
+func (x *exchange) setWhole(h http.Header, rec *record, said *cacheStatus) {
 	recoded := len(h["Content-Encoding"]) > 0
-	x.setFields(h, d.full, d)
+	x.setFields(h, rec, rec.look().full, said)
 	for name, values := range rec.Trailer {
-		h[http.TrailerPrefix+name] = values
+		h[http.TrailerPrefix+name] = slices.Clone(values)
 	}
 	switch isClient := x.policy.face == transportFace; {
 	case recoded && len(rec.Header["Content-Encoding"]) == 0:
@@ -99,45 +98,42 @@ func setType(h http.Header, body []byte) {
 	}
 }
 
-// stamp sets the fields that are this cache's own: Age (RFC 9111, section 5.1) and
-// Cache-Status.
-func (x *exchange) stamp(h http.Header, rec *record, said *cacheStatus) {
+// setFields puts stored fields into a header, and those that are this cache's own: Age
+// (RFC 9111, section 5.1) and Cache-Status. What others have said before in Vary
+// stays. All values are copies.
+func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *cacheStatus) {
+	d, before := rec.look(), h["Vary"]
+	told := x.policy.clientControl != nil && !d.controlled
+	own := cutLines(d.values + 2 + count(told) + count(x.policy.xCache))
+	for i := range fields {
+		h[fields[i].name], own = put(own, fields[i].values)
+	}
+	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
+		h["Vary"] = slices.Concat(before, d.vary)
+	}
+	if told {
+		h["Cache-Control"], own = put(own, x.policy.clientControl)
+	}
 	s := rec.stampAt(x.policy, x.now)
-	h["Age"] = s.age
+	h["Age"], own = put(own, s.age)
+	if x.policy.xCache {
+		h["X-Cache"], own = put(own, verdictNames[said == nil || said.hit || said.collapsed])
+	}
 	switch {
 	case said == nil && len(h["Cache-Status"]) == 0:
-		h["Cache-Status"] = s.status
+		h["Cache-Status"], _ = put(own, s.status)
 	case said == nil:
-		h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), s.status...)
+		h["Cache-Status"] = slices.Concat(h["Cache-Status"], s.status)
 	default:
-		x.announce(h, said)
-	}
-	if x.policy.xCache {
-		h["X-Cache"] = verdictNames[said == nil || said.hit || said.collapsed]
+		x.addStatus(h, said)
 	}
 }
 
 var verdictNames = map[bool][]string{true: {"HIT"}, false: {"MISS"}}
 
-// setFields puts stored fields into a header. Their values are shared and have no
-// room to grow, so whoever adds to them makes a copy. What others have said
-// before in Vary stays.
-func (x *exchange) setFields(h http.Header, fields []line, d *derived) {
-	before := h["Vary"]
-	for i := range fields {
-		h[fields[i].name] = fields[i].values
-	}
-	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
-		h["Vary"] = slices.Concat(before, d.vary)
-	}
-	if x.policy.clientControl != nil && !d.controlled {
-		h["Cache-Control"] = x.policy.clientControl
-	}
-}
-
 // respondRange answers with the part of the body that was asked for, or with 416.
 // It is false if the field is to be ignored (RFC 9110, section 14.2).
-func (x *exchange) respondRange(rec *record) bool {
+func (x *exchange) respondRange(rec *record, said *cacheStatus) bool {
 	d, lines := rec.look(), x.r.Header["Range"]
 	if len(lines) != 1 || x.r.Method != http.MethodGet || !d.ifRange(x.r.Header, x.now) {
 		return false
@@ -149,11 +145,12 @@ func (x *exchange) respondRange(rec *record) bool {
 	}
 	h := x.w.Header()
 	if len(parts) == 0 {
+		x.setFields(h, rec, nil, said)
 		h["Content-Range"] = []string{"bytes */" + decimal(size)}
 		x.refuse(http.StatusRequestedRangeNotSatisfiable)
 		return true
 	}
-	x.setFields(h, d.full, d)
+	x.setFields(h, rec, d.full, said)
 	if x.policy.face == handlerFace {
 		setType(h, rec.Body)
 	}

@@ -269,11 +269,9 @@ func (a *answered) response(r *http.Request) *http.Response {
 	trailer := http.Header{}
 	for name, lines := range a.header {
 		if plain, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			trailer[plain] = slices.Clone(lines)
+			trailer[plain] = lines
 			delete(a.header, name)
-			continue
 		}
-		a.header[name] = slices.Clone(lines)
 	}
 	res := newHTTPResponse(a.status, a.header, r)
 	res.Body, res.Trailer = http.NoBody, trailer

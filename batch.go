@@ -39,7 +39,8 @@ var errAbsent = errors.New("memo: fn has no value for the key")
 //   - What fn says about its result, by [SetTTL], [NoStore] or [AddTags], holds
 //     for all values that it returns.
 //
-// fn must neither modify nor retain the slice. NewBatch panics as New does.
+// The slice and what the keys lead to are copies, as the argument of New's fn is. fn
+// must neither modify nor retain the slice. NewBatch panics as New does.
 func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
 	notNil(fn == nil, "NewBatch")
 	one := build[K, V](funcName(fn), nil, opts)

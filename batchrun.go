@@ -171,6 +171,14 @@ type batchJob[K comparable, V any] struct {
 	in      *batchRun[K, V] // the run that it is to take part in
 	decided atomic.Bool     // whether it does so
 	key     K
+	owned   bool // key is a copy
+}
+
+func (j *batchJob[K, V]) own(key string) {
+	if !j.owned {
+		j.owned = true
+		j.batch.one.own(&j.key, key)
+	}
 }
 
 // run takes part in the call's run or, if that has begun without it, in one of its

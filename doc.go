@@ -70,6 +70,14 @@
 // cancellation. Everyone waits under their own context and may leave alone; when
 // the last one has left, or after [LoadTimeout], the execution's context ends.
 //
+// So the function can still be running when a call has returned, and gets a copy of
+// the argument that the caller can no longer change, as far as the key goes: a buffer
+// may be used again as soon as the call is back. What no key looks into is handed on
+// as it is: what a [Keyer] holds, what is tagged memo:"-", an argument that a KeyFunc
+// is for (unless it is a string), a protobuf message, and a type with a MarshalText
+// of its own that holds pointers. A caller must not change those any more. Nothing
+// is copied for a result that is held.
+//
 // A panic of the function reaches everyone who waits as a panic with a
 // [*PanicError], and the next call runs the function again. A function that
 // calls itself with its own argument and context gets [ErrRecursive] instead of

@@ -48,6 +48,10 @@ func (e *PanicError) Unwrap() error {
 
 // An execution is fn with one argument.
 type execution interface {
+	// own gives the execution a copy of its argument, whose canonical form is key. It
+	// is called in the caller's goroutine before the execution is started, and does
+	// something once.
+	own(key string)
 	// run runs fn and returns its result as a *R.
 	run(context.Context) (any, error)
 	// abstain says that this call will not run fn now, so that a batch need not wait

@@ -25,6 +25,9 @@ import (
 // function may treat them as the same argument. MemoKey is called on every
 // call of the function, possibly by several goroutines at once; it is not
 // called on a nil pointer, which has a key of its own.
+//
+// What a Keyer holds is not copied for the function, which may still be running when
+// the call has returned: the caller must not change it after that.
 type Keyer interface {
 	MemoKey() string
 }

@@ -221,7 +221,7 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) step {
 	t := &ticket{
-		leaseState: leaseState{key: sharedKey(s.lease, f.key, f.exec), refresh: true, target: seen.stored.token},
+		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.head):], refresh: true, target: seen.stored.token},
 		ends:       seen.stored.ends(),
 	}
 	next := s.take(ctx, f, t, nil, nil)

@@ -211,6 +211,7 @@ type boarding struct {
 // the call has its answer, board returns nil.
 func (b *boarding) board(ctx context.Context, key string, replaces *entry, exec execution, answered func() bool) *flight {
 	c := b.core
+	exec.own(key)
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,10 +353,14 @@ func (b *boarding) count(ctx context.Context, f *flight) {
 // refreshInBackground starts an execution that is to replace e, unless one is
 // under way. Nobody waits for it.
 func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exec execution) (started bool) {
+	if c.executing(e.key) {
+		return false
+	}
+	exec.own(e.key)
 	s := c.shard(e.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.of[e.key]; f != nil && !c.overtaken(f.born, f.tags()) {
+	if c.isExecuting(s, e.key) {
 		return false
 	}
 	if h := c.held(e.key); h != e && (h != nil || !e.stored()) || e.backsOff(now()) {
@@ -365,4 +370,18 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	f.sticky = true
 	c.takeOff(running, f)
 	return true
+}
+
+// executing reports whether an execution for key is under way.
+func (c *core) executing(key string) bool {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.isExecuting(s, key)
+}
+
+// isExecuting is executing for who holds the mu of the key's shard.
+func (c *core) isExecuting(s *flights, key string) bool {
+	f := s.of[key]
+	return f != nil && !c.overtaken(f.born, f.tags())
 }

@@ -102,6 +102,7 @@ type Func[A, R any] struct {
 	fn       func(context.Context, A) (R, error)
 	plan     *plan          // how an argument becomes a key
 	keyFunc  func(A) string // in place of plan, if not nil
+	copier   *copier        // of A; nil where nothing has to be copied
 	abstains bool           // A is a hints.Abstainer
 	calls    Options        // what With was given
 	policy   atomic.Pointer[policy]
@@ -117,7 +118,9 @@ type Func[A, R any] struct {
 // An execution of fn has a goroutine of its own. It runs under the values of the
 // context of the call that caused it, but not under its cancellation: every
 // caller waits under their own context and may leave alone, and the execution
-// is cancelled when the last one has left, or after [LoadTimeout]. Errors of fn
+// is cancelled when the last one has left, or after [LoadTimeout]. fn gets a copy of
+// what the key covers of the argument, since it may read that when the call has
+// returned and its caller changes it; pointers lead to copies. Errors of fn
 // reach the callers as they are. A panic of fn reaches every caller as a panic
 // with a *[PanicError].
 //
@@ -142,6 +145,7 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 			panic(f.core.refusal(err))
 		}
 	}
+	f.copier = argumentCopier(reflect.TypeFor[A](), f.keyFunc != nil)
 	f.core.made = whereMade()
 	f.core.register(&s) // the last thing: a New that panics has no name
 	return f
@@ -214,15 +218,23 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 
 // A job is a call of fn.
 type job[A, R any] struct {
-	f *Func[A, R]
-	a A
+	f     *Func[A, R]
+	a     A
+	owned bool // a is a copy
 }
 
 // execution is not inlined, so that a is moved to the heap where fn is to be run
 // and not where a result is merely looked up.
 //
 //go:noinline
-func (f *Func[A, R]) execution(a A) execution { return &job[A, R]{f, a} }
+func (f *Func[A, R]) execution(a A) execution { return &job[A, R]{f: f, a: a} }
+
+func (j *job[A, R]) own(key string) {
+	if !j.owned {
+		j.owned = true
+		j.f.own(&j.a, key)
+	}
+}
 
 func (j *job[A, R]) run(ctx context.Context) (any, error) {
 	r, err := j.f.fn(ctx, j.a)
@@ -282,7 +294,7 @@ func zero[R any]() (r R) { return r }
 //
 // With panics when an option was given for another type than R.
 func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
-	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, abstains: f.abstains}
+	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, copier: f.copier, abstains: f.abstains}
 	w.calls = slices.Clip(f.calls)
 	for _, o := range opts {
 		w.calls = append(w.calls, o)
@@ -444,4 +456,14 @@ func (f *Func[A, R]) ownKey(a *A) (string, error) {
 	}
 	defer release(buffer)
 	return strings.Clone(text), nil
+}
+
+// own makes *a, a shallow copy of an argument whose canonical form is key, one that
+// shares nothing with it.
+func (f *Func[A, R]) own(a *A, key string) {
+	if f.plan != nil && f.plan.op == opString { // key is a copy already
+		*(*string)(unsafe.Pointer(a)) = key
+		return
+	}
+	f.copier.own(unsafe.Pointer(a))
 }

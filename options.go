@@ -456,6 +456,9 @@ func Tags(t ...string) CallOption {
 // returns. Arguments with the same string share a result. It is called on every
 // call, possibly by several goroutines at once. A nil key restores the default.
 //
+// Unless A is a string, fn gets the argument itself and no copy: the caller must not
+// change what it leads to after the call, when fn may still be running.
+//
 // A must be the function's argument type: New panics otherwise. It may be given
 // to [New].
 func KeyFunc[A any](key func(A) string) Option {

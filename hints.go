@@ -10,6 +10,12 @@ import (
 func init() {
 	hints.Of = hintOf
 	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().log() }
+	hints.LocalBytes = func(f any) int64 {
+		if p := f.(settler).settle(); !p.noLocal {
+			return p.bytes
+		}
+		return 0
+	}
 	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
 }
 

@@ -18,11 +18,17 @@ const backgroundTimeout = 30 * time.Second
 // while the client gets it as it is (RFC 5861, section 3). The caller has got
 // startRefresh's permission.
 func (x *exchange) refreshInBackground() {
+	held := int64(len(x.payload))
+	if !x.cache.inflight.reserve(held) {
+		x.old.endRefresh(x.now)
+		return
+	}
 	x.cache.count.refreshes.Add(1)
 	old, log, url := x.old, x.cache.log(), x.r.URL.Redacted()
 	r, refresh := x.madeAgain()
 	go func() {
 		defer func() {
+			x.cache.inflight.release(held)
 			old.endRefresh(time.Now())
 			if v := recover(); v != nil && !isExpected(v) {
 				log.Error("memo: httpcache: a handler panicked in the background", "url", url, "panic", v, "stack", string(debug.Stack()))

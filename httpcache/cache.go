@@ -23,14 +23,15 @@ import (
 //
 // All methods are safe for concurrent use. A Cache needs no Close.
 type Cache struct {
-	opts    Options
-	server  *policy // of every Handler
-	client  *policy // of every Transport
-	fn      *memo.Func[errand, *record]
-	group   *memo.Group
-	leading sync.Map // keys to *leader: who runs what
-	purges  purges
-	count   counters
+	opts     Options
+	server   *policy // of every Handler
+	client   *policy // of every Transport
+	fn       *memo.Func[errand, *record]
+	group    *memo.Group
+	leading  sync.Map // keys to *leader: who runs what
+	purges   purges
+	inflight *account
+	count    counters
 }
 
 // New makes a Cache. A nil o stands for the zero [Options].
@@ -51,6 +52,7 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	}
 	c := &Cache{opts: *o}
 	c.server, c.client = o.server(), o.client()
+	c.inflight = newAccount(c)
 	c.group = memo.NewGroup("httpcache", groups(opts)...)
 	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
 	strong := []memo.Option{

@@ -38,7 +38,8 @@ type exchange struct {
 	behind    *leader   // whom it has found there
 	waitUntil time.Time // when it has waited long enough; see waitLimit
 
-	release func() // see follow; never nil while a handler runs
+	release  func() // see follow; never nil while a handler runs
+	reserved int64  // what it has taken from Cache.inflight; see settle
 }
 
 // answer answers with what is stored, or fetches what is not.
@@ -275,6 +276,7 @@ func (x *exchange) carryOut(lead context.Context, run *run) {
 	defer release()
 	x.noteLead(lead)
 	x.release = release
+	defer x.settle()
 	x.execute(ctx, run)
 	run.outlast()
 }
@@ -282,5 +284,6 @@ func (x *exchange) carryOut(lead context.Context, run *run) {
 // direct runs the handler for this request alone, and stores nothing.
 func (x *exchange) direct() {
 	x.release = func() {}
+	defer x.settle()
 	x.execute(x.r.Context(), nil)
 }

@@ -183,6 +183,9 @@ func (x *exchange) pass(rec *recorder) {
 			why = varyAll
 		}
 	}
+	if why == storable && rec.run != nil && rec.declared > 0 && hasBody(r.status) && !rec.makeRoom(rec.declared) {
+		why = noRoom
+	}
 	rec.mode = passing
 	switch {
 	case x.miss == byMethod:
@@ -205,9 +208,9 @@ func (x *exchange) pass(rec *recorder) {
 
 // unshared is what a run lands with whose response nobody else can have. For a
 // moment others who ask for the resource need not wait to learn that, unless it
-// may have been for this request's sake, or is an error that may soon be over.
+// may have been for this request's sake, or for a reason that may soon be over.
 func (x *exchange) unshared(status int, why reason) landing {
-	if x.personal || x.old != nil || status >= 400 || x.asked.has != 0 || why == partialResponse {
+	if x.personal || x.old != nil || status >= 400 || x.asked.has != 0 || why == partialResponse || why == noRoom {
 		return landing{err: errPass}
 	}
 	return landing{rec: &record{Kind: aPass}, keep: passLife}
@@ -295,7 +298,7 @@ func (x *exchange) land(rec *recorder) {
 		return // execute says so
 	}
 	hint := hintOf(rec.ctx)
-	if hint.NoStore {
+	if hint.NoStore || !rec.makeRoomToStore() {
 		rec.run.land(landing{err: errPass})
 		return
 	}

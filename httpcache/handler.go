@@ -170,11 +170,11 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 		h.bypass(w, r)
 		return
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, h.policy.maxRequestBody+1))
-	whole := err == nil && int64(len(body)) <= h.policy.maxRequestBody
+	body, whole, rest, taken := h.cache.inflight.readBody(r, h.policy.maxRequestBody)
+	defer h.cache.inflight.release(taken)
 	if !whole {
 		r = r.WithContext(r.Context())
-		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), failing(r.Body, err)), r.Body}
+		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), r.Body}
 		h.bypass(w, r)
 		return
 	}

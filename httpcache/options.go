@@ -57,6 +57,14 @@ type Options struct {
 	// value stores nothing but responses without a body.
 	MaxBody int64
 
+	// MaxInFlight bounds, in bytes, what requests under way hold beside what is
+	// stored: copies of responses that are to be stored, and the bodies of
+	// requests of Methods. Beyond that, responses stream through unstored, and
+	// requests pass through. Zero, the default, is as much as the cache holds in this
+	// process: [memo.LocalBytes], or 128 MiB where that is not given in bytes. A negative
+	// value sets no bound.
+	MaxInFlight int64
+
 	// Shared makes [Cache.Transport] a shared cache, as a proxy's is: it does not
 	// store what is private or was authorized, and obeys s-maxage and
 	// proxy-revalidate. By default it is a private cache: it stores that too, and

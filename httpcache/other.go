@@ -20,6 +20,7 @@ func (h *handler) serveOther(w http.ResponseWriter, r *http.Request) {
 		authorized: len(r.Header["Authorization"]) > 0, personal: isPersonal(r.Header),
 		asked: requestDirectives(r.Header), release: func() {},
 	}
+	defer x.settle()
 	x.execute(r.Context(), nil)
 }
 
@@ -79,7 +80,7 @@ func (x *exchange) mayAnswerGet(r *reception) bool {
 // storeForGet stores a response to a POST that mayAnswerGet, unless something has
 // been dropped since the handler began.
 func (x *exchange) storeForGet(rec *recorder) {
-	if !rec.complete() || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+	if !rec.complete() || !rec.makeRoomToStore() || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
 		return
 	}
 	r := rec.reply

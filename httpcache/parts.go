@@ -54,7 +54,7 @@ func (x *exchange) isPart(r *reception, l *life) bool {
 
 // storePart stores a part under its resource's index, which a purge drops it with.
 func (x *exchange) storePart(rec *recorder) {
-	if !rec.complete() {
+	if !rec.complete() || !rec.makeRoomToStore() {
 		return
 	}
 	ctx, r := context.WithoutCancel(x.r.Context()), rec.reply

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,8 +15,8 @@ import (
 // of an http.Response's body. It is an http.ResponseWriter at one end and an
 // io.ReadCloser at the other.
 //
-// While the response is being stored, the pipe takes all of it, however slowly it
-// is read: others wait for the end. Otherwise it holds pipeSize at most, and a
+// While the response is being stored, the pipe shares all of it with the exchange,
+// however slowly it is read: others wait for the end. Otherwise it holds pipeSize at most, and a
 // writer waits for the reader.
 type pipe struct {
 	leave  func()        // called when the reader closes the body
@@ -32,7 +33,10 @@ type pipe struct {
 	mu      sync.Mutex
 	change  sync.Cond   // of mu; what follows has changed
 	trailer http.Header // guarded by mu until ended, then the reader's
-	buf     []byte      // guarded by mu; what has been written and not read
+	body    []byte      // guarded by mu; what of the response is being stored, as the exchange has it
+	read    int         // guarded by mu; how much of body has been read
+	done    func()      // guarded by mu; called when body is of no use any more; may be nil
+	buf     []byte      // guarded by mu; what has been written after body, and not read
 	paced   bool        // guarded by mu; the writer waits for the reader
 	timer   *time.Timer // guarded by mu; calls leave when the body has been closed; may be nil
 	closed  bool        // guarded by mu; by the reader
@@ -69,7 +73,7 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(b) > 0 {
-		for p.paced && len(p.buf) >= pipeSize && !p.closed {
+		for p.paced && p.unread() >= pipeSize && !p.closed {
 			p.change.Wait()
 		}
 		if p.closed && !p.paced {
@@ -80,13 +84,54 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 		}
 		part := b
 		if p.paced {
-			part = b[:min(len(b), pipeSize-len(p.buf))]
+			part = b[:min(len(b), pipeSize-p.unread())]
 		}
 		p.buf = append(p.buf, part...)
 		n, b = n+len(part), b[len(part):]
 		p.change.Broadcast()
 	}
 	return n, nil
+}
+
+// share makes body, which begins with what there was, the response so far. It is not
+// copied: the exchange has a copy anyway.
+func (p *pipe) share(body []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed && p.gone == nil {
+		p.body = body
+		p.change.Broadcast()
+	}
+}
+
+// unread returns how much has been written and not read. The caller holds p.mu.
+func (p *pipe) unread() int { return max(len(p.body)-p.read, 0) + len(p.buf) }
+
+// whenRead has done called when the reader needs no more of what it was shared, be it
+// that it was forgotten. There will be no more of that.
+func (p *pipe) whenRead(done func()) {
+	done = sync.OnceFunc(done)
+	runtime.AddCleanup(p, func(done func()) { done() }, done)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.done
+	p.done = func() {
+		if before != nil {
+			before()
+		}
+		done()
+	}
+	if p.read >= len(p.body) {
+		p.drop()
+	}
+}
+
+// drop lets go of what has not been read. The caller holds p.mu.
+func (p *pipe) drop() {
+	if p.body = nil; p.done != nil {
+		p.done()
+		p.done = nil
+	}
 }
 
 // Flush does nothing: what is written can be read.
@@ -132,7 +177,7 @@ func (p *pipe) end(err error) {
 func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) == 0 && !p.ended && !p.closed && p.gone == nil {
+	for p.unread() == 0 && !p.ended && !p.closed && p.gone == nil {
 		p.change.Wait()
 	}
 	switch {
@@ -140,6 +185,13 @@ func (p *pipe) Read(b []byte) (int, error) {
 		return 0, p.gone
 	case p.closed:
 		return 0, http.ErrBodyReadAfterClose
+	case p.read < len(p.body):
+		n := copy(b, p.body[p.read:])
+		if p.read += n; p.read == len(p.body) && p.done != nil {
+			p.drop()
+		}
+		p.change.Broadcast()
+		return n, nil
 	case len(p.buf) > 0:
 		n := copy(b, p.buf)
 		if p.buf = p.buf[n:]; len(p.buf) == 0 {
@@ -162,7 +214,8 @@ func (p *pipe) watch(client context.Context) {
 		p.unwatch = context.AfterFunc(client, func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.gone = client.Err()
+			p.gone, p.buf = client.Err(), nil
+			p.drop()
 			p.change.Broadcast()
 		})
 	}
@@ -178,6 +231,7 @@ func (p *pipe) Close() error {
 		return nil
 	}
 	p.closed, p.buf = true, nil
+	p.drop()
 	if p.unwatch != nil {
 		p.unwatch()
 	}

@@ -123,7 +123,7 @@ var inNotModified = map[string]bool{
 // are kept.
 func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, trailer http.Header) *record {
 	h := p.storedFields(r)
-	if cap(body)-len(body) > len(body)/8 {
+	if isWasteful(body) {
 		body = bytes.Clone(body) // which is what it weighs as long as it is held
 	}
 	if len(h["Date"]) == 0 {

@@ -122,14 +122,11 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	return rec.toClient(p)
 }
 
-// copy keeps p, unless that makes the copy too large.
+// copy keeps p, unless that makes the copy too large, or all copies together.
 func (rec *recorder) copy(p []byte) {
-	if int64(len(rec.body)+len(p)) > rec.exchange.policy.maxBody {
+	if int64(len(rec.body)+len(p)) > rec.exchange.policy.maxBody || !rec.makeRoom(int64(len(p))) {
 		rec.stopStoring()
 		return
-	}
-	if rec.body == nil && rec.declared > 0 {
-		rec.body = make([]byte, 0, min(rec.declared, rec.exchange.policy.maxBody))
 	}
 	rec.body = append(rec.body, p...)
 }
@@ -144,6 +141,7 @@ func (rec *recorder) stopStoring() {
 	rec.pace()
 	rec.finishClient()
 	rec.body = nil
+	rec.exchange.settle()
 }
 
 // finishClient waits until the client has got what it has not got yet.
@@ -196,6 +194,10 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 		} else {
 			rec.clientLost(rec.drain.grow(rec.body))
 		}
+		return len(p), nil
+	}
+	if to, ok := rec.ResponseWriter.(*pipe); ok && rec.mode == storing {
+		to.share(rec.body)
 		return len(p), nil
 	}
 	n, err := rec.ResponseWriter.Write(p)

@@ -26,6 +26,7 @@ const (
 	hintedNoStore   reason = "handler-no-store"
 	partialResponse reason = "partial"
 	endless         reason = "stream"
+	noRoom          reason = "memory" // of Options.MaxInFlight
 )
 
 // mayStore decides whether a response may be stored (RFC 9111, section 3), and

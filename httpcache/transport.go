@@ -57,7 +57,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil && r.Body != http.NoBody {
 			return t.next.RoundTrip(r)
 		}
-		return t.answer(x)
+		return t.answer(x, func() {})
 	case slices.Contains(t.policy.methods, r.Method) && r.Body != nil:
 		return t.withBody(x)
 	case r.Method == http.MethodConnect:
@@ -67,31 +67,34 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.start(x, x.direct)
 }
 
-// answer answers from the cache, or starts an exchange that forwards the request.
-func (t *transport) answer(x *exchange) (*http.Response, error) {
+// answer answers from the cache, or starts an exchange that forwards the request. done
+// is called when the request has ended.
+func (t *transport) answer(x *exchange, done func()) (*http.Response, error) {
 	w := &answered{header: http.Header{}}
 	x.w, x.next = w, t.forwarder()
 	if x.answered() {
+		done()
 		return w.response(x.r), nil
 	}
-	return t.start(x, x.fetch)
+	return t.start(x, func() {
+		defer done()
+		x.fetch()
+	})
 }
 
 // withBody answers a request of one of Options.Methods.
 func (t *transport) withBody(x *exchange) (*http.Response, error) {
-	body, err := io.ReadAll(io.LimitReader(x.r.Body, t.policy.maxRequestBody+1))
-	if err != nil {
-		x.r.Body.Close()
-		return nil, err
-	}
-	if int64(len(body)) > t.policy.maxRequestBody {
+	body, whole, rest, taken := t.cache.inflight.readBody(x.r, t.policy.maxRequestBody)
+	done := func() { t.cache.inflight.release(taken) }
+	if !whole {
+		defer done()
 		r := x.r.WithContext(x.r.Context())
-		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), x.r.Body), x.r.Body}
+		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), x.r.Body}
 		return t.next.RoundTrip(r)
 	}
 	x.r.Body.Close()
 	x.digest, x.payload = digestOf(x.r.Header, body), body
-	return t.answer(x)
+	return t.answer(x, done)
 }
 
 // start runs an exchange in a goroutine of its own, and returns its response when

@@ -20,10 +20,13 @@ type Hint struct {
 var Of = func(context.Context) Hint { return Hint{} }
 
 // Log returns the logger of a *memo.Func, and IsShared reports whether it has a shared
-// store. Package memo sets them when it is initialised.
+// store. LocalBytes returns how many bytes it holds in this process, zero if that is not
+// bounded in bytes. Package memo sets them when it is initialised.
 var (
 	Log      func(f any) *slog.Logger
 	IsShared func(f any) bool
+
+	LocalBytes func(f any) int64
 )
 
 // An Abstainer is an argument that wants to know when its call will not run the

@@ -76,8 +76,9 @@
 //
 // # What people see
 //
-// Age says how old a stored response is, and Cache-Status where the answer came
-// from and why:
+// Age says how old a stored response is, unless clients are told another lifetime than
+// this cache ([Options.ClientTTL]), and Cache-Status where the answer came from and
+// why:
 //
 //	Cache-Status: memo; hit; ttl=42
 //	Cache-Status: memo; fwd=uri-miss; stored

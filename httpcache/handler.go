@@ -42,7 +42,9 @@ import (
 // context, and the tags of memoized functions that it calls become those of the
 // response. They may be called at any time until next returns, but once the header
 // is written it is too late for two things: NoStore cannot tell clients any more,
-// and SetTTL cannot make a response storable that would not be without it.
+// and SetTTL cannot make a response storable that would not be without it. Where next
+// says SetTTL, what it says in Cache-Control is for clients alone, and counts from the
+// moment of each answer.
 //
 // A refresh in the background, for stale-while-revalidate, is a request of its own:
 // the [http.Server] that the first one came in by has its handler serve it, so that

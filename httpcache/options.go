@@ -26,7 +26,9 @@ type Options struct {
 	TTL time.Duration
 
 	// ClientTTL is what clients are told, as Cache-Control: max-age, where the
-	// handler wrote no Cache-Control and the response is stored. It is rounded down
+	// handler wrote no Cache-Control and the response is stored. It counts from the
+	// moment of each answer, be it ever so long after the handler ran, so such
+	// answers have the Date of that moment, and no Age. It is rounded down
 	// to seconds: less than one is max-age=0. It is not what this cache goes by:
 	// that is TTL. Zero, the default, says nothing; a negative one panics.
 	ClientTTL time.Duration

@@ -73,6 +73,7 @@ type line struct {
 type stamp struct {
 	second int64
 	age    []string
+	date   []string // now, for what has no age
 	status []string
 }
 
@@ -227,6 +228,7 @@ func (r *record) stampAt(p *policy, now time.Time) *stamp {
 	s := &stamp{
 		second: second,
 		age:    []string{decimal(second)},
+		date:   []string{now.UTC().Format(http.TimeFormat)},
 		status: []string{string(status.appendTo(nil, p.identity))},
 	}
 	d.stamp.Store(s)

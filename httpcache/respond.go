@@ -101,6 +101,12 @@ func setType(h http.Header, body []byte) {
 // setFields puts stored fields into a header, and those that are this cache's own: Age
 // (RFC 9111, section 5.1) and Cache-Status. What others have said before in Vary
 // stays. All values are copies.
+//
+// Where memo was told how long the response is good for it, and what clients are told is
+// another thing (Options.ClientTTL, or the handler's Cache-Control beside
+// memo.SetTTL), the cache is a part of the origin server, which vouches for the
+// response anew in each answer: its Date is now, and it has no Age. With its age in
+// this cache, clients and the caches on the way to them would take it for stale.
 func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *cacheStatus) {
 	d, before := rec.look(), h["Vary"]
 	told := x.policy.clientControl != nil && !d.controlled
@@ -115,7 +121,11 @@ func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *ca
 		h["Cache-Control"], own = put(own, x.policy.clientControl)
 	}
 	s := rec.stampAt(x.policy, x.now)
-	h["Age"], own = put(own, s.age)
+	if told || rec.Given && d.controlled {
+		h["Date"], own = put(own, s.date)
+	} else {
+		h["Age"], own = put(own, s.age)
+	}
 	if x.policy.xCache {
 		h["X-Cache"], own = put(own, verdictNames[said == nil || said.hit || said.collapsed])
 	}

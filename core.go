@@ -382,6 +382,7 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 	defer s.end(mark)
 	err := c.shared.put(ctx, p, mark.sharedKey, e)
 	c.replace(e, mark)
+	c.shared.overtakeNamesakes(key, mark.sharedKey)
 	return c.notSet(err)
 }
 
@@ -411,14 +412,12 @@ func (c *core) drop(key string) {
 func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []string) error {
 	var err error
 	if c.shared != nil {
-		err = c.shared.delete(ctx, p, sharedKeys...)
+		err = c.shared.invalidate(ctx, deadlineIn(p.storeTimeout), sharedKeys, 0)
 	}
 	for i, key := range keys {
 		c.overtake(key)
 		if c.shared != nil {
-			for _, other := range c.shared.users(sharedKeys[i]) {
-				other.overtake(key)
-			}
+			c.shared.overtakeNamesakes(key, sharedKeys[i])
 		}
 		c.base.observe(ctx, c, EventInvalidation, key)
 	}
@@ -444,6 +443,12 @@ func (c *core) clear(ctx context.Context, p *policy) error {
 	}
 	nextSequence(c.cleared.Store)
 	c.sweep()
+	if c.shared != nil {
+		for _, other := range c.shared.namesakes() {
+			nextSequence(other.cleared.Store)
+			other.sweep()
+		}
+	}
 	c.base.observe(ctx, c, EventClear, "")
 	return c.notReached("Clear", err)
 }

@@ -15,10 +15,11 @@ import (
 // has, and that it gives to none. Which epoch will be written is drawn anew at
 // every attempt: one that arrives late must not be in force again.
 type debt struct {
-	epoch bool
-	mark  mark   // of the epoch
-	owner string // the key of the epoch of all results that it may be about
-	id    uint64 // tells it from a later debt for the same key
+	epoch   bool
+	mark    mark    // of the epoch
+	version version // of a key that is to be deleted in all versions; zero for one that is to be deleted alone
+	owner   string  // the key of the epoch of all results that it may be about
+	id      uint64  // tells it from a later debt for the same key
 }
 
 // maxDebts bounds how many debts a realm has. Beyond that, those of each owner
@@ -60,7 +61,7 @@ func (r *realm) addDebt(key string, d debt, e *reading) {
 	r.debts[key] = d
 	if e != nil {
 		r.order++
-		r.readings[key] = reading{token: e.token, at: forever, order: r.order}
+		r.readings[key] = reading{epoch: e.epoch, at: forever, order: r.order}
 	}
 }
 
@@ -76,7 +77,7 @@ func (r *realm) consolidate() {
 		}
 	}
 	for owner := range owners {
-		e, _ := r.newEpoch(owner, mark{})
+		e := newEpoch(mark{}).reading(sending{})
 		r.addDebt(owner, debt{epoch: true, owner: owner}, &e)
 	}
 }
@@ -153,24 +154,70 @@ func (r *realm) pay() error {
 			epochs = append(epochs, key)
 		}
 	}
-	for some := range slices.Chunk(deletes, 100) {
-		err := r.try(context.Background(), r.patience(), func(ctx context.Context) error { return r.store.Delete(ctx, some...) })
-		if err != nil {
-			return err
-		}
-		r.paid(open, some...)
+	if err := r.payDeletes(open, deletes); err != nil {
+		return err
 	}
 	for _, key := range append(turns, epochs...) {
-		_, value := r.newEpoch(key, open[key].mark)
-		err := r.try(context.Background(), r.patience(), func(ctx context.Context) error {
-			return r.store.Set(ctx, key, value, r.epochTTL(key))
-		})
+		by := deadlineIn(r.patience())
+		values, _, err := r.readNoting(context.Background(), by, []string{key})
+		if err == nil {
+			err = r.beginEpoch(context.Background(), by, open[key].mark, need{key: key}, values[0])
+		}
 		if err != nil {
 			return err
 		}
 		r.paid(open, key)
 	}
 	return nil
+}
+
+// payDeletes deletes keys, in every version that the store lists by now.
+func (r *realm) payDeletes(debts map[string]debt, keys []string) error {
+	for some := range slices.Chunk(keys, 100) {
+		by := deadlineIn(r.patience())
+		all, unnamed, err := r.reachedNow(by, debts, some)
+		if err != nil {
+			return err
+		}
+		err = r.try(context.Background(), by.remaining(), func(ctx context.Context) error { return r.store.Delete(ctx, all...) })
+		if err == nil && len(unnamed) > 0 {
+			err = r.setEpochs(context.Background(), by, unnamed[0].key, mark{}, unnamed...)
+		}
+		if err != nil {
+			return err
+		}
+		r.paid(debts, some...)
+	}
+	return nil
+}
+
+// reachedNow asks which versions of their functions those debts are to reach. It returns
+// their keys, and the epochs of functions whose versions have others that nobody can tell.
+func (r *realm) reachedNow(by deadline, debts map[string]debt, keys []string) (all []string, unnamed []need, err error) {
+	var owners []string
+	for _, key := range keys {
+		if owner := debts[key].owner; !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	values, _, err := r.readNoting(context.Background(), by, owners)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, owner := range owners {
+		listed, _ := decodeEntry(owner, values[i])
+		untold := false
+		for _, key := range keys {
+			if d := debts[key]; d.owner == owner {
+				its, some := r.reached(d.version, listed.listed(), []string{key})
+				all, untold = append(all, its...), untold || some
+			}
+		}
+		if untold {
+			unnamed = append(unnamed, need{key: owner})
+		}
+	}
+	return all, unnamed, nil
 }
 
 // paid strikes out the debts for keys, unless others have taken their place.

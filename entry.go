@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/seed-0226adef/memo/store"
@@ -35,6 +36,14 @@ import (
 //	lease    scopes     as above
 //	         failed     how many executions right before ended without a result
 //	released failed     as above, that one included
+//	epoch    epoch      16 bytes: what results record; it stays when the token changes
+//	         mark       generation (text; empty or 16 bytes), count
+//	         written    Unix time in seconds, by the writer's clock
+//	         life       seconds from then on; zero for no end
+//	         versions   number, then for each: head, shape (texts), 1 if it is current
+//
+// Epochs and turns used to be written so, with the token as the epoch:
+//
 //	epoch    mark       generation (16 bytes), count
 //	turn     mark       generation (16 bytes), count
 //
@@ -58,8 +67,10 @@ const (
 	kindResult   = 'r' // a result
 	kindLease    = 'l' // a process is executing fn for the key
 	kindReleased = 'x' // it has ended without a result
-	kindEpoch    = 'e' // what results record of a Clear or a tag; see epochs
-	kindTurn     = 't' // counts the invalidations of tags in a group
+	kindEpoch    = 'E' // what results record of a Clear or a tag, or a group's turn; see epochs
+
+	kindOldEpoch = 'e' // an epoch as it used to be written
+	kindOldTurn  = 't' // a turn as it used to be written
 )
 
 var errForeign = errors.New("memo: the store holds bytes that are no entry of this key")
@@ -81,7 +92,18 @@ type stored struct {
 	payload            []byte
 
 	failed uint64 // of a lease, or its end
-	mark   mark   // of an epoch or a turn
+
+	// Of an epoch or a turn.
+	epoch    store.Token
+	mark     mark
+	written  int64         // Unix time in seconds; zero if it is not known
+	life     time.Duration // in whole seconds; zero for no end
+	versions []version     // of a function's epoch; see versions.go
+}
+
+// isEpoch reports whether s is an epoch or a turn.
+func (s *stored) isEpoch() bool {
+	return s.kind == kindEpoch || s.kind == kindOldEpoch || s.kind == kindOldTurn
 }
 
 // ends returns when the result's life ends, by the clocks of its writer and of this
@@ -138,12 +160,36 @@ func (s *stored) encode(key string, payload func([]byte) ([]byte, error)) ([]byt
 		b = binary.AppendUvarint(appendScopes(b, s.scopes), s.failed)
 	case kindReleased:
 		b = binary.AppendUvarint(b, s.failed)
-	case kindEpoch, kindTurn:
+	case kindEpoch:
+		b = s.appendEpoch(b)
+	case kindOldEpoch, kindOldTurn:
 		b = append(b, s.mark.generation[:]...)
 		b = binary.AppendUvarint(b, s.mark.count)
 	}
 	binary.LittleEndian.PutUint32(b[sumAt:], checksum(b))
 	return b, nil
+}
+
+func (s *stored) appendEpoch(b []byte) []byte {
+	b = append(b, s.epoch[:]...)
+	if s.mark == (mark{}) {
+		b = append(b, 0)
+	} else {
+		b = appendSized(b, string(s.mark.generation[:]))
+	}
+	b = binary.AppendUvarint(b, s.mark.count)
+	b = binary.AppendUvarint(b, uint64(s.written))
+	b = binary.AppendUvarint(b, uint64(s.life/time.Second))
+	b = binary.AppendUvarint(b, uint64(len(s.versions)))
+	for _, v := range s.versions {
+		b = appendSized(appendSized(b, v.head), v.shape)
+		if v.current {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+	}
+	return b
 }
 
 func appendSized(b []byte, s string) []byte {
@@ -209,8 +255,10 @@ func (s *stored) decode(key string, b []byte) error {
 		s.scopes, s.failed = r.scopes(), r.number()
 	case kindReleased:
 		s.failed = r.number()
-	case kindEpoch, kindTurn:
-		s.mark = mark{generation: r.token(), count: r.number()}
+	case kindEpoch:
+		r.epoch(s)
+	case kindOldEpoch, kindOldTurn:
+		s.epoch, s.mark = s.token, mark{generation: r.token(), count: r.number()}
 	default:
 		return errForeign
 	}
@@ -269,6 +317,32 @@ func (r *entryReader) duration() time.Duration {
 func (r *entryReader) token() (t store.Token) {
 	copy(t[:], r.take(store.TokenSize))
 	return t
+}
+
+// epoch reads what appendEpoch has written.
+func (r *entryReader) epoch(s *stored) {
+	s.epoch = r.token()
+	switch generation := r.text(); len(generation) {
+	case 0:
+	case store.TokenSize:
+		s.mark.generation = store.Token(generation)
+	default:
+		r.failed = true
+	}
+	s.mark.count = r.number()
+	s.written = int64(r.number() & math.MaxInt64)
+	seconds := r.number()
+	if seconds > uint64(math.MaxInt64/time.Second) {
+		r.failed = true
+		return
+	}
+	s.life = time.Duration(seconds) * time.Second
+	for range r.many(3) {
+		v := version{head: string(r.text()), shape: string(r.text())}
+		flag := r.take(1)
+		v.current = len(flag) == 1 && flag[0] == 1
+		s.versions = append(s.versions, v)
+	}
 }
 
 // many returns a number of things that take at least size bytes each, so that

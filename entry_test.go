@@ -42,12 +42,19 @@ var corpus = map[string]stored{
 	},
 	"v1-lease":    {token: tokenOf(1), kind: kindLease, scopes: []scopeEpoch{{"", tokenOf(2)}}, failed: 3},
 	"v1-released": {token: tokenOf(1), kind: kindReleased, failed: 4},
-	"v1-epoch":    {token: tokenOf(1), kind: kindEpoch, mark: mark{tokenOf(2), 300}},
-	"v1-turn":     {token: tokenOf(1), kind: kindTurn, mark: mark{tokenOf(2), 1 << 40}},
+	"v1-epoch":    {token: tokenOf(1), kind: kindOldEpoch, epoch: tokenOf(1), mark: mark{tokenOf(2), 300}},
+	"v1-turn":     {token: tokenOf(1), kind: kindOldTurn, epoch: tokenOf(1), mark: mark{tokenOf(2), 1 << 40}},
+	"v1-epoch-of-a-tag": {
+		token: tokenOf(1), kind: kindEpoch, epoch: tokenOf(2), mark: mark{tokenOf(3), 300}, written: 1700000000, life: time.Hour,
+	},
+	"v1-epoch-of-a-function": {
+		token: tokenOf(1), kind: kindEpoch, epoch: tokenOf(2), written: 1700000000,
+		versions: []version{{"users.byID:fdcb5a6c:-:", "12345678", false}, {"users.byID:0badcafe:@shop:", "87654321", true}},
+	},
 }
 
 // storedAs compares what entries say.
-var storedAs = cmp.Options{cmp.AllowUnexported(stored{}, scopeEpoch{}, tagEpochs{}, mark{}), cmpopts.EquateEmpty()}
+var storedAs = cmp.Options{cmp.AllowUnexported(stored{}, scopeEpoch{}, tagEpochs{}, mark{}, version{}), cmpopts.EquateEmpty()}
 
 func encoded(t testing.TB, key string, s stored) []byte {
 	t.Helper()

@@ -37,12 +37,13 @@ type fenceAt struct {
 
 // A reading is what the store said of an epoch or a turn.
 type reading struct {
-	token store.Token // the epoch
-	mark  mark
-	at    int64  // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
-	order uint64 // what the store was asked before is not believed against this; see sending
-	known int64  // when the store had answered
-	used  int64  // when it was last needed
+	epoch    store.Token
+	mark     mark
+	versions []version // those listed, of a function's epoch; see versions.go
+	at       int64     // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
+	order    uint64    // what the store was asked before is not believed against this; see sending
+	known    int64     // when the store had answered
+	used     int64     // when it was last needed
 }
 
 // unknown is the time of a reading that only says which others to refuse.
@@ -117,8 +118,8 @@ func (r *realm) readNoting(ctx context.Context, by deadline, keys []string) ([][
 // noteEpochs remembers the epochs among what was read.
 func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
 	for i, key := range keys {
-		if s, err := decodeEntry(key, values[i]); err == nil && (s.kind == kindEpoch || s.kind == kindTurn) {
-			r.noteEpoch(key, reading{token: s.token, mark: s.mark, at: sent.at, order: sent.order, known: now()})
+		if s, err := decodeEntry(key, values[i]); err == nil && s.isEpoch() {
+			r.noteEpoch(key, s.reading(sent))
 		}
 	}
 }
@@ -180,7 +181,7 @@ func (r *realm) nextOrder() uint64 {
 // was asked before. The caller holds r.mu.
 func (r *realm) distrust(key string) {
 	r.order++
-	r.remember(key, reading{at: unknown, order: r.order})
+	r.remember(key, reading{versions: r.readings[key].versions, at: unknown, order: r.order})
 }
 
 // distrustAll does so for all epochs but those that are owed. The caller holds r.mu.
@@ -204,18 +205,24 @@ func (r *realm) forgetEpoch(key string) {
 type need struct {
 	key  string
 	turn string // the key of the turn that its mark is of; empty for one without a mark
+
+	lists *version // the version that has to be listed there; nil for an epoch that is no function's
 }
+
+// met reports whether e is all that is needed.
+func (n *need) met(e *reading) bool { return n.lists == nil || lists(e.versions, n.lists) }
 
 // ensure makes sure that there are current readings of all needs, and returns
 // them. Where the store holds nothing, an epoch is drawn: never a fixed one, for
-// then results of an epoch that the store has dropped would be valid again.
+// then results of an epoch that the store has dropped would be valid again. A
+// version that is to be listed in an epoch is listed when ensure returns.
 func (r *realm) ensure(ctx context.Context, by deadline, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
 	for range contradictions {
 		var missing []need
 		var keys []string
 		for _, n := range needs {
-			if e, ok := r.epoch(n.key, now()); ok {
+			if e, ok := r.epoch(n.key, now()); ok && (e.at == forever || n.met(&e)) {
 				if found[n.key] = e; e.at == forever {
 					return nil, errOwed
 				}
@@ -234,14 +241,17 @@ func (r *realm) ensure(ctx context.Context, by deadline, needs []need) (map[stri
 		var wg sync.WaitGroup
 		slots, errs := make(chan struct{}, maxWriting), make([]error, len(missing))
 		for i, n := range missing {
-			if s, err := decodeEntry(n.key, values[i]); err == nil {
-				found[n.key] = reading{token: s.token, mark: s.mark, at: sent.at, known: now()}
-				continue
+			s, err := decodeEntry(n.key, values[i])
+			if err == nil {
+				if e := s.reading(sent); n.met(&e) {
+					found[n.key] = e
+					continue
+				}
 			}
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				errs[i] = r.draw(ctx, by, n, values[i])
+				errs[i] = r.meet(ctx, by, n, values[i])
 			})
 		}
 		wg.Wait()
@@ -260,69 +270,133 @@ var errOwed = errors.New("memo: an invalidation has not reached the store yet")
 // agree on with them. It counts as a store out of order for the one call.
 var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 
-// draw adds a new epoch for n, where the store holds there. That another process was
-// faster is no error. In this process all flights of a batch draw at once, when their
-// function is new to the store: those whose turn comes later find it done.
-func (r *realm) draw(ctx context.Context, by deadline, n need, there []byte) error {
-	m := mark{}
-	switch {
-	case n.turn != "": // which has to be at least as late as the store's losing the epoch
-		values, _, err := r.readNoting(ctx, by, []string{n.turn})
-		if err != nil {
-			return err
-		}
-		if s, err := decodeEntry(n.turn, values[0]); err == nil {
-			m = s.mark
-		}
-	case r.isTurn(n.key):
-		m.generation = store.NewToken()
+// meet writes what n needs in the place of what the store holds there: a new epoch if
+// that is none, or the same one with n's version listed. That another process was
+// faster is no error. Of the goroutines of this process that want the same, one
+// writes.
+func (r *realm) meet(ctx context.Context, by deadline, n need, there []byte) error {
+	done, err := r.writeAlone(ctx, by, n.key)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if e, known := r.epoch(n.key, now()); known && n.met(&e) {
+		return nil
+	}
+	s, err := decodeEntry(n.key, there)
+	if err == nil && s.isEpoch() {
+		s = s.listing(*n.lists)
+	} else if s, err = r.draw(ctx, by, n); err != nil {
+		return err
 	}
 	if err := r.takeTurn(ctx, by); err != nil {
 		return err
 	}
 	defer r.endTurn()
-	if _, known := r.epoch(n.key, now()); known {
+	err = r.writeEpoch(ctx, by, n.key, there, s)
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
 		return nil
-	}
-	e, value := r.newEpoch(n.key, m)
-	e.at, e.order = now(), r.nextOrder()
-	err := r.try(ctx, by.remaining(), func(ctx context.Context) error {
-		if there != nil { // no epoch: nobody can use it
-			if err := r.store.Delete(ctx, n.key); err != nil {
-				return err
-			}
-		}
-		return r.store.Add(ctx, n.key, value, r.epochTTL(n.key))
-	})
-	switch {
-	case err == nil:
-		r.wrote(n.key, e)
-	case errors.Is(err, store.ErrExists):
-		err = nil
 	}
 	return err
 }
 
-// newEpoch draws an epoch or, under the key of a turn, a turn.
-func (r *realm) newEpoch(key string, m mark) (reading, []byte) {
-	s := &stored{token: store.NewToken(), kind: kindEpoch, mark: m}
-	if r.isTurn(key) {
-		s.kind = kindTurn
+// draw returns a new epoch for n, where the store has lost the one there was.
+func (r *realm) draw(ctx context.Context, by deadline, n need) (*stored, error) {
+	s := newEpoch(mark{})
+	switch {
+	case n.turn != "": // which has to be at least as late as the store's losing the epoch
+		values, _, err := r.readNoting(ctx, by, []string{n.turn})
+		if err != nil {
+			return nil, err
+		}
+		if t, err := decodeEntry(n.turn, values[0]); err == nil {
+			s.mark = t.mark
+		}
+	case r.isTurn(n.key):
+		s.mark.generation = store.NewToken()
+	case n.lists != nil:
+		s = s.listing(*n.lists)
 	}
-	value, _ := s.encode(key, nil) // which fails only for results
-	return reading{token: s.token, mark: m}, value
+	return s, nil
 }
 
-// tagEpochTTL is how long the store keeps the epoch of a tag, so that tags that
-// nobody uses any more do not fill it. When it has gone, the tag's results are
-// executed again. Clear's epochs and turns, one for each function and group, stay.
-const tagEpochTTL = 30 * 24 * time.Hour
+// newEpoch draws an epoch.
+func newEpoch(m mark) *stored {
+	return &stored{token: store.NewToken(), kind: kindEpoch, epoch: store.NewToken(), mark: m}
+}
 
-func (r *realm) epochTTL(key string) time.Duration {
-	if strings.HasPrefix(key[len(r.prefix):], ":tag:") {
-		return tagEpochTTL
+// successor returns a new epoch in the place of s, which may be nil.
+func (s *stored) successor(m mark) *stored {
+	next := newEpoch(m)
+	if s != nil {
+		next.versions = s.formerVersions()
 	}
-	return 0
+	return next
+}
+
+// reading returns what s, which was read as sent says, tells of an epoch.
+func (s *stored) reading(sent sending) reading {
+	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, at: sent.at, order: sent.order, known: now()}
+}
+
+// writeEpoch writes s in the place of there, and notes it. It changes nothing if
+// something else is there by now: the error is store.ErrConflict or store.ErrExists.
+func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there []byte, s *stored) error {
+	s.written = time.Now().Unix()
+	e := s.reading(sending{at: now(), order: r.nextOrder()})
+	value, err := s.encode(key, nil)
+	if err != nil {
+		return err
+	}
+	err = r.try(ctx, by.remaining(), func(ctx context.Context) error {
+		if old, ok := store.TokenOf(there); ok {
+			return r.store.Swap(ctx, key, old, value, s.life)
+		}
+		if there != nil { // too short to be anything of ours
+			if err := r.store.Delete(ctx, key); err != nil {
+				return err
+			}
+		}
+		return r.store.Add(ctx, key, value, s.life)
+	})
+	if err == nil {
+		r.wrote(key, e)
+	}
+	return err
+}
+
+// writeAlone waits until nobody else in this process writes the epoch under key, until
+// by at most, and makes others wait until done is called.
+func (r *realm) writeAlone(ctx context.Context, by deadline, key string) (done func(), err error) {
+	var late <-chan time.Time
+	if queue := by.queue(); queue > 0 {
+		timer := time.NewTimer(queue)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		r.mu.Lock()
+		other := r.writers[key]
+		if other == nil {
+			mine := make(chan struct{})
+			r.writers[key] = mine
+			r.mu.Unlock()
+			return func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				delete(r.writers, key)
+				close(mine)
+			}, nil
+		}
+		r.mu.Unlock()
+		select {
+		case <-other:
+		case <-late:
+			return nil, errBusy
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // Keys of epochs and turns have no name after the prefix, where those of results
@@ -352,41 +426,95 @@ func (r *realm) isEpoch(key string) bool {
 
 func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.prefix):], ":turn:") }
 
-// setEpochs draws new epochs under keys and writes them, by the deadline. What does not reach the store is owed by owner; in this process the
+// setEpochs draws new epochs for needs and writes them, within what is left
+// altogether. What does not reach the store is owed by owner; in this process the
 // new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m mark, keys ...string) error {
-	errs := make([]error, len(keys))
+func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m mark, needs ...need) error {
+	keys := make([]string, len(needs))
+	for i, n := range needs {
+		keys[i] = n.key
+	}
+	values, _, err := r.readNoting(ctx, by, keys)
+	if err != nil {
+		r.oweEpochs(owner, m, keys...)
+		return err
+	}
+	return r.replaceEpochs(ctx, by, owner, m, needs, values)
+}
+
+// replaceEpochs is setEpochs where the store was asked what there is.
+func (r *realm) replaceEpochs(ctx context.Context, by deadline, owner string, m mark, needs []need, there [][]byte) error {
+	errs, last := make([]error, len(needs)), r.lastDebtNow()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWriting)
-	for i, key := range keys {
+	for i, n := range needs {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.setEpoch(ctx, by.remaining(), owner, m, key)
+			if errs[i] = r.beginEpoch(ctx, by, m, n, there[i]); errs[i] != nil {
+				r.oweEpochs(owner, m, n.key)
+			} else {
+				r.forgive(n.key, last)
+			}
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
+// oweEpochs notes that the store still has to be told of new epochs.
+func (r *realm) oweEpochs(owner string, m mark, keys ...string) {
+	for _, key := range keys {
+		e := newEpoch(m).reading(sending{})
+		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+	}
+}
+
 // maxWriting is how many writes of one call are under way at once.
 const maxWriting = 16
 
-// setEpoch is setEpochs for one key, as Clear wants it.
-func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string, m mark, key string) error {
-	e, value := r.newEpoch(key, m)
-	e.at, e.order = now(), r.nextOrder()
-	last := r.lastDebtNow()
-	err := r.try(ctx, limit, func(ctx context.Context) error {
-		return r.store.Set(ctx, key, value, r.epochTTL(key))
-	})
-	if err != nil {
-		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
-		return err
+// maxRivals is how often in a row others may change an epoch before a process that is
+// to replace it counts that as a failure.
+const maxRivals = 16
+
+// beginEpoch replaces the epoch under n's key, where there is what the store has just
+// told, by a new one in which n's version is listed. It is also content with one that
+// somebody else has drawn after that.
+//
+// A write of it that arrives late, or twice, changes nothing: it finds another token.
+func (r *realm) beginEpoch(ctx context.Context, by deadline, m mark, n need, there []byte) error {
+	var first store.Token
+	for attempt := range maxRivals {
+		old, _ := decodeEntry(n.key, there)
+		switch {
+		case old == nil:
+		case attempt == 0:
+			first = old.epoch
+		case old.epoch != first && old.mark.follows(m):
+			r.forgetEpoch(n.key)
+			return nil
+		}
+		next := old.successor(m)
+		if n.lists != nil {
+			next = next.listing(*n.lists)
+		}
+		err := r.writeEpoch(ctx, by, n.key, there, next)
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+			return err
+		}
+		values, _, err := r.readNoting(ctx, by, []string{n.key})
+		if err != nil {
+			return err
+		}
+		there = values[0]
 	}
-	r.forgive(key, last)
-	r.wrote(key, e)
-	return nil
+	return errUnsettled
+}
+
+// follows reports whether an epoch with the mark m was drawn when, or after, one with
+// the mark other was.
+func (m mark) follows(other mark) bool {
+	return m.generation == other.generation && m.count >= other.count
 }
 
 // invalidateTags draws new epochs for tags of a group, and counts its turn before,
@@ -394,63 +522,64 @@ func (r *realm) setEpoch(ctx context.Context, limit time.Duration, owner string,
 // owed without an attempt.
 func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path string, tags []string) error {
 	owner, turn := r.epochKey("tags", path, ""), r.epochKey("turn", path, "")
-	keys := make([]string, len(tags))
-	for i, tag := range tags {
-		keys[i] = r.epochKey("tag", path, tag)
+	keys, needs := []string{turn}, []need(nil)
+	for _, tag := range tags {
+		n := need{key: r.epochKey("tag", path, tag)}
+		keys, needs = append(keys, n.key), append(needs, n)
 	}
 	by := deadlineIn(limit)
-	m, err := r.advance(ctx, by, owner, turn)
+	values, _, err := r.readNoting(ctx, by, keys)
+	var m mark
 	if err == nil {
-		return r.setEpochs(ctx, by, owner, m, keys...)
+		m, err = r.advance(ctx, by, owner, turn, values[0])
+	} else {
+		m = mark{generation: store.NewToken()}
+		r.oweEpochs(owner, m, turn)
 	}
-	for _, key := range keys {
-		e, _ := r.newEpoch(key, m)
-		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+	if err == nil {
+		return r.replaceEpochs(ctx, by, owner, m, needs, values[1:])
 	}
+	r.oweEpochs(owner, m, keys[1:]...)
 	return err
 }
 
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, by deadline, owner, key string) (mark, error) {
-	m, err := r.count(ctx, by, key)
+func (r *realm) advance(ctx context.Context, by deadline, owner, key string, there []byte) (mark, error) {
+	m, err := r.count(ctx, by, key, there)
 	if err == nil {
 		return m, nil
 	}
 	m = mark{generation: store.NewToken()}
 	if !isAnswer(err) && !errors.Is(err, errForeign) {
-		e, _ := r.newEpoch(key, m)
-		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
+		r.oweEpochs(owner, m, key)
 		return m, err
 	}
-	return m, r.setEpoch(ctx, by.remaining(), owner, m, key)
+	return m, r.setEpochs(ctx, by, owner, m, need{key: key})
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, by deadline, key string) (m mark, err error) {
-	for range 3 { // others may count at the same time
+func (r *realm) count(ctx context.Context, by deadline, key string, there []byte) (m mark, err error) {
+	for range maxRivals { // others may count at the same time
 		last := r.lastDebtNow()
-		values, _, err := r.readNoting(ctx, by, []string{key})
-		if err != nil {
-			return m, err
-		}
-		s, err := decodeEntry(key, values[0])
+		s, err := decodeEntry(key, there)
 		if err != nil {
 			return m, err
 		}
 		m = mark{s.mark.generation, s.mark.count + 1}
-		e, value := r.newEpoch(key, m)
-		e.at, e.order = now(), r.nextOrder()
-		err = r.try(ctx, by.remaining(), func(ctx context.Context) error { return r.store.Swap(ctx, key, s.token, value, 0) })
-		if err == nil {
+		if err = r.writeEpoch(ctx, by, key, there, s.successor(m)); err == nil {
 			r.forgive(key, last)
-			r.wrote(key, e)
 			return m, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return m, err
 		}
+		values, _, err := r.readNoting(ctx, by, []string{key})
+		if err != nil {
+			return m, err
+		}
+		there = values[0]
 	}
 	return m, store.ErrConflict
 }

@@ -46,10 +46,10 @@ func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
 		a.Call(t.Context(), "w")
 		r, key := a.core.shared.realm, a.core.shared.scope[0].key
 
-		failed, _ := r.newEpoch(key, mark{})
-		written, value := r.newEpoch(key, mark{})
-		failed.at, failed.order = now(), r.nextOrder()
-		written.at, written.order = now(), r.nextOrder()
+		failed := newEpoch(mark{}).reading(sending{at: now(), order: r.nextOrder()})
+		st := newEpoch(mark{})
+		value, _ := st.encode(key, nil)
+		written := st.reading(sending{at: now(), order: r.nextOrder()})
 		last := r.lastDebtNow()
 		s.Set(t.Context(), key, value, 0)
 		r.owe(key, debt{epoch: true, owner: key}, &failed)
@@ -118,7 +118,7 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		key := a.core.shared.scope[0].key
 		e, known := a.core.shared.epoch(key, now())
 		value, _ := s.Get(t.Context(), key)
-		if token, _ := store.TokenOf(value); known && e.token != token {
+		if st, _ := decodeEntry(key, value); known && e.epoch != st.epoch {
 			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
 		}
 	})
@@ -134,8 +134,9 @@ func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
 		r, key := a.core.shared.realm, a.core.shared.scope[0].key
 		reports := &listener{realm: r}
 
-		e, value := r.newEpoch(key, mark{})
-		e.at, e.order = now(), r.nextOrder()
+		st := newEpoch(mark{})
+		value, _ := st.encode(key, nil)
+		e := st.reading(sending{at: now(), order: r.nextOrder()})
 		s.Set(t.Context(), key, value, 0)
 		reports.Changed([]string{key})
 		b.Call(t.Context(), "x")

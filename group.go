@@ -123,7 +123,7 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 func (g *Group) Clear(ctx context.Context) error {
 	err := g.tell(func(r *realm, limit time.Duration) error {
 		key := r.epochKey("group", g.space.path, "")
-		return r.setEpoch(ctx, limit, key, mark{}, key)
+		return r.setEpochs(ctx, deadlineIn(limit), key, mark{}, need{key: key})
 	})
 	g.space.clear()
 	for _, c := range g.functions() {

@@ -354,7 +354,8 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 // else does.
 //
 // [CacheIf] is not asked. With a TTL of zero, r is not kept, but what was held
-// is dropped.
+// is dropped. In a shared store Set reaches the same as [Func.Invalidate]: other
+// releases execute for themselves.
 func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	p := f.settle()
 	key, err := f.ownKey(&a)
@@ -371,6 +372,16 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 // begins later returns a result whose execution began before it. An execution
 // that is under way is not stopped: those who wait for it get its result, nobody
 // else does, and it is not kept.
+//
+// In a shared store it reaches every function of the name, in every process and
+// release, whatever its [Version], its results' shape and its group. It takes two
+// round trips, however many args there are. Where another release in use writes
+// arguments in another way (A has other fields, or a [KeyFunc] came or went), its
+// keys cannot be told: then the whole function is cleared, and the other release
+// sees that as it sees [Func.Clear].
+//
+// A store that cannot be told within [StoreTimeout] yields an error, and is told as
+// soon as it can be; until then this process does not read those keys from it.
 //
 // An argument that has no key yields a *[KeyError]; the others are invalidated
 // all the same.

@@ -432,7 +432,8 @@ func Prefix(s string) Option {
 
 // Version sets the part of every shared key that tells results of one shape from
 // those of another. The default is a fingerprint of the types A and R, so a
-// program whose types have changed never reads the results of an older one.
+// program whose types have changed never reads the results of an older one. What is
+// invalidated or cleared is so in all versions.
 // Whoever sets it has to change it where the meaning of results changes. An
 // empty s restores the default.
 //

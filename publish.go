@@ -95,7 +95,7 @@ func (s *shared) tie(ctx context.Context, f *flight, e *entry, taken *takenEpoch
 // fencesFor returns the epochs of the function's scopes when an execution began.
 func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
 	for _, scope := range s.scope {
-		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epochs[scope.key].token})
+		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epochs[scope.key].epoch})
 	}
 	return fences
 }
@@ -215,7 +215,7 @@ func (e *entry) tear() {
 func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
 	scopes := make([]scopeEpoch, len(s.scope))
 	for i, scope := range s.scope {
-		scopes[i] = scopeEpoch{scope.path, epochs[scope.key].token}
+		scopes[i] = scopeEpoch{scope.path, epochs[scope.key].epoch}
 	}
 	return scopes
 }
@@ -240,15 +240,15 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 		e.share.token = token
 		s.expectOwn(e.share)
 		s.forgive(key, last)
-		return nil
+		return s.invalidate(ctx, by, []string{key}, 1)
 	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
 		s.reportRefused(p, err)
-		return s.delete(ctx, p, key)
+		return s.invalidate(ctx, by, []string{key}, 0)
 	case err == nil:
-		return s.delete(ctx, p, key)
+		return s.invalidate(ctx, by, []string{key}, 0)
 	}
 	s.failed(err)
-	s.owe(key, debt{owner: s.scope[0].key}, nil)
+	s.owe(key, debt{version: s.version, owner: s.scope[0].key}, nil)
 	return err
 }
 
@@ -273,8 +273,8 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 	for _, tag := range p.tags {
 		te := tagEpochs{path: s.core.space.path, name: tag}
 		for _, n := range s.tagNeeds(te.path, tag) {
-			te.epochs = append(te.epochs, epochs[n.key].token)
-			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].token, tag: true})
+			te.epochs = append(te.epochs, epochs[n.key].epoch)
+			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].epoch, tag: true})
 		}
 		tags = append(tags, te)
 	}
@@ -285,28 +285,48 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 	return value, token, err
 }
 
-// delete deletes keys in the store, and with them the leases of those who execute
-// for them. If that fails it is repeated until it succeeds.
-func (s *shared) delete(ctx context.Context, p *policy, keys ...string) error {
+// invalidate deletes what the store has under keys, in every version of the function
+// that is in use, but leaves the first stay of these keys of its own version alone. With
+// what is deleted go the leases of those who execute for it. What fails is repeated until
+// it succeeds.
+func (s *shared) invalidate(ctx context.Context, by deadline, keys []string, stay int) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	last := s.lastDebtNow()
-	err := s.try(ctx, p.storeTimeout, func(ctx context.Context) error { return s.store.Delete(ctx, keys...) })
-	for _, key := range keys {
-		if err != nil {
-			s.owe(key, debt{owner: s.scope[0].key}, nil)
-		} else {
-			s.forgive(key, last)
-		}
+	versions, err := s.versionsInUse(ctx, by)
+	all, unnamed := s.reached(s.version, versions, keys)
+	own := keys[stay:]
+	if err != nil { // there may be versions that are not known here
+		own = keys
+	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
+		err = s.try(ctx, by.remaining(), func(ctx context.Context) error { return s.store.Delete(ctx, all[stay:]...) })
+	}
+	s.settleDebts(err, last, debt{version: s.version, owner: s.scope[0].key}, own)
+	s.settleDebts(err, last, debt{owner: s.scope[0].key}, all[len(keys):])
+	if unnamed {
+		err = errors.Join(err, s.setEpochs(ctx, by, s.scope[0].key, mark{}, need{s.scope[0].key, "", &s.version}))
 	}
 	s.failed(err)
 	return err
 }
 
-// clear makes everything of the function in the store invalid.
+// settleDebts notes how the deletion of keys, which began when last was the newest debt,
+// has ended.
+func (s *shared) settleDebts(err error, last uint64, d debt, keys []string) {
+	for _, key := range keys {
+		if err != nil {
+			s.owe(key, d, nil)
+		} else {
+			s.forgive(key, last)
+		}
+	}
+}
+
+// clear makes everything of the function in the store invalid, in every version.
 func (s *shared) clear(ctx context.Context, p *policy) error {
-	err := s.setEpoch(ctx, p.storeTimeout, s.scope[0].key, mark{}, s.scope[0].key)
+	key := s.scope[0].key
+	err := s.setEpochs(ctx, deadlineIn(p.storeTimeout), key, mark{}, need{key: key, lists: &s.version})
 	s.failed(err)
 	return err
 }
@@ -369,13 +389,13 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 			before, read := f.epochs[n.key]
 			inherited, inherits := taken.by[fenceAt{s.realm, n.key}]
 			latest, asked := found[n.key]
-			if read && inherits && inherited != before.token || inherits && asked && inherited != latest.token {
+			if read && inherits && inherited != before.epoch || inherits && asked && inherited != latest.epoch {
 				return nil, nil, false, nil
 			}
-			epoch := latest.token
+			epoch := latest.epoch
 			switch {
 			case read:
-				epoch = before.token
+				epoch = before.epoch
 			case inherits:
 				epoch = inherited
 			}
@@ -418,7 +438,7 @@ func (s *shared) early(ctx context.Context, f *flight, late []need, found map[st
 		if err != nil {
 			return false, err
 		}
-		if token, ok := store.TokenOf(values[0]); !ok || token != turn.token {
+		if s, err := decodeEntry(n.turn, values[0]); err != nil || s.epoch != turn.epoch {
 			return false, nil
 		}
 	}

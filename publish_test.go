@@ -17,7 +17,7 @@ func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
 	s, generation := f.core.shared, store.NewToken()
 	n := s.tagNeeds("g", "t")[0]
 	fl := &flight{policy: f.core.base, began: 10, epochs: map[string]reading{
-		n.turn: {token: store.NewToken(), mark: mark{generation, 1}},
+		n.turn: {epoch: store.NewToken(), mark: mark{generation, 1}},
 	}}
 	for _, tt := range []struct {
 		name string

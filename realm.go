@@ -25,6 +25,7 @@ type realm struct {
 	lastDebt uint64                          // guarded by mu; the id of the newest debt
 	retrying bool                            // guarded by mu; a timer or a goroutine is at the debts
 	waiters  map[string][]chan struct{}      // guarded by mu; who waits for a report of a key
+	writers  map[string]chan struct{}        // guarded by mu; who writes an epoch, by its key; see writeAlone
 	cores    map[weak.Pointer[core]]struct{} // guarded by mu; the functions, as far as they were used
 
 	behind, behindUntil int64 // guarded by mu; see noteSkew
@@ -71,7 +72,7 @@ func newRealm(b *backend, prefix string) *realm {
 	return &realm{
 		backend: b, prefix: sharedPrefix(prefix),
 		readings: map[string]reading{}, debts: map[string]debt{},
-		waiters: map[string][]chan struct{}{}, cores: map[weak.Pointer[core]]struct{}{},
+		waiters: map[string][]chan struct{}{}, writers: map[string]chan struct{}{}, cores: map[weak.Pointer[core]]struct{}{},
 	}
 }
 

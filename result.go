@@ -151,7 +151,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 		case !known:
 			sure = false
 			continue
-		case r.token != f.epoch:
+		case r.epoch != f.epoch:
 			return never, true
 		}
 		until = min(until, after(r.at, epochTrust))

@@ -51,3 +51,63 @@ func (s *shaper) add(t reflect.Type) {
 	}
 	fmt.Fprint(s.hash, ")")
 }
+
+// argsForm counts the ways in which arguments have been written into shared keys: it
+// changes with every change of what appendArgs writes for a value.
+const argsForm = "1"
+
+// argsShape returns a text that is the same for two argument types only if equal
+// arguments of both are written into shared keys in the same way: what follows a
+// sharedHead is the same. Names of types count where methods may decide about the key,
+// names of fields do not. A KeyFunc is taken to return the same for the same argument,
+// whatever its type.
+func argsShape(t reflect.Type, keyFunc bool) string {
+	s := shaper{hash: sha256.New(), seen: map[reflect.Type]int{}}
+	fmt.Fprint(s.hash, argsForm)
+	if keyFunc {
+		fmt.Fprint(s.hash, "KeyFunc")
+	} else {
+		s.addArgs(t, true)
+	}
+	return hex.EncodeToString(s.hash.Sum(nil)[:4])
+}
+
+// addArgs adds what argsShape says. Integers that are all of the arguments are written
+// in decimal digits, whatever their size.
+func (s *shaper) addArgs(t reflect.Type, alone bool) {
+	if n, ok := s.seen[t]; ok {
+		fmt.Fprintf(s.hash, "<%d>", n)
+		return
+	}
+	s.seen[t] = len(s.seen)
+	kind := t.Kind()
+	switch {
+	case t.NumMethod() > 0 || kind != reflect.Interface && reflect.PointerTo(t).NumMethod() > 0:
+		fmt.Fprintf(s.hash, "%q %q", t.PkgPath(), t.Name())
+	case alone && reflect.Int <= kind && kind <= reflect.Uintptr:
+		fmt.Fprint(s.hash, "integer")
+		return
+	case kind == reflect.Int:
+		kind = reflect.Int64
+	case kind == reflect.Uint:
+		kind = reflect.Uint64
+	}
+	fmt.Fprintf(s.hash, "%v(", kind)
+	switch kind {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.Tag.Get("memo") != "-" {
+				s.addArgs(f.Type, false)
+			}
+		}
+	case reflect.Map:
+		s.addArgs(t.Key(), false)
+		s.addArgs(t.Elem(), false)
+	case reflect.Array:
+		fmt.Fprintf(s.hash, "%d ", t.Len())
+		s.addArgs(t.Elem(), false)
+	case reflect.Pointer, reflect.Slice:
+		s.addArgs(t.Elem(), false)
+	}
+	fmt.Fprint(s.hash, ")")
+}

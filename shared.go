@@ -17,11 +17,12 @@ import (
 // entries; lease.go says who executes, epochs.go what is still valid.
 type shared struct {
 	*realm
-	core  *core
-	head  string  // of the keys of its entries; the arguments follow
-	lease string  // of the keys that guard the refresh of an entry
-	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
-	turns []string
+	core    *core
+	head    string  // of the keys of its entries; the arguments follow
+	version version // what that is in the list of its name's versions
+	lease   string  // of the keys that guard the refresh of an entry
+	scope   []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
+	turns   []string
 
 	flying  sync.Map // the flights under way, by shared key
 	foreign sync.Map // turns of other groups whose tags its results took over, by key
@@ -34,13 +35,14 @@ type scope struct{ path, key string }
 
 func (c *core) newShared(s *settings) *shared {
 	r := realmOf(s.store, s.prefix)
-	version, whose := c.version(s), c.scopeText()
+	release, whose := c.version(s), c.scopeText()
 	sh := &shared{
 		realm: r, core: c,
-		head:  sharedHead(r.prefix, s.name, version, whose),
-		lease: sharedHead(r.prefix, s.name, version, whose+"+"),
+		head:  sharedHead(r.prefix, s.name, release, whose),
+		lease: sharedHead(r.prefix, s.name, release, whose+"+"),
 		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
 	}
+	sh.version = version{head: sh.head[len(r.prefix):], shape: argsShape(c.types.arg, s.keyFunc != nil)}
 	for path := range enclosing(c.space.path) {
 		sh.scope = append(sh.scope, scope{path, r.epochKey("group", path, "")})
 		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
@@ -69,7 +71,7 @@ func (c *core) scopeText() string {
 func (r *realm) tagNeeds(path, tag string) (needs []need) {
 	for p := range enclosing(path) {
 		turn := r.epochKey("turn", p, "")
-		needs = append(needs, need{r.epochKey("tag", p, tag), turn}, need{r.epochKey("tags", p, ""), turn})
+		needs = append(needs, need{key: r.epochKey("tag", p, tag), turn: turn}, need{key: r.epochKey("tags", p, ""), turn: turn})
 	}
 	return needs
 }
@@ -77,8 +79,12 @@ func (r *realm) tagNeeds(path, tag string) (needs []need) {
 // needs returns the epochs that have to be known before an execution under p
 // begins, and that every result of p depends on.
 func (s *shared) needs(p *policy) (needs []need) {
-	for _, scope := range s.scope {
-		needs = append(needs, need{key: scope.key})
+	for i, scope := range s.scope {
+		n := need{key: scope.key}
+		if i == 0 {
+			n.lists = &s.version
+		}
+		needs = append(needs, n)
 	}
 	for _, turn := range s.turns {
 		needs = append(needs, need{key: turn})
@@ -118,7 +124,7 @@ func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string
 	if values == nil {
 		return seen, err
 	}
-	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, reports: sent.reports[n:], era: sent.era})
+	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, order: sent.order, reports: sent.reports[n:], era: sent.era})
 	for i, value := range values[:n] {
 		if value != nil || err == nil {
 			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
@@ -181,7 +187,7 @@ func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
 		for _, f := range seen.fences {
 			r, known := s.epoch(f.key, t)
 			switch {
-			case known && r.token == f.epoch:
+			case known && r.epoch == f.epoch:
 			case known && r.at > seen.at:
 				seen.valid = false
 			default:

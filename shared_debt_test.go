@@ -124,11 +124,11 @@ func TestDebtsToASlowStoreArePaid(t *testing.T) {
 func TestLatePaymentRevivesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var source versioned
-		var sets atomic.Int64
+		var swaps atomic.Int64
 		paying, goOn := make(chan bool), make(chan bool)
 		p := &process{Store: memstore.New(nil), before: func(_ context.Context, op, key string) error {
-			if op == "set" && strings.Contains(key, ":clear:") {
-				switch sets.Add(1) {
+			if op == "swap" && strings.Contains(key, ":clear:") {
+				switch swaps.Add(1) {
 				case 1:
 					return errDown
 				case 2: // the repetition

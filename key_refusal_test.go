@@ -1,14 +1,34 @@
 package memo
 
 import (
+	"bufio"
+	"container/list"
 	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/tls"
+	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"log"
+	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"text/template"
 	"time"
 	"unsafe"
 
@@ -101,6 +121,57 @@ func TestTypesThatCannotBeKeysAreRefused(t *testing.T) {
 	}
 }
 
+// Each of these was accepted, and every call with one was a KeyError.
+func TestTypesOfWhichNoValueIsAKeyAreRefused(t *testing.T) {
+	type acting interface {
+		http.Handler
+		Name() string
+	}
+	const advice = ` cannot be part of a key; tag it memo:"-" or give KeyFunc`
+	for _, tt := range []struct{ got, want string }{
+		{refusal[struct{ Log *slog.Logger }](), "argument field Log (slog.Logger)"},
+		{refusal[*slog.Logger](), "argument (slog.Logger)"},
+		{refusal[slog.Handler](), "argument (slog.Handler)"},
+		{refusal[slog.Attr](), "argument (slog.Attr)"},
+		{refusal[struct{ log *log.Logger }](), "argument field log (log.Logger)"},
+		{refusal[io.Reader](), "argument (io.Reader)"},
+		{refusal[struct{ Body io.ReadCloser }](), "argument field Body (io.ReadCloser)"},
+		{refusal[io.Writer](), "argument (io.Writer)"},
+		{refusal[net.Conn](), "argument (net.Conn)"},
+		{refusal[net.Listener](), "argument (net.Listener)"},
+		{refusal[*os.File](), "argument (os.File)"},
+		{refusal[*bufio.Reader](), "argument (bufio.Reader)"},
+		{refusal[*json.Decoder](), "argument (json.Decoder)"},
+		{refusal[*sql.DB](), "argument (sql.DB)"},
+		{refusal[struct{ DB *sql.DB }](), "argument field DB (sql.DB)"},
+		{refusal[*sql.Tx](), "argument (sql.Tx)"},
+		{refusal[http.Handler](), "argument (http.Handler)"},
+		{refusal[acting](), "argument (memo.acting)"},
+		{refusal[http.RoundTripper](), "argument (http.RoundTripper)"},
+		{refusal[http.ResponseWriter](), "argument (http.ResponseWriter)"},
+		{refusal[*http.Client](), "argument (http.Client)"},
+		{refusal[*http.Response](), "argument (http.Response)"},
+		{refusal[*tls.Config](), "argument (tls.Config)"},
+		{refusal[*template.Template](), "argument (template.Template)"},
+		{refusal[*rand.Rand](), "argument (rand.Rand)"},
+		{refusal[rand.Source](), "argument (rand.Source)"},
+		{refusal[*ecdsa.PublicKey](), "argument (ecdsa.PublicKey)"},
+		{refusal[*ecdh.PublicKey](), "argument (ecdh.PublicKey)"},
+		{refusal[reflect.Type](), "argument (reflect.Type)"},
+		{refusal[*list.List](), "argument (list.List)"},
+		{refusal[struct{ Text strings.Builder }](), "argument field Text (strings.Builder)"},
+		{refusal[*time.Timer](), "argument (time.Timer)"},
+		{refusal[*exec.Cmd](), "argument (exec.Cmd)"},
+		{refusal[iter.Seq[int]](), "argument (iter.Seq[int])"},
+		{refusal[*runtime.Func](), "argument (runtime.Func)"},
+		{refusal[testing.TB](), "argument (testing.TB)"},
+	} {
+		if diff := cmp.Diff("memo: users.search: "+tt.want+advice, tt.got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestARefusalSaysWhichArgument(t *testing.T) {
 	name := Name("users.search")
 	for _, tt := range []struct{ got, want string }{
@@ -151,6 +222,17 @@ func TestWhatLooksLikeNoKeyIsAccepted(t *testing.T) {
 		"anything with a KeyFunc":         refusal[filter](KeyFunc(func(filter) string { return "" })),
 		"a request with a KeyFunc":        refusal[*http.Request](KeyFunc(func(r *http.Request) string { return r.URL.Path })),
 		"headers, which are not requests": refusal[http.Header](),
+		"a logger that is tagged": refusal[struct {
+			ID  int
+			Log *slog.Logger `memo:"-"`
+		}](),
+		"a handler that names itself": refusal[interface {
+			http.Handler
+			Keyer
+		}](),
+		"an address, of any network": refusal[net.Addr](),
+		"a file system":              refusal[fs.FS](),
+		"a key of RSA":               refusal[*rsa.PublicKey](),
 	} {
 		if got != "" {
 			t.Errorf("%s: %s", name, got)

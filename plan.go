@@ -109,6 +109,9 @@ func (c *compiler) compile(t reflect.Type) (*plan, error) {
 	pl := &plan{typ: t}
 	c.seen[t] = pl
 	if err := c.fill(pl, t); err != nil {
+		if opaque(t) {
+			err = &errNotKey{t}
+		}
 		return nil, err
 	}
 	pl.block = pl.plain()
@@ -288,28 +291,6 @@ func (c *compiler) fillMap(pl *plan, t reflect.Type) (err error) {
 // isPointer reports whether t is *T and no more: a type that is defined as a
 // pointer has none of the methods of what it points to.
 func isPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && t.Name() == "" }
-
-// refused reports whether no value of t can be a key by its contents.
-func refused(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		return true
-	case reflect.Interface:
-		return t.Implements(contextType) || t.Implements(lockerType)
-	}
-	if t.Implements(contextType) || honours(t, lockerType) {
-		return true
-	}
-	switch t.PkgPath() {
-	case "sync", "sync/atomic", "internal/sync":
-		return true
-	case "net/http":
-		return t.Name() == "Request" // by name: the core does not link net/http
-	case "log/slog":
-		return t.Name() == "Value" // which keeps a string's length apart from its bytes
-	}
-	return false
-}
 
 // honours reports whether values of t have the one method of want by their own
 // declaration. A struct that embeds a time.Time has its MarshalText too, but

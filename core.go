@@ -27,10 +27,11 @@ type core struct {
 	space    *namespace // the group's, or one of the function's own; set by join
 	count    *counters  // held apart: a group keeps them when the function is gone
 
-	cleared atomic.Uint64        // the sequence number of the function's last Clear
-	tier    atomic.Pointer[tier] // nil with NoLocal
-	shared  *shared              // nil without a store; set before base
-	shards  [16]flights
+	onceReported atomic.Bool          // that a result can be used only once
+	cleared      atomic.Uint64        // the sequence number of the function's last Clear
+	tier         atomic.Pointer[tier] // nil with NoLocal
+	shared       *shared              // nil without a store; set before base
+	shards       [16]flights
 }
 
 // A policy is what decides about the calls through one Func.

@@ -52,8 +52,9 @@
 //
 // Different arguments never share a key by accident: in the process a key is the
 // argument itself in another form, not a hash of it. Functions, channels, contexts
-// and locks cannot be part of a key; New panics and names the field. What only
-// shows in a value, such as a cycle, is a [*KeyError] of that call.
+// and locks cannot be part of a key, nor what acts and is no data: readers, writers,
+// connections, handlers, loggers. New panics and names the field. What only shows in
+// a value, such as a cycle, is a [*KeyError] of that call.
 //
 // # One execution
 //

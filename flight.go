@@ -112,6 +112,7 @@ type flight struct {
 
 	result   *entry // whatever came back, kept or not; its value is nil where there is none
 	foreign  bool   // result was executed by another process
+	once     bool   // result can be used only once: it is the leader's
 	panicked *PanicError
 }
 
@@ -278,6 +279,7 @@ type landing struct {
 	keep     bool   // by CacheIf
 	remember bool   // by CacheErrors
 	absent   bool   // fn left the key out
+	once     bool   // the result can be used only once
 	foreign  *entry // another process's result, instead of all that
 }
 
@@ -316,6 +318,7 @@ func (c *core) fly(ctx context.Context, f *flight) {
 	f.left = f.storeDeadline().remaining()
 	ctx, stop = c.limit(ctx, f)
 	l = f.judge(ctx)
+	c.keepApart(f, &l)
 }
 
 // limit returns the context that fn is to run under, and sees to it that the
@@ -400,7 +403,7 @@ func (c *core) letGo(f *flight, e *entry, l landing) {
 	f.shard.mu.Lock()
 	first := !f.ended
 	if first {
-		f.ended, f.result, f.panicked, f.foreign = true, e, l.panicked, l.foreign != nil
+		f.ended, f.result, f.panicked, f.foreign, f.once = true, e, l.panicked, l.foreign != nil, l.once
 	}
 	f.shard.mu.Unlock()
 	if !first {

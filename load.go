@@ -297,7 +297,7 @@ func (b *boarding) usable() bool {
 
 // arrive returns what f, which has landed, has for the call.
 func (b *boarding) arrive(ctx context.Context, f *flight) (out outcome, ok bool) {
-	if !b.leader && (f.useless() || b.overtaken(f)) {
+	if !b.leader && (f.useless() || f.once || b.overtaken(f)) {
 		return outcome{}, false
 	}
 	e := f.result

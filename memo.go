@@ -3,6 +3,7 @@ package memo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -124,8 +125,17 @@ type Func[A, R any] struct {
 // reach the callers as they are. A panic of fn reaches every caller as a panic
 // with a *[PanicError].
 //
+// A result that can be used only once is nothing to share: a reader, a channel, an
+// iterator, a context, the rows of a query, a transaction, or what has one of these in
+// an element or in a field that callers see. New refuses such an R unless Clone is
+// given; the fields of types with a lock, and unexported ones of types with methods,
+// are not looked at, since clients and pools are results like any other. Where R hides
+// it in an interface, it is found when fn returns it: the caller that executed gets it,
+// nothing keeps it, the others execute for themselves, and it is logged once.
+//
 // New panics with a sentence that says what to change when fn is nil, when A
-// cannot be a key, when options were given for other types than A and R, or
+// cannot be a key, when R can be used only once, when options were given for other
+// types than A and R, or
 // when there is a shared store without a [Name], with the name of another
 // function, or with a codec that would lose a part of R.
 func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func[A, R] {
@@ -354,8 +364,9 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 // else does.
 //
 // [CacheIf] is not asked. With a TTL of zero, r is not kept, but what was held
-// is dropped. In a shared store Set reaches the same as [Func.Invalidate]: other
-// releases execute for themselves.
+// is dropped. An r that holds something which can be used only once (see [New]) is
+// an error, and what was held stays. In a shared store Set reaches the same as
+// [Func.Invalidate]: other releases execute for themselves.
 func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	p := f.settle()
 	key, err := f.ownKey(&a)
@@ -364,6 +375,9 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	}
 	if p.clone != nil {
 		r = p.clone.(func(R) R)(r)
+	}
+	if err := f.core.usedUp(p, &r); err != nil {
+		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)
 	}
 	return f.core.put(ctx, p, key, f.execution(a), &r)
 }

@@ -13,6 +13,7 @@ import (
 // A signature is what a core knows of its function's types.
 type signature struct {
 	arg, result reflect.Type
+	usage                                              // of R
 	size        func(value any) int64                  // of a *R
 	blank       func() any                             // a new *R
 	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
@@ -23,6 +24,7 @@ func signatureOf[A, R any]() signature {
 	return signature{
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
+		usage:  usageOf(reflect.TypeFor[R]()),
 		size:   sizeOf[R](),
 		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
@@ -48,6 +50,9 @@ func keepOf[R any](option any) func(any, error) bool {
 // checkSettings panics if the function cannot be made under s.
 func (c *core) checkSettings(s *settings) {
 	c.types.check(c.label, s)
+	if c.types.once != nil && s.clone == nil {
+		panic(fmt.Sprintf("memo: %s: result %s", c.label, describeOnce(c.types.once)))
+	}
 	if s.store == nil {
 		return
 	}

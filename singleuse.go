@@ -1,0 +1,247 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// Results are shared: every caller of a key gets the same one. What can be used only
+// once, such as a reader or the rows of a query, would be good for the first of them
+// and empty for the others. Types of such results are refused when the function is
+// made; what an interface holds is looked at when the result is there.
+
+// An errSingleUse is why a result must not be shared.
+type errSingleUse struct{ typ reflect.Type }
+
+func (e *errSingleUse) Error() string { return fmt.Sprintf("(%v) can be used only once", e.typ) }
+
+// A usage is what is known of the values of a type.
+type usage struct {
+	once  error // leads to the part that can be used only once; nil if there is none
+	hides bool  // there are interfaces, in which something like that may be
+}
+
+// usages holds what usageOf found: usage by reflect.Type.
+var usages sync.Map
+
+func usageOf(t reflect.Type) usage {
+	if found, ok := usages.Load(t); ok {
+		return found.(usage)
+	}
+	f := usageFinder{seen: map[reflect.Type]bool{}}
+	u := usage{once: f.find(t), hides: f.hides}
+	usages.Store(t, u)
+	return u
+}
+
+// A usageFinder goes through a type and all that it contains.
+type usageFinder struct {
+	seen  map[reflect.Type]bool
+	hides bool
+}
+
+func (f *usageFinder) find(t reflect.Type) error {
+	if usedOnce(t) {
+		return &errSingleUse{t}
+	}
+	if f.seen[t] {
+		return nil
+	}
+	f.seen[t] = true
+	switch t.Kind() {
+	case reflect.Interface:
+		f.hides = true
+	case reflect.Pointer:
+		return f.find(t.Elem())
+	case reflect.Slice, reflect.Array:
+		return f.step("[]", t.Elem())
+	case reflect.Map:
+		if err := f.step("[key]", t.Key()); err != nil {
+			return err
+		}
+		return f.step("[]", t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if field := t.Field(i); visible(t, field) || fromStd(t) && !hasLock(t) {
+				if err := f.step(field.Name, field.Type); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (f *usageFinder) step(name string, t reflect.Type) error {
+	if err := f.find(t); err != nil {
+		return pathError(name, err)
+	}
+	return nil
+}
+
+// visible reports whether those who are given a t use this field of it. A type with a
+// lock, or with methods over fields that it keeps to itself, as clients and pools
+// are, says itself how often it can be used.
+func visible(t reflect.Type, f reflect.StructField) bool {
+	if f.Tag.Get("memo") == "-" || hasLock(t) {
+		return false
+	}
+	return f.IsExported() || reflect.PointerTo(t).NumMethod() == 0 || f.Anonymous && ownPackage(t.PkgPath())
+}
+
+// fromStd reports whether t belongs to the standard library, whose types are known:
+// a json.Decoder is good for one use because a reader is in it.
+func fromStd(t reflect.Type) bool {
+	path := t.PkgPath()
+	first, _, _ := strings.Cut(path, "/")
+	return path != "" && !strings.Contains(first, ".") && !ownPackage(path)
+}
+
+// onceTypes are those that somebody who is given one of them uses up: by reading, by
+// going through rows, or by ending a transaction.
+var onceTypes = []reflect.Type{
+	contextType,
+	reflect.TypeFor[io.Reader](),
+	reflect.TypeFor[io.ByteReader](),
+	reflect.TypeFor[interface{ Read() ([]string, error) }](), // csv.Reader
+	reflect.TypeFor[interface{ Scan(...any) error }](),       // sql.Row, pgx.Row
+	reflect.TypeFor[interface {
+		Next() bool
+		Err() error
+	}](),
+	reflect.TypeFor[interface {
+		Next() bool
+		Close() error
+	}](),
+	reflect.TypeFor[interface {
+		Next(context.Context) bool
+		Err() error
+	}](),
+	reflect.TypeFor[interface {
+		Scan() bool
+		Err() error
+	}](), // bufio.Scanner
+	reflect.TypeFor[interface {
+		Commit() error
+		Rollback() error
+	}](),
+	reflect.TypeFor[interface {
+		Commit(context.Context) error
+		Rollback(context.Context) error
+	}](),
+}
+
+// usedOnce reports whether values of t themselves can be used only once.
+func usedOnce(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Chan:
+		return true
+	case reflect.Func:
+		return iterates(t)
+	}
+	switch typePath(t) {
+	case "database/sql.Conn", "encoding/gob.Decoder": // whose locks are not for sharing them
+		return true
+	}
+	for _, once := range onceTypes {
+		if t.Implements(once) || t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(once) {
+			return true
+		}
+	}
+	return false
+}
+
+// iterates reports whether t is an iter.Seq or iter.Seq2, by whatever name.
+func iterates(t reflect.Type) bool {
+	if t.NumIn() != 1 || t.NumOut() != 0 || t.In(0).Kind() != reflect.Func {
+		return false
+	}
+	yield := t.In(0)
+	return yield.NumIn() <= 2 && yield.NumOut() == 1 && yield.Out(0).Kind() == reflect.Bool
+}
+
+// heldOnce returns an error that leads to a value in v, inside an interface, that can be
+// used only once. left is how many more parts to look at.
+func heldOnce(v reflect.Value, left *int) error {
+	if *left--; *left < 0 || !usageOf(v.Type()).hides {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		if err := usageOf(v.Elem().Type()).once; err != nil {
+			return err
+		}
+		return heldOnce(v.Elem(), left)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return heldOnce(v.Elem(), left)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); visible(v.Type(), f) {
+				if err := heldOnce(v.Field(i), left); err != nil {
+					return pathError(f.Name, err)
+				}
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := 0; i < v.Len() && *left > 0; i++ {
+			if err := heldOnce(v.Index(i), left); err != nil {
+				return pathError(fmt.Sprintf("[%d]", i), err)
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); *left > 0 && it.Next(); {
+			if err := heldOnce(it.Value(), left); err != nil {
+				return pathError(keyStep(it.Key()), err)
+			}
+		}
+	}
+	return nil
+}
+
+// usedUp returns why a result must not be given to more than one caller, nil if it
+// may be. value is a *R.
+func (c *core) usedUp(p *policy, value any) error {
+	if p.clone != nil || !c.types.hides {
+		return nil
+	}
+	left := maxParts
+	if err := heldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
+		return errors.New("result " + describeOnce(err))
+	}
+	return nil
+}
+
+// keepApart sees to it that what f came back with is kept nowhere and given to one
+// caller, if it can be used only once. It is logged the first time.
+func (c *core) keepApart(f *flight, l *landing) {
+	if l.value == nil || l.absent || l.err != nil && !l.keep {
+		return
+	}
+	err := c.usedUp(f.policy, l.value)
+	if err == nil {
+		return
+	}
+	l.keep, l.once = false, true
+	if !c.onceReported.Swap(true) {
+		f.policy.log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.label, "error", err)
+	}
+}
+
+// describeOnce names the part that err leads to, and the ways out.
+func describeOnce(err error) string {
+	what, where := err.Error(), ""
+	if at, ok := err.(*pathed); ok {
+		what, where = at.err.Error(), "field "+at.path+" "
+	}
+	return where + what + `, and results are shared; return what it holds, such as the bytes that are read from it, or give Clone, or tag a field that callers do not use memo:"-"`
+}

@@ -76,8 +76,8 @@ var actingTypes = []reflect.Type{
 // typePath returns the name of t with the path of its package, as neverKeys has it.
 func typePath(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
 
-// opaque reports whether the fields of t are no concern of the program's author: a
+// ofOthers reports whether the fields of t are no concern of the program's author: a
 // refusal then names t and not what is in it.
-func opaque(t reflect.Type) bool {
+func ofOthers(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t.PkgPath() != "" && t.Name() != "" && !ownPackage(t.PkgPath()) && !several(t)
 }

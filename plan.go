@@ -109,7 +109,7 @@ func (c *compiler) compile(t reflect.Type) (*plan, error) {
 	pl := &plan{typ: t}
 	c.seen[t] = pl
 	if err := c.fill(pl, t); err != nil {
-		if opaque(t) {
+		if ofOthers(t) {
 			err = &errNotKey{t}
 		}
 		return nil, err

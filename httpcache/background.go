@@ -91,7 +91,7 @@ func (c *Cache) isRefresh(r *http.Request) bool { return r.Context().Value(refre
 func (x *exchange) refresh(r *http.Request) {
 	again := &exchange{
 		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: discarded{http.Header{}}, r: r, now: x.now,
-		authorized: x.authorized, personal: x.personal,
+		authorized: x.authorized, personal: x.personal, partition: x.partition,
 		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old,
 	}
 	again.renew()

@@ -184,10 +184,7 @@ func (p *policy) appendVariant(b []byte, resource string, index *record, r *http
 	b = appendText(b, digest)
 	b = p.extra.appendTo(b, r)
 	if !p.shared {
-		b = appendSelecting(b, principalFields, r.Header)
+		b = p.appendPrincipal(b, r)
 	}
 	return appendSelecting(b, index.Names, r.Header)
 }
-
-// principalFields are those by which a request says for whom it is.
-var principalFields = []string{"Authorization", "Cookie"}

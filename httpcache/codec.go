@@ -38,7 +38,7 @@ func (recordCodec) Append(dst []byte, v any) ([]byte, error) {
 		dst = binary.AppendVarint(dst, n)
 	}
 	dst = appendStrings(dst, r.Targets)
-	dst = append(dst, bits(r.Shared, r.OwnETag, r.Given))
+	dst = append(dst, bits(r.Shared, r.OwnETag, r.Given, r.Assumed))
 	dst = appendHeader(dst, r.Header)
 	dst = appendHeader(dst, r.Trailer)
 	return append(dst, r.Body...), nil
@@ -120,7 +120,7 @@ func (d *decoder) record() *record {
 	r.Born, r.Life, r.Made = d.varint(), d.varint(), d.varint()
 	r.Targets = d.strings()
 	flags := d.byte()
-	r.Shared, r.OwnETag, r.Given = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	r.Shared, r.OwnETag, r.Given, r.Assumed = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
 	r.Header, r.Trailer = d.header(), d.header()
 	r.Body = slices.Clone(d.rest)
 	if r.Header == nil {

@@ -20,7 +20,8 @@ type exchange struct {
 
 	asked      directives
 	authorized bool   // the request carries Authorization
-	personal   bool   // it carries that or a Cookie
+	personal   bool   // it tells who sends it, by that or otherwise
+	partition  string // of its Transport
 	digest     string // of payload, for one of Options.Methods
 	payload    []byte // the request's body, which may be sent more than once
 
@@ -104,9 +105,11 @@ func (x *exchange) target() *url.URL {
 }
 
 // split reports whether the resource's key alone selects nothing, whatever its
-// responses say.
+// responses say. That of a Transport never does: what a private cache has for one
+// user, or a Transport for what is below it, is not for others, and takes the place
+// of no one's.
 func (x *exchange) split() bool {
-	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.personal && !x.policy.shared
+	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.face == transportFace
 }
 
 // variant returns the key of the variant that an index has for the request.
@@ -114,6 +117,9 @@ func (x *exchange) variant(index *record) string {
 	key := x.policy.appendVariant(nil, x.resource, index, x.r, x.digest)
 	if x.spelling != "" { // the resource's key says whether there is one
 		key = appendText(key, x.spelling)
+	}
+	if x.face == transportFace {
+		key = appendText(append(key, '|'), x.partition)
 	}
 	return string(key)
 }
@@ -250,7 +256,7 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		return false
 	}
 	x.now = time.Now()
-	switch v := x.policy.judge(&x.old.look().terms, &x.asked, x.authorized, x.now); v {
+	switch v := x.judge(x.old); v {
 	case isFresh, isStale, isRefreshing:
 		x.serve(v, collapsed)
 		return true
@@ -263,6 +269,17 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		}
 	}
 	return false
+}
+
+// judge decides what the request may do with a stored response, now. One whose
+// lifetime nobody has given is not for requests that tell who sends them by
+// Options.CredentialHeaders: it may say that one has to log in. (Cookie does not
+// count here, for browsers send some with everything.)
+func (x *exchange) judge(rec *record) verdict {
+	if rec.Assumed && x.policy.shared && x.policy.hasCredential(x.r) {
+		return mustFetch
+	}
+	return x.policy.judge(&rec.look().terms, &x.asked, x.authorized, x.now)
 }
 
 // mayBeStale reports whether the stored response stands in for a failure.

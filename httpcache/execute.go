@@ -375,6 +375,11 @@ func (x *exchange) validated(rec *recorder) {
 	rec.run.land(x.landingOf(fresh, rec.reply))
 	x.now = time.Now()
 	x.cache.count.revalidated.Add(1)
+	for _, name := range cookieFields { // which are for this client alone, unless they are stored
+		if lines := rec.reply.header[name]; len(lines) > 0 && len(fresh.Header[name]) == 0 {
+			x.w.Header()[name] = slices.Concat(x.w.Header()[name], lines)
+		}
+	}
 	x.respond(fresh, &cacheStatus{forward: x.miss, status: http.StatusNotModified, stored: rec.run != nil})
 }
 

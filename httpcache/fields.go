@@ -50,11 +50,21 @@ func (p *policy) storedFields(r *reception) http.Header {
 	for _, name := range []string{"Age", "Cache-Status", "X-Cache"} {
 		delete(h, name)
 	}
+	if !p.shared { // as in browsers, cookies are set by what comes from the origin
+		for _, name := range cookieFields {
+			delete(h, name)
+		}
+	}
 	if !p.keepTags {
 		deleteTags(h)
 	}
 	return h
 }
+
+// cookieFields set cookies.
+var cookieFields = []string{"Set-Cookie", "Set-Cookie2"}
+
+func isCookieField(name string) bool { return slices.Contains(cookieFields, name) }
 
 // tagFields name the tags of a response. Their members are separated by commas in
 // the first, and by spaces in the second.

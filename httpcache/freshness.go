@@ -12,6 +12,8 @@ type life struct {
 	born     time.Time     // when it had age zero: not before it was received, if it says nothing
 	lifetime time.Duration // how long it is fresh from then on
 	explicit bool          // the response itself, or Options.TTL, said so: not a guess
+	assumed  bool          // the response itself did not
+	personal bool          // it was made for a request that tells who sends it
 }
 
 // age is current_age of RFC 9111, section 4.2.3.
@@ -119,7 +121,7 @@ func (p *policy) heuristicLifetime(r *reception) time.Duration {
 // memo.SetTTL, if hasGiven; Options.TTL stands in for a response that says
 // nothing itself.
 func (p *policy) lifeOf(r *reception, given time.Duration, hasGiven, personal bool) life {
-	l := life{born: r.born()}
+	l := life{born: r.born(), personal: personal}
 	if hasGiven {
 		l.born, l.lifetime, l.explicit = r.received, min(given, forever), true
 		return l
@@ -131,10 +133,10 @@ func (p *policy) lifeOf(r *reception, given time.Duration, hasGiven, personal bo
 		return l // nothing is assumed of what may be somebody's own
 	}
 	if p.ttl > 0 && isPlain(r.status) && !r.cc.any(noCache) {
-		l.lifetime, l.explicit = min(p.ttl, forever), true
+		l.lifetime, l.explicit, l.assumed = min(p.ttl, forever), true, true
 		return l
 	}
-	l.lifetime = p.heuristicLifetime(r)
+	l.lifetime, l.assumed = p.heuristicLifetime(r), true
 	return l
 }
 

@@ -121,7 +121,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, p
 		return
 	}
 	y := x // x stays on the stack of a hit
-	y.personal = isPersonal(r.Header)
+	y.personal = h.policy.isPersonal(r)
 	if h.cache.isRefresh(r) {
 		y.find()
 		y.renew()
@@ -147,7 +147,7 @@ func (h *handler) hit(x *exchange) bool {
 		return false
 	}
 	x.now = time.Now()
-	if h.policy.judge(&rec.look().terms, &x.asked, x.authorized, x.now) != isFresh {
+	if x.judge(rec) != isFresh {
 		return false
 	}
 	h.cache.count.hits.Add(1)

@@ -20,7 +20,10 @@ type Options struct {
 	// about that itself: neither max-age, s-maxage nor Expires, nor anything that
 	// forbids storing. Clients are not told of it. It applies to the status
 	// codes 200, 203, 204, 300, 301, 308, 404 and 410, and not to responses to
-	// requests that carry Authorization or a Cookie. Zero, the default, leaves such
+	// requests that tell who sends them: by Authorization, a Cookie, one of
+	// CredentialHeaders or a TLS client certificate. Of a principal that the handler
+	// knows in another way, such as from the request's context, the cache knows
+	// nothing: where there is one, name it by Key or leave TTL at zero. Zero, the default, leaves such
 	// responses to HeuristicMax; a negative TTL panics. A handler sets one for
 	// its own response with memo.SetTTL.
 	TTL time.Duration
@@ -70,9 +73,29 @@ type Options struct {
 	// Shared makes [Cache.Transport] a shared cache, as a proxy's is: it does not
 	// store what is private or was authorized, and obeys s-maxage and
 	// proxy-revalidate. By default it is a private cache: it stores that too, and
-	// gives what a request with Authorization or a Cookie has brought only to
-	// requests with the same. A [Cache.Handler] is shared in any case.
+	// gives what a request with Authorization, a Cookie or one of CredentialHeaders
+	// has brought only to requests with the same. A [Cache.Handler] is shared in
+	// any case.
 	Shared bool
+
+	// Partition names what the Transports of caches with this name, in any process,
+	// share. By default each [Cache.Transport] has a partition of its own, under a
+	// random name, so that what is below one may add credentials that the cache
+	// does not see; other processes then find nothing of what it stores. Give a
+	// name where nothing below adds any, or where it stands for those that are
+	// added: one for each user, say. A purge reaches all partitions.
+	Partition string
+
+	// CredentialHeaders are the request fields that, as Authorization and Cookie do,
+	// tell who sends a request. To a response that such a request has brought,
+	// neither TTL nor HeuristicMax is applied; a shared cache stores it only if it is
+	// public or gives a lifetime itself, and gives such a request nothing whose
+	// lifetime was assumed by TTL or HeuristicMax; and a private cache gives it only
+	// to requests with the same. Nobody waits for such a request; see
+	// CollapsePersonal. The default are some fifty common names, such as X-Api-Key,
+	// X-Auth-Token, Dpop and X-Forwarded-User; an empty list that is not nil stands
+	// for none.
+	CredentialHeaders []string
 
 	// Targets are the targeted fields that a shared cache obeys in place of
 	// Cache-Control, the most specific first (RFC 9213). The default is
@@ -82,10 +105,12 @@ type Options struct {
 	// StoreSetCookie lets a shared cache store responses with Set-Cookie, as RFC
 	// 9111, section 7.3, leaves to whoever wrote the response. By default they
 	// are neither stored nor given to others who wait: Go handlers set session
-	// cookies without a thought for caches.
+	// cookies without a thought for caches. A private cache stores such responses
+	// without the field.
 	StoreSetCookie bool
 
-	// CollapsePersonal lets requests that carry Authorization or a Cookie wait
+	// CollapsePersonal lets requests that tell who sends them (by Authorization, a
+	// Cookie, one of CredentialHeaders or a TLS client certificate) wait
 	// for one another's response, and others for theirs. By default each runs
 	// the handler itself, as long as nothing that may be used is stored.
 	CollapsePersonal bool
@@ -168,6 +193,8 @@ type policy struct {
 	shared, storeSetCookie, collapsePersonal, ignoreRequests bool
 	sortQuery, xCache, keepTags, ranges                      bool
 
+	credentials map[string]bool // by canonical names
+
 	ttl, heuristicMax, staleIfError, keepStale time.Duration
 	waitTimeout                                time.Duration // negative for no limit
 	maxBody, maxRequestBody                    int64
@@ -210,6 +237,7 @@ func (o *Options) policy(shared bool) *policy {
 		maxRequestBody: orDefault(o.MaxRequestBody, defaultMaxRequestBody),
 		identity:       o.Identity,
 		methods:        slices.Clone(o.Methods),
+		credentials:    o.credentialSet(),
 		ignoreParams:   slices.Clone(o.IgnoreParams),
 		extra:          extraKey{canonicalNames(o.KeyHeaders), slices.Clone(o.KeyCookies), o.Key},
 	}

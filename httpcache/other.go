@@ -17,7 +17,7 @@ func (h *handler) serveOther(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{
 		cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: byMethod,
-		authorized: len(r.Header["Authorization"]) > 0, personal: isPersonal(r.Header),
+		authorized: len(r.Header["Authorization"]) > 0, personal: h.policy.isPersonal(r),
 		asked: requestDirectives(r.Header), release: func() {},
 	}
 	defer x.settle()
@@ -94,6 +94,15 @@ func (x *exchange) storeForGet(rec *recorder) {
 	key, spelling := x.policy.locateURL(x.face, http.MethodGet, x.target())
 	if spelling != "" {
 		return
+	}
+	if x.face == transportFace { // where no response is under that key
+		ctx := context.WithoutCancel(x.r.Context())
+		index := x.cache.peek(ctx, key)
+		if index == nil || index.Kind != anIndex {
+			index = x.cache.openIndex(ctx, key)
+		}
+		x.resource = key
+		key = x.variant(index)
 	}
 	x.storeBeside(rec, key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()))
 }

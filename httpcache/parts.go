@@ -31,7 +31,8 @@ func (x *exchange) findPart() {
 	}
 	if key, ok := x.partKey(x.index); ok {
 		rec := x.cache.peek(x.r.Context(), key)
-		if rec != nil && x.policy.judge(&rec.look().terms, &x.asked, x.authorized, time.Now()) == isFresh {
+		x.now = time.Now()
+		if rec != nil && x.judge(rec) == isFresh {
 			x.old = rec
 		}
 	}

@@ -32,6 +32,7 @@ type record struct {
 	Shared  bool        // made by a shared cache's rules
 	OwnETag bool        // the cache made the ETag
 	Given   bool        // the handler gave the lifetime by memo.SetTTL, for this cache alone
+	Assumed bool        // nobody gave the lifetime: it is the options', or a guess
 
 	derived    atomic.Pointer[derived] `memo:"-"`
 	refreshing atomic.Int64            `memo:"-"` // see [record.startRefresh]
@@ -103,6 +104,9 @@ func (r *record) derive() *derived {
 	d.ranges = hasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
 	for name, values := range r.Header {
+		if isCookieField(name) && !r.Shared {
+			continue // an older version has stored it
+		}
 		d.values += len(values)
 		d.full = append(d.full, line{name, values})
 		if inNotModified[name] && (name != "Last-Modified" || d.etag == "") {
@@ -133,7 +137,7 @@ func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, tra
 	rec := &record{
 		Kind: aResponse, Status: r.status, Header: h, Body: body, Trailer: trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: p.shared, Targets: p.targets, Given: given,
+		Shared: p.shared, Targets: p.targets, Given: given, Assumed: l.assumed,
 	}
 	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
@@ -196,7 +200,7 @@ func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (
 	return &record{
 		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven,
+		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.assumed,
 	}, p.mayStore(whole, x.r.Header, &x.asked, &l)
 }
 

@@ -57,7 +57,7 @@ func (p *policy) mayStore(r *reception, req http.Header, asked *directives, l *l
 		return setsCookie
 	case !p.isCacheable(r, l):
 		return notExplicit
-	case p.shared && isPersonal(req) && !r.cc.any(public) && !(l.explicit && l.lifetime > 0):
+	case p.shared && l.personal && !r.cc.any(public) && !(l.explicit && l.lifetime > 0):
 		return personal
 	case !p.isUseful(r, l):
 		return nothingToReuse
@@ -81,7 +81,7 @@ func (r *reception) authorizes() bool { return r.cc.any(public | mustRevalidate 
 // setsCookie reports whether Set-Cookie would be stored: it is not where the
 // response withholds it by no-cache="set-cookie" or private="set-cookie".
 func (p *policy) setsCookie(r *reception) bool {
-	if len(r.header["Set-Cookie"]) == 0 {
+	if len(r.header["Set-Cookie"]) == 0 && len(r.header["Set-Cookie2"]) == 0 {
 		return false
 	}
 	for _, name := range r.cc.withheld(p.shared) {
@@ -121,10 +121,3 @@ func (p *policy) isUseful(r *reception, l *life) bool {
 func (r *reception) isSilent() bool {
 	return !r.targeted && len(r.header["Cache-Control"]) == 0 && len(r.header["Expires"]) == 0
 }
-
-// isPersonal reports whether a request tells who sends it. RFC 9111 lets a shared
-// cache store the response to a Cookie by default; but a page that was made for
-// somebody, and has nothing but a validator, must not be offered to others, not
-// even for validation: by Last-Modified alone one user's page seems as good as
-// another's. So such a response is stored only if it is fresh, and says so.
-func isPersonal(h http.Header) bool { return len(h["Authorization"]) > 0 || len(h["Cookie"]) > 0 }

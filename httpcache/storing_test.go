@@ -1,6 +1,8 @@
 package httpcache
 
 import (
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -54,7 +56,7 @@ func TestMayStore(t *testing.T) {
 			}{{sharedPolicy(), tt.shared}, {privatePolicy(), tt.private}} {
 				p, req := face.policy, header(tt.request...)
 				r := receivedNow(p, tt.status, tt.lines...)
-				l := p.lifeOf(r, 0, false, p.shared && isPersonal(req))
+				l := p.lifeOf(r, 0, false, p.shared && p.isPersonal(&http.Request{Header: req, URL: new(url.URL)}))
 				asked := requestDirectives(req)
 				if got := p.mayStore(r, req, &asked, &l); got != face.want {
 					t.Errorf("shared %v: got %q, want %q", p.shared, got, face.want)

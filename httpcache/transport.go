@@ -3,6 +3,7 @@ package httpcache
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,13 +12,19 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Transport returns a RoundTripper that answers from the cache what it can, and
 // has next do the rest; nil stands for [http.DefaultTransport]. Unless
 // [Options.Shared] is set it is a private cache (RFC 9111, section 1), which may
 // store what is meant for one user. So that a client may act for several users all
-// the same, requests with different Authorization or Cookie fields share nothing.
+// the same, requests that tell different users by Authorization, Cookie or one of
+// [Options.CredentialHeaders] share nothing. Nor do two Transports, for what is below
+// them may add credentials that the cache does not see: see [Options.Partition].
+//
+// Set-Cookie of a response reaches the client once, from the origin; a private cache
+// does not store the field, as browsers do not.
 //
 // What [Cache.Handler] says of keys, methods and concurrent requests applies here
 // too. The body of a response can be read while it is being stored. Closing it
@@ -29,13 +36,20 @@ func (c *Cache) Transport(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	return &transport{cache: c, policy: c.client, next: next}
+	partition := "=" + c.opts.Partition
+	if c.opts.Partition == "" {
+		partition = "#" + rand.Text()
+	}
+	return &transport{cache: c, policy: c.client, next: next, partition: partition}
 }
 
 type transport struct {
 	cache  *Cache
 	policy *policy
 	next   http.RoundTripper
+
+	partition string    // what it stores is in this one's alone
+	apart     sync.Once // for saying that other processes have other ones
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -46,9 +60,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.WithContext(r.Context())
 		r.Method = http.MethodGet
 	}
-	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, r: r, release: func() {}}
+	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, partition: t.partition, r: r, release: func() {}}
 	x.authorized = len(r.Header["Authorization"]) > 0
-	x.personal = isPersonal(r.Header)
+	x.personal = t.policy.isPersonal(r)
 	if !t.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
 	}
@@ -101,6 +115,7 @@ func (t *transport) withBody(x *exchange) (*http.Response, error) {
 // the header is there. The goroutine ends when the body has been written, or the
 // body has been closed or the request's context is done, and nobody else waits.
 func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
+	t.warnApart()
 	client := x.r
 	ctx, cancel := context.WithCancel(client.Context())
 	p := newPipe(cancel)
@@ -132,6 +147,15 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 	}
 	p.watch(client.Context())
 	return p.response(client), nil
+}
+
+// warnApart says once that a store holds nothing for other processes.
+func (t *transport) warnApart() {
+	if strings.HasPrefix(t.partition, "#") && t.cache.isShared() {
+		t.apart.Do(func() {
+			t.cache.log().Warn("memo: httpcache: what a Transport stores is found by no other process; give Options.Partition if it is for them, too")
+		})
+	}
 }
 
 // fail ends the exchange by what a forwarder panicked with: a failure of the

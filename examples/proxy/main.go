@@ -68,6 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	options := &httpcache.Options{
 		Shared:         true,           // as a Transport too: it answers many users
+		Partition:      "origin",       // what other proxies store through Redis is for this one, too
 		StoreSetCookie: true,           // the origin decides, as RFC 9111, section 7.3, has it
 		StaleIfError:   24 * time.Hour, // where the origin does not forbid it
 		HeuristicMax:   24 * time.Hour, // for origins that say nothing but Last-Modified

@@ -3,8 +3,10 @@ package memo
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/store"
 )
 
 func init() {
@@ -16,11 +18,23 @@ func init() {
 		}
 		return 0
 	}
+	hints.NotesOf = func(f any) hints.Notes {
+		p := f.(settler).settle()
+		if p.store == nil {
+			return nil
+		}
+		r := realmOf(p.store, p.prefix)
+		return &notes{realm: r, key: r.epochKey("notes", p.name, ""), limit: p.storeTimeout}
+	}
+	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
 	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
 }
 
 // A settler is a Func of any type.
-type settler interface{ settle() *policy }
+type settler interface {
+	settle() *policy
+	forget(key string)
+}
 
 // hintOf returns what fn has said so far about the result of the execution that
 // ctx belongs to.
@@ -29,4 +43,40 @@ func hintOf(ctx context.Context) (said hints.Hint) {
 		said = hints.Hint{TTL: h.ttl, HasTTL: h.hasTTL, NoStore: h.noStore}
 	})
 	return said
+}
+
+// notes is what a package keeps beside a function's results; see hints.Notes.
+type notes struct {
+	realm *realm
+	key   string
+	limit time.Duration
+}
+
+func (n *notes) Get(ctx context.Context) ([]byte, error) {
+	values, err := n.realm.read(ctx, deadlineIn(n.limit), []string{n.key})
+	if err != nil {
+		return nil, err
+	}
+	return values[0], nil
+}
+
+func (n *notes) Add(ctx context.Context, value []byte) error {
+	return n.realm.try(ctx, n.limit, func(ctx context.Context) error {
+		return n.realm.store.Add(ctx, n.key, value, hints.NotesLife)
+	})
+}
+
+func (n *notes) Swap(ctx context.Context, old store.Token, value []byte) error {
+	return n.realm.try(ctx, n.limit, func(ctx context.Context) error {
+		return n.realm.store.Swap(ctx, n.key, old, value, hints.NotesLife)
+	})
+}
+
+// forget drops what f holds under key in this process.
+func (f *Func[A, R]) forget(key string) {
+	f.settle()
+	s := f.core.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.core.drop(key)
 }

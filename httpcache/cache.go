@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -30,6 +29,7 @@ type Cache struct {
 	group    *memo.Group
 	leading  sync.Map // keys to *leader: who runs what
 	purges   purges
+	purged   func() *patterns // see patterns
 	inflight *account
 	count    counters
 }
@@ -52,7 +52,7 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	}
 	c := &Cache{opts: *o}
 	c.server, c.client = o.server(), o.client()
-	c.inflight = newAccount(c)
+	c.inflight, c.purged = newAccount(c), newPatterns(c)
 	c.group = memo.NewGroup("httpcache", groups(opts)...)
 	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
 	strong := []memo.Option{
@@ -87,25 +87,34 @@ func (c *Cache) log() *slog.Logger { return hints.Log(c.fn) }
 func (c *Cache) isShared() bool { return hints.IsShared(c.fn) }
 
 // Purge drops every response that is held for the URLs, whatever they vary by. A
-// URL is absolute, as a client asks for it. Of its spellings, all that RFC 3986,
+// URL is absolute, as a client asks for it, or a path. Of its spellings, all that RFC 3986,
 // section 6.2, calls equivalent are purged, and both http and https: behind a proxy
 // that ends TLS a handler sees http. The query counts as it is; [Options.SortQuery]
 // and [Options.IgnoreParams] apply to it.
 //
+//	cache.Purge(ctx, "https://example.com/users/1") // the URL
+//	cache.Purge(ctx, "/users/1")                    // the path and query, on every host
+//	cache.Purge(ctx, "https://example.com/users/*") // all that begins like that
+//	cache.Purge(ctx, "/users/*")                    // the same, on every host
+//
 // After Purge has returned, no request that begins later gets a response whose
 // handler began before; a handler that is running is not stopped.
 //
-// It takes the same time however many variants a URL has. The error is about URLs
+// It takes the same time however many variants a URL has, or how many URLs a pattern
+// meets: patterns are noted, and responses compared when they are next looked at. In
+// processes that share the store, a pattern counts within one second; in this one at
+// once. The error is about URLs
 // that cannot be parsed, or of a shared store that could not be reached; the
 // other URLs are purged all the same.
 func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 	var errs []error
 	for _, s := range urls {
-		u, err := url.Parse(s)
-		if err == nil && (u.Scheme == "" || u.Host == "") {
-			err = fmt.Errorf("memo: httpcache: Purge needs absolute URLs, such as https://example.com/, not %q", s)
-		}
-		if err == nil {
+		one, u, err := c.server.parsePurge(s)
+		switch {
+		case err != nil:
+		case one != nil:
+			err = c.purgePattern(ctx, *one)
+		default:
 			err = c.purge(ctx, u)
 		}
 		errs = append(errs, err)

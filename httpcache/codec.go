@@ -17,7 +17,7 @@ import (
 // memo.Codec can put another in its place, such as one that compresses.
 type recordCodec struct{}
 
-const codecVersion = 1
+const codecVersion = 2
 
 func (recordCodec) Name() string { return "httpcache" }
 
@@ -37,6 +37,7 @@ func (recordCodec) Append(dst []byte, v any) ([]byte, error) {
 	for _, n := range []int64{r.Born, r.Life, r.Made} {
 		dst = binary.AppendVarint(dst, n)
 	}
+	dst = binary.AppendUvarint(appendString(dst, r.Log), r.Seq)
 	dst = appendStrings(dst, r.Targets)
 	dst = append(dst, bits(r.Shared, r.OwnETag, r.Given, r.Assumed))
 	dst = appendHeader(dst, r.Header)
@@ -118,6 +119,7 @@ func (d *decoder) record() *record {
 	d.bad = d.bad || status < 200 || status > 999 // before it is an int, which may have 32 bits
 	r.Status = int(status)
 	r.Born, r.Life, r.Made = d.varint(), d.varint(), d.varint()
+	r.Log, r.Seq = d.string(), d.uvarint()
 	r.Targets = d.strings()
 	flags := d.byte()
 	r.Shared, r.OwnETag, r.Given, r.Assumed = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0

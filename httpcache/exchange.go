@@ -35,6 +35,9 @@ type exchange struct {
 	old      *record // the response that is stored, if there is one
 	miss     forward // why it does not do
 
+	upTo   uint64 // the patterns that count, as a version; see learn
+	unsure bool   // whether there are more cannot be found out
+
 	note      *leader   // this request's, in Cache.leading; nil for one that waits
 	behind    *leader   // whom it has found there
 	waitUntil time.Time // when it has waited long enough; see waitLimit
@@ -65,6 +68,7 @@ func (x *exchange) answered() bool {
 func (x *exchange) find() {
 	x.index, x.old, x.miss = nil, nil, uriMiss
 	ctx := x.r.Context()
+	x.learn()
 	x.resource, x.spelling = x.locate()
 	x.key = x.resource
 	top := x.top
@@ -144,7 +148,7 @@ func (x *exchange) take(rec *record) {
 	}
 	switch rec.Kind {
 	case aResponse:
-		x.old = rec
+		x.old = x.current(rec)
 	case aPass:
 		x.miss = bypassed
 	}

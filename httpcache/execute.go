@@ -18,7 +18,7 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 	for {
 		rec := &recorder{
 			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
-			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run),
+			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run), mark: x.markNow(),
 		}
 		x.runHandler(rec)
 		if rec.mode == holding && rec.then == nil {
@@ -97,6 +97,18 @@ func (x *exchange) purgesNow(run *run) uint64 {
 	return x.purgesOf(x.target())
 }
 
+// markNow returns the mark of a handler that begins now. What it would validate must not
+// have been purged by a pattern since it was found.
+func (x *exchange) markNow() mark {
+	m := x.cache.patterns().now()
+	if x.old != nil && x.upTo < m.version {
+		if x.upTo = m.version; x.overtaken(x.old) {
+			x.old = nil
+		}
+	}
+	return m
+}
+
 func cloneIfAny(h http.Header) http.Header {
 	if len(h) == 0 {
 		return nil
@@ -142,6 +154,7 @@ func (x *exchange) request(rec *recorder) *http.Request {
 func (x *exchange) decide(rec *recorder, status int) {
 	own := rec.ownHeader()
 	rec.reply = x.policy.receptionOf(status, own, rec.started, time.Now())
+	rec.reply.mark = rec.mark
 	switch {
 	case status == http.StatusNotModified && rec.asks:
 		x.hold(rec)

@@ -32,12 +32,13 @@ type reception struct {
 	targeted  bool       // as well
 	requested time.Time  // when it was asked for
 	received  time.Time  // when the header came
+	mark      mark       // what was known of patterns when it was asked for
 }
 
 // receptionOf reads what a response says about its life.
 func (p *policy) receptionOf(status int, h http.Header, requested, received time.Time) *reception {
 	cc, targeted := responseDirectives(h, p.targets)
-	return &reception{status, h, cc, targeted, requested, received}
+	return &reception{status: status, header: h, cc: cc, targeted: targeted, requested: requested, received: received}
 }
 
 // date returns the Date of the response, or when it was received where it has no

@@ -147,7 +147,7 @@ func (h *handler) hit(x *exchange) bool {
 		return false
 	}
 	x.now = time.Now()
-	if x.judge(rec) != isFresh {
+	if !h.cache.trusts(rec, x.now) || x.judge(rec) != isFresh {
 		return false
 	}
 	h.cache.count.hits.Add(1)

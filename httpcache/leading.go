@@ -10,6 +10,7 @@ import (
 // or is about to. Others that come meanwhile look at it before they wait.
 type leader struct {
 	alone   bool        // nobody waits for it; see exchange.alone
+	mark    mark        // when it began
 	overdue atomic.Bool // somebody has waited for it as long as anybody should
 }
 
@@ -22,13 +23,18 @@ func (x *exchange) enter() bool {
 	if x.note != nil {
 		return true
 	}
-	note := &leader{alone: x.alone()}
+	note := &leader{alone: x.alone(), mark: x.cache.patterns().now()}
 	other, loaded := x.cache.leading.LoadOrStore(x.key, note)
 	if !loaded {
 		x.note = note
 		return true
 	}
 	x.behind = other.(*leader)
+	if x.outdates(x.behind) && x.cache.leading.CompareAndSwap(x.key, other, note) {
+		x.drop(x.key)
+		x.note = note
+		return true
+	}
 	return !note.alone && !x.behind.alone && !x.behind.overdue.Load() && (x.old == nil || x.old.look().shares())
 }
 
@@ -50,7 +56,7 @@ func (x *exchange) leave() {
 // client alone.
 func (x *exchange) noteLead(lead context.Context) {
 	if x.note == nil {
-		note := &leader{alone: x.alone()}
+		note := &leader{alone: x.alone(), mark: x.cache.patterns().now()}
 		if _, loaded := x.cache.leading.LoadOrStore(x.key, note); !loaded {
 			x.note = note
 		}

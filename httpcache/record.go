@@ -34,6 +34,9 @@ type record struct {
 	Given   bool        // the handler gave the lifetime by memo.SetTTL, for this cache alone
 	Assumed bool        // nobody gave the lifetime: it is the options', or a guess
 
+	Log        string // the log of patterns when the handler began; see mark
+	Seq        uint64
+	version    uint64                  `memo:"-"`
 	derived    atomic.Pointer[derived] `memo:"-"`
 	refreshing atomic.Int64            `memo:"-"` // see [record.startRefresh]
 }
@@ -54,12 +57,13 @@ const (
 type derived struct {
 	terms
 	validators
-	full       []line   // the fields of the response itself
-	short      []line   // those of a 304 in its place
-	vary       []string // what both have in Vary
-	controlled bool     // the response has a Cache-Control of its own
-	values     int      // how many values full has
-	ranges     bool     // whose maker answers requests for a Range
+	full       []line        // the fields of the response itself
+	short      []line        // those of a 304 in its place
+	vary       []string      // what both have in Vary
+	controlled bool          // the response has a Cache-Control of its own
+	compared   atomic.Uint64 // the version up to which patterns were compared
+	values     int           // how many values full has
+	ranges     bool          // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 }
 
@@ -77,6 +81,9 @@ type stamp struct {
 	date   []string // now, for what has no age
 	status []string
 }
+
+// mark returns what the response knows of patterns.
+func (r *record) mark() mark { return mark{r.version, r.Log, r.Seq} }
 
 // look returns what follows from the response.
 func (r *record) look() *derived {
@@ -138,6 +145,7 @@ func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, tra
 		Kind: aResponse, Status: r.status, Header: h, Body: body, Trailer: trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
 		Shared: p.shared, Targets: p.targets, Given: given, Assumed: l.assumed,
+		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
 	}
 	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
@@ -201,6 +209,7 @@ func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (
 		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
 		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.assumed,
+		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
 	}, p.mayStore(whole, x.r.Header, &x.asked, &l)
 }
 

@@ -34,6 +34,7 @@ type recorder struct {
 	run      *run            // whom to tell; nil for a run that is nobody else's
 	initial  http.Header     // what others had put into the header before
 	started  time.Time
+	mark     mark   // what is known of patterns when the handler begins
 	purges   uint64 // how often the resource had been purged when the handler began; see purged
 
 	wrote    bool // the final header is decided on

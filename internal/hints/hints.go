@@ -6,6 +6,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 // A Hint is what has been said so far.
@@ -28,6 +30,26 @@ var (
 
 	LocalBytes func(f any) int64
 )
+
+// Notes is a place in a function's shared store for one value of a package's own, which
+// is changed by Add and Swap only. It keeps the value for NotesLife from the last
+// change. Operations take no longer than the function's StoreTimeout.
+type Notes interface {
+	Get(ctx context.Context) ([]byte, error) // nil if there is none
+	Add(ctx context.Context, value []byte) error
+	Swap(ctx context.Context, old store.Token, value []byte) error
+}
+
+// NotesLife is how long a store keeps Notes that are not changed.
+const NotesLife = 30 * 24 * time.Hour
+
+// NotesOf returns the Notes of a *memo.Func; nil without a shared store. Package memo
+// sets it when it is initialised.
+var NotesOf func(f any) Notes
+
+// Forget drops what a *memo.Func holds under a key in this process; a store keeps what it
+// has. Package memo sets it when it is initialised.
+var Forget func(f any, key string)
 
 // An Abstainer is an argument that wants to know when its call will not run the
 // function now, but waits for somebody else's execution.

@@ -32,6 +32,7 @@ type backend struct {
 	outages  atomic.Uint32               // how often it has opened
 	unsaid   suspense                    // what is to be logged of the store
 	changes  atomic.Int32                // of the breaker's state that are to be logged; see flush
+	refused  refusedWrites
 
 	lingering lingering // results that wait for the store, and no caller for them
 
@@ -241,6 +242,7 @@ func tryFor[T any](ctx context.Context, b *backend, limit time.Duration, op func
 		case isAnswer(err):
 			done(nil)
 			defer b.unsaid.release(began) // when the change of state is told
+			b.refused.note(b, err)
 		case limit > 0 && limit < b.patience()*9/10 && ctx.Err() != nil: // a call's first operation has a little less than the whole
 			done(errImpatient)
 		default:
@@ -325,10 +327,11 @@ func detached(ctx context.Context, work func(context.Context)) bool {
 	}
 }
 
-// isAnswer reports whether err is what a store in order may say.
+// isAnswer reports whether err is what a store in order may say. One that refuses a key,
+// or all writes, goes on answering reads.
 func isAnswer(err error) bool {
 	return err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) ||
-		errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrRefused)
+		errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly)
 }
 
 // An ask is a look-up that waits to be taken along.
@@ -425,10 +428,28 @@ func (b *backend) serve(along []*ask) {
 
 // missed returns err if it may be the reason why one of the values is not there.
 func (a *ask) missed(err error) error {
-	for _, v := range a.values {
-		if v == nil {
+	for i, v := range a.values {
+		if v == nil && concerns(err, a.keys[i]) {
 			return err
 		}
+	}
+	return nil
+}
+
+// concerns reports whether err may be the reason why nothing is known of key.
+func concerns(err error, key string) bool {
+	var refused *store.KeysError
+	if errors.As(err, &refused) {
+		return refused.Errs[key] != nil
+	}
+	return err != nil
+}
+
+// refusalOf returns the error of a key that the store refused, and nil if err is another.
+func refusalOf(err error, key string) error {
+	var refused *store.KeysError
+	if errors.As(err, &refused) {
+		return refused.Errs[key]
 	}
 	return nil
 }
@@ -441,6 +462,8 @@ func (b *backend) fetch(ctx context.Context, limit time.Duration, keys []string)
 			v, err := b.store.Get(ctx, keys[0])
 			if err == nil {
 				values[0] = v[:len(v):len(v)]
+			} else if errors.Is(err, store.ErrRefused) {
+				err = &store.KeysError{Errs: map[string]error{keys[0]: err}}
 			}
 			return values, err
 		}

@@ -1,10 +1,14 @@
 package memo
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 // A debt is something that the store could not be told yet: that a key is deleted,
@@ -137,8 +141,9 @@ func (r *realm) payDebts(wait time.Duration) {
 	time.AfterFunc(wait, func() { r.payDebts(wait) })
 }
 
-// pay pays until something fails. Turns come first: an epoch must not be seen
-// before the turn that it says it was drawn at.
+// pay pays until something fails, and returns why something is left. Turns come first: an
+// epoch must not be seen before the turn that it says it was drawn at. A key that the store
+// refuses holds up no other.
 func (r *realm) pay() error {
 	r.mu.Lock()
 	open := maps.Clone(r.debts)
@@ -154,41 +159,72 @@ func (r *realm) pay() error {
 			epochs = append(epochs, key)
 		}
 	}
-	if err := r.payDeletes(open, deletes); err != nil {
-		return err
+	refused := r.payDeletes(open, deletes)
+	if refused != nil && !errors.Is(refused, store.ErrRefused) {
+		return refused
 	}
-	for _, key := range append(turns, epochs...) {
-		by := deadlineIn(r.patience())
-		values, _, err := r.readNoting(context.Background(), by, []string{key})
-		if err == nil {
-			err = r.beginEpoch(context.Background(), by, open[key].mark, need{key: key}, values[0])
+	for _, keys := range [][]string{turns, epochs} {
+		for _, key := range keys {
+			err := r.payEpoch(open, key)
+			if refused = cmp.Or(refused, err); err != nil && !errors.Is(err, store.ErrRefused) {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+		if len(turns) > 0 && refused != nil {
+			return refused
 		}
-		r.paid(open, key)
 	}
-	return nil
+	return refused
 }
 
-// payDeletes deletes keys, in every version that the store lists by now.
-func (r *realm) payDeletes(debts map[string]debt, keys []string) error {
+func (r *realm) payEpoch(debts map[string]debt, key string) error {
+	by := deadlineIn(r.patience())
+	values, _, err := r.readNoting(context.Background(), by, []string{key})
+	if err == nil {
+		err = r.beginEpoch(context.Background(), by, debts[key].mark, need{key: key}, values[0])
+	}
+	if err == nil {
+		r.paid(debts, key)
+	}
+	return err
+}
+
+// payDeletes deletes keys until something fails. For one key that the store refuses it may
+// have refused others, which are then deleted one by one.
+func (r *realm) payDeletes(debts map[string]debt, keys []string) (refused error) {
 	for some := range slices.Chunk(keys, 100) {
-		by := deadlineIn(r.patience())
-		all, unnamed, err := r.reachedNow(by, debts, some)
-		if err != nil {
+		err := r.payDelete(debts, some)
+		if errors.Is(err, store.ErrRefused) && len(some) > 1 {
+			err = nil
+			for _, key := range some {
+				one := r.payDelete(debts, []string{key})
+				if err = cmp.Or(err, one); one != nil && !errors.Is(one, store.ErrRefused) {
+					return one
+				}
+			}
+		}
+		if refused = cmp.Or(refused, err); err != nil && !errors.Is(err, store.ErrRefused) {
 			return err
 		}
-		err = r.try(context.Background(), by.remaining(), func(ctx context.Context) error { return r.store.Delete(ctx, all...) })
-		if err == nil && len(unnamed) > 0 {
-			err = r.setEpochs(context.Background(), by, unnamed[0].key, mark{}, unnamed...)
-		}
-		if err != nil {
-			return err
-		}
+	}
+	return refused
+}
+
+// payDelete deletes some keys, in every version that the store lists by now.
+func (r *realm) payDelete(debts map[string]debt, some []string) error {
+	by := deadlineIn(r.patience())
+	all, unnamed, err := r.reachedNow(by, debts, some)
+	if err != nil {
+		return err
+	}
+	err = r.try(context.Background(), by.remaining(), func(ctx context.Context) error { return r.store.Delete(ctx, all...) })
+	if err == nil && len(unnamed) > 0 {
+		err = r.setEpochs(context.Background(), by, unnamed[0].key, mark{}, unnamed...)
+	}
+	if err == nil {
 		r.paid(debts, some...)
 	}
-	return nil
+	return err
 }
 
 // reachedNow asks which versions of their functions those debts are to reach. It returns

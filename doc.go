@@ -212,6 +212,10 @@
 // could not be told is returned as an error, and repeated until it has been; this
 // process acts on it at once.
 //
+// What is wrong with one key only, such as a value of another type in Redis, concerns
+// that key: its results stay in the process. A store that refuses writes and answers
+// reads, because it is full or a replica, is read on. Both are logged.
+//
 // Results are written with a [Codec], JSON unless given, that is named in what is
 // written, so codecs may differ from process to process and from call to call.
 // A program whose types have changed has other keys, and runs beside the old one.

@@ -100,6 +100,7 @@ type flight struct {
 	alone     error                  // why fn runs without a ticket, if its result should be stored all the same
 	epochs    map[string]reading     // in force before fn began
 	waited    bool                   // for another process
+	refused   bool                   // the store refuses the key, and its result stays in this process
 
 	// Guarded by shard.mu.
 	waiters  int

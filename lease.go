@@ -148,6 +148,9 @@ const (
 func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, step) {
 	st := seen.stored
 	switch {
+	case seen.bad:
+		f.refused = true
+		return nil, stepGoAlone
 	case st != nil && st.kind == kindLease && seen.valid && !f.forced:
 		if f.waited && st.failed > 0 { // what was waited for has ended without a result
 			return nil, stepGoAlone
@@ -205,10 +208,14 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 		t.keep()
 		f.ticket.Store(t)
 		return stepSettled
+	case errors.Is(err, store.ErrRefused):
+		s.reportRefused(f.policy, err)
+		f.refused = true
+		return stepGoAlone
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
 		f.alone = err
-		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) {
+		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) && !errors.Is(err, store.ErrReadOnly) {
 			go t.leave(t.key, t.token) // the lease may be there all the same, and would hold others up; ends within StoreTimeout
 		}
 		return stepGoAlone
@@ -396,7 +403,13 @@ func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed}).encode(key, nil)
 	err := s.write(context.Background(), unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
-		return s.store.Swap(ctx, key, token, note, time.Second)
+		err := s.store.Swap(ctx, key, token, note, time.Second)
+		if errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly) {
+			// Others would wait for the end of the lease. Nobody has put a result there
+			// if nobody can, and a server that is full still deletes.
+			return s.store.Delete(ctx, key)
+		}
+		return err
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return nil

@@ -279,7 +279,8 @@ func Codec(c codec.Codec) CallOption {
 //     at most.
 //   - A store that is slow, full, down or holds garbage never fails a call. It
 //     delays one by no more than [StoreTimeout]; when three operations in a row
-//     have failed it is left alone until it answers again.
+//     have failed it is left alone until it answers again. Errors that concern
+//     one key ([store.ErrRefused]), or writes only ([store.ErrReadOnly]), do not count.
 //
 // Errors that [CacheErrors] or [CacheIf] remember stay in the process.
 //

@@ -28,8 +28,10 @@ func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (f
 	e.fences = append(e.fences, s.fencesFor(f.epochs)...)
 	t := f.ticket.Load()
 	if t == nil {
+		if s.failed(s.tie(ctx, f, e, taken)); f.refused {
+			return func() {}
+		}
 		s.lostIfWanted(f, e, f.alone)
-		s.failed(s.tie(ctx, f, e, taken))
 		e.unstored()
 		return func() {}
 	}
@@ -296,14 +298,14 @@ func (s *shared) invalidate(ctx context.Context, by deadline, keys []string, sta
 	last := s.lastDebtNow()
 	versions, err := s.versionsInUse(ctx, by)
 	all, unnamed := s.reached(s.version, versions, keys)
-	own := keys[stay:]
+	own, left := keys[stay:], func(key string) bool { return concerns(err, key) }
 	if err != nil { // there may be versions that are not known here
-		own = keys
+		own, left = keys, func(string) bool { return true }
 	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
 		err = s.try(ctx, by.remaining(), func(ctx context.Context) error { return s.store.Delete(ctx, all[stay:]...) })
 	}
-	s.settleDebts(err, last, debt{version: s.version, owner: s.scope[0].key}, own)
-	s.settleDebts(err, last, debt{owner: s.scope[0].key}, all[len(keys):])
+	s.settleDebts(left, last, debt{version: s.version, owner: s.scope[0].key}, own)
+	s.settleDebts(left, last, debt{owner: s.scope[0].key}, all[len(keys):])
 	if unnamed {
 		err = errors.Join(err, s.setEpochs(ctx, by, s.scope[0].key, mark{}, need{s.scope[0].key, "", &s.version}))
 	}
@@ -312,10 +314,10 @@ func (s *shared) invalidate(ctx context.Context, by deadline, keys []string, sta
 }
 
 // settleDebts notes how the deletion of keys, which began when last was the newest debt,
-// has ended.
-func (s *shared) settleDebts(err error, last uint64, d debt, keys []string) {
+// has ended: left reports whether a key may still be there.
+func (s *shared) settleDebts(left func(key string) bool, last uint64, d debt, keys []string) {
 	for _, key := range keys {
-		if err != nil {
+		if left(key) {
 			s.owe(key, d, nil)
 		} else {
 			s.forgive(key, last)

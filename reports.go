@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/store"
 )
 
 // reportEvery is how often one kind of trouble is logged by a function.
@@ -80,12 +82,12 @@ func unsent(err error) bool {
 
 // lost reports that a result which should be in the store is not there: the next process
 // executes it again. Of a store that is left alone that is told already, for all of
-// its functions together; and one that still has to be told of an invalidation must
-// not take results.
+// its functions together, as it is of one that refuses writes; and one that still has to
+// be told of an invalidation must not take results.
 func (s *shared) lost(f *flight, why error) {
 	p, key, outages := f.policy, f.sharedKey, f.outages
 	healthy := func() bool { return !s.out.Load() && s.outages.Load() == outages }
-	if errors.Is(why, errOut) || errors.Is(why, errOwed) || !healthy() {
+	if errors.Is(why, errOut) || errors.Is(why, errOwed) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
 	}
 	s.unsaid.suspend(func() {

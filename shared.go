@@ -101,6 +101,7 @@ type sighting struct {
 	stored *stored // nil if that is no entry of the key; otherwise &entry
 	entry  stored
 	valid  bool // the epochs that it records are in force
+	bad    bool // the store refuses the key: there is nothing, and nothing can be put there
 	fences []fence
 	at     int64  // when the store was asked
 	order  uint64 // and what had been done by then; see sending
@@ -125,15 +126,23 @@ func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string
 		return seen, err
 	}
 	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, order: sent.order, reports: sent.reports[n:], era: sent.era})
+	var unknown error
 	for i, value := range values[:n] {
-		if value != nil || err == nil {
+		refused := refusalOf(err, keys[i])
+		switch {
+		case value == nil && refused != nil:
+			s.report(p, "the store refuses a key; its results stay in this process", "key", keys[i], "error", refused)
+			seen[i] = &sighting{bad: true}
+		case value != nil || !concerns(err, keys[i]):
 			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
+		default:
+			unknown = err
 		}
 	}
-	if failure := s.verify(ctx, by, seen); err == nil {
-		err = failure
+	if failure := s.verify(ctx, by, seen); unknown == nil {
+		unknown = failure
 	}
-	return seen, err
+	return seen, unknown
 }
 
 // sight makes a sighting of what the store returned for key.

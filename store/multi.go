@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -23,8 +22,9 @@ type MultiGetter interface {
 // The map and the error are independent. The map holds what could be read even
 // if the error, which is then that of some key that could not, is not nil:
 // where keys are spread over several servers and one is down, the values of the
-// others are there to use. The map is never nil, and the caller owns it and the
-// slices in it.
+// others are there to use. With a [*KeysError] the keys that it names could not be
+// read, and all others that are absent from the map are absent from the store. The map
+// is never nil, and the caller owns it and the slices in it.
 //
 // The values need not be of one moment: a write that runs at the same time may
 // show under one key and not yet under another.
@@ -37,9 +37,9 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 		return s.GetMulti(ctx, keys)
 	}
 	var (
-		mu       sync.Mutex // guards found, firstErr and panicked
+		mu       sync.Mutex // guards found, errs and panicked
 		found    = make(map[string][]byte, len(keys))
-		firstErr error
+		errs     KeyErrors
 		panicked any // what a Get panicked with; it is the caller's to deal with
 		asked    = make(map[string]bool, len(keys))
 		wg       sync.WaitGroup
@@ -63,11 +63,8 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 			value, err := s.Get(ctx, key)
 			mu.Lock()
 			defer mu.Unlock()
-			switch {
-			case err == nil:
+			if errs.Add(key, err); err == nil {
 				found[key] = value
-			case !errors.Is(err, ErrNotFound) && firstErr == nil:
-				firstErr = err
 			}
 		})
 	}
@@ -75,5 +72,5 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 	if panicked != nil {
 		panic(panicked)
 	}
-	return found, firstErr
+	return found, errs.Err()
 }

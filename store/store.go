@@ -55,11 +55,21 @@ var (
 	// the value that the caller has seen.
 	ErrConflict = errors.New("memo: store: the value under the key is another one")
 
-	// ErrRefused is wrapped by the errors for arguments that the store will not
-	// take however often they are sent: a negative ttl, a key it has no room
-	// for, a value above its limit. It tells a caller that counts failures that
-	// the store itself is in order.
+	// ErrRefused is wrapped by the errors that concern this key or this value only,
+	// and would come again however often the call is repeated: a negative ttl, a key
+	// or a value above a limit, a value under the key that is none of the store's (in
+	// Redis one of another type), a key that the user may not touch. It tells a caller
+	// that counts failures that the server is well: the next key may be fine.
+	//
+	// A write that returns it has changed nothing, but for a Set that was refused for
+	// the size of its value.
 	ErrRefused = errors.New("memo: store: refused")
+
+	// ErrReadOnly is wrapped by the errors of a write that the server refuses for now,
+	// whatever the key and the value, while it goes on answering reads: it is full and
+	// evicts nothing, it is a replica, the user may not write. Nothing was changed.
+	// A server that does not answer reads either returns other errors.
+	ErrReadOnly = errors.New("memo: store: the server refuses writes")
 )
 
 // A Store keeps bytes under keys for a while, on behalf of many processes.
@@ -97,9 +107,12 @@ var (
 //     server has got round to removing it.
 //
 // Errors: [ErrNotFound], [ErrExists] and [ErrConflict] are answers, and mean
-// that nothing was changed. They may come wrapped; callers use [errors.Is]. Any
-// other error of a write leaves open whether it took place, because a lost
-// reply looks the same as a lost request.
+// that nothing was changed, as do [ErrRefused] and [ErrReadOnly]. They may come
+// wrapped; callers use [errors.Is]. Any other error of a write leaves open
+// whether it took place, because a lost reply looks the same as a lost request;
+// it says that the server is ill, or the way to it, and callers may leave the
+// whole store alone for a while. So an error that concerns one key must wrap
+// ErrRefused.
 //
 // What was written under one key is seen by whatever begins, in any process,
 // after the write has returned. A server whose replicas may lag must be
@@ -140,6 +153,7 @@ type Store interface {
 	// are no keys at all, nor is the same key twice.
 	//
 	// After an error some of keys may be gone and others not; deleting them
-	// all again is safe. The keys are not removed in one atomic step.
+	// all again is safe. After a [*KeysError] all are gone but those that it names.
+	// The keys are not removed in one atomic step.
 	Delete(ctx context.Context, keys ...string) error
 }

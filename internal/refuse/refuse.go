@@ -27,9 +27,9 @@ func Value(value []byte, limit int, option string) error {
 }
 
 // Keys returns those of keys that check lets pass, each once and in the order of
-// their first appearance, and the error of the first that it does not. The slice
+// their first appearance, and the errors of those that it does not. The slice
 // is the caller's.
-func Keys(keys []string, check func(key string) error) (passed []string, err error) {
+func Keys(keys []string, check func(key string) error) (passed []string, errs store.KeyErrors) {
 	passed = make([]string, 0, len(keys))
 	seen := make(map[string]bool, len(keys))
 	for _, key := range keys {
@@ -37,11 +37,10 @@ func Keys(keys []string, check func(key string) error) (passed []string, err err
 			continue
 		}
 		seen[key] = true
-		if refused := check(key); refused == nil {
+		err := check(key)
+		if errs.Add(key, err); err == nil {
 			passed = append(passed, key)
-		} else if err == nil {
-			err = refused
 		}
 	}
-	return passed, err
+	return passed, errs
 }

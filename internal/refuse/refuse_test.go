@@ -2,6 +2,8 @@ package refuse_test
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -34,15 +36,16 @@ func TestWhatIsOverALimitIsRefusedInASentence(t *testing.T) {
 func TestKeysPassOnceAndInOrder(t *testing.T) {
 	given := []string{"b", "", "a", "b", "c d", "a", ""}
 	keys := slices.Clone(given)
-	empty, spaced := errors.New("empty"), errors.New("spaced")
-	passed, err := refuse.Keys(keys, func(key string) error {
+	empty, spaced := fmt.Errorf("%w: empty", store.ErrRefused), fmt.Errorf("%w: spaced", store.ErrRefused)
+	passed, errs := refuse.Keys(keys, func(key string) error {
 		return map[string]error{"": empty, "c d": spaced}[key]
 	})
 	if want := []string{"b", "a"}; !slices.Equal(passed, want) {
 		t.Errorf("passed = %q, want %q", passed, want)
 	}
-	if err != empty {
-		t.Errorf("err = %v, want that of the first key that did not pass", err)
+	var refused *store.KeysError
+	if !errors.As(errs.Err(), &refused) || !maps.Equal(refused.Errs, map[string]error{"": empty, "c d": spaced}) {
+		t.Errorf("err = %v, want one that names both keys that did not pass", errs.Err())
 	}
 	if !slices.Equal(keys, given) {
 		t.Errorf("the keys given are now %q, want them as they were", keys)
@@ -51,7 +54,7 @@ func TestKeysPassOnceAndInOrder(t *testing.T) {
 	if keys[0] == "changed" {
 		t.Error("the slice returned is the one given")
 	}
-	if passed, err = refuse.Keys(nil, nil); len(passed) > 0 || err != nil {
-		t.Errorf("Keys of none = %q, %v, want none and nil", passed, err)
+	if passed, errs = refuse.Keys(nil, nil); len(passed) > 0 || errs.Err() != nil {
+		t.Errorf("Keys of none = %q, %v, want none and nil", passed, errs.Err())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/seed-0226adef/memo/internal/refuse"
+	"github.com/seed-0226adef/memo/store"
 )
 
 // What one request takes ("Quotas in Amazon DynamoDB").
@@ -32,41 +34,40 @@ const (
 
 // GetMulti implements [store.MultiGetter]. It asks for 100 keys at a time, one
 // request after the other, and for what a request left out again. It reads
-// consistently, and returns at the first request that fails.
+// consistently, and returns at the first request that fails. If one is denied, which
+// a single key may be the reason for, its keys are asked for one by one.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(keys))
 	if err := s.checkContext(ctx); err != nil {
 		return found, err
 	}
-	passed, firstErr := refuse.Keys(keys, checkKey) // the error of a key that cannot be read, where others can
-	keep := func(err error) {
-		if firstErr == nil {
-			firstErr = err
+	passed, errs := refuse.Keys(keys, checkKey)
+	for some := range slices.Chunk(passed, maxGet) {
+		asked := make([]map[string]types.AttributeValue, len(some))
+		for i, key := range some {
+			asked[i] = s.keyOnly(key)
 		}
-	}
-	asked := make([]map[string]types.AttributeValue, len(passed))
-	for i, key := range passed {
-		asked[i] = s.keyOnly(key)
-	}
-	for chunk := range slices.Chunk(asked, maxGet) {
-		err := drain(ctx, chunk, func(chunk []map[string]types.AttributeValue) ([]map[string]types.AttributeValue, error) {
+		err := drain(ctx, asked, func(chunk []map[string]types.AttributeValue) ([]map[string]types.AttributeValue, error) {
 			items, left, err := s.getSome(ctx, chunk)
 			for _, attributes := range items {
 				key, it, err := s.decode(attributes)
-				switch {
-				case err != nil:
-					keep(err)
-				case it.live(time.Now()):
+				if errs.Add(key, err); err == nil && it.live(time.Now()) {
 					found[key] = it.value
 				}
 			}
 			return left, err
 		})
-		if err != nil {
-			return found, s.failed(ctx, err)
+		switch {
+		case concernsKey(err):
+			one, err := store.GetMulti(ctx, single{s}, some)
+			maps.Copy(found, one)
+			errs.Add("", err)
+		case err != nil:
+			errs.Fail(s.failed(ctx, err))
+			return found, errs.Err()
 		}
 	}
-	return found, firstErr
+	return found, errs.Err()
 }
 
 // getSome asks for keys once. It returns the items that are there and the keys that
@@ -95,33 +96,43 @@ func (s *Store) getSome(ctx context.Context, keys []map[string]types.AttributeVa
 // Delete implements [store.Store]. A single key is a DeleteItem; more are deleted
 // 25 at a time, one request after the other, and what a request left out again.
 //
-// If one of keys is refused, none is deleted.
+// If the store itself refuses one of keys, none is deleted. If a request is denied, its
+// keys are deleted one by one.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	if err := s.checkContext(ctx); err != nil {
 		return err
 	}
-	keys, err := refuse.Keys(keys, checkKey) // DynamoDB refuses repetitions
-	if err != nil {
-		return err
+	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			return err
+		}
 	}
+	keys, _ = refuse.Keys(keys, checkKey) // DynamoDB refuses repetitions
 	if len(keys) == 1 {
 		if _, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: s.keyOnly(keys[0])}); err != nil {
 			return s.failed(ctx, err)
 		}
 		return nil
 	}
-	requests := make([]types.WriteRequest, len(keys))
-	for i, key := range keys {
-		requests[i].DeleteRequest = &types.DeleteRequest{Key: s.keyOnly(key)}
-	}
-	for chunk := range slices.Chunk(requests, maxDelete) {
-		if err := drain(ctx, chunk, func(chunk []types.WriteRequest) ([]types.WriteRequest, error) {
+	var errs store.KeyErrors
+	for some := range slices.Chunk(keys, maxDelete) {
+		requests := make([]types.WriteRequest, len(some))
+		for i, key := range some {
+			requests[i].DeleteRequest = &types.DeleteRequest{Key: s.keyOnly(key)}
+		}
+		err := drain(ctx, requests, func(chunk []types.WriteRequest) ([]types.WriteRequest, error) {
 			return s.deleteSome(ctx, chunk)
-		}); err != nil {
+		})
+		switch {
+		case concernsKey(err):
+			for _, key := range some {
+				errs.Add(key, s.Delete(ctx, key))
+			}
+		case err != nil:
 			return s.failed(ctx, err)
 		}
 	}
-	return nil
+	return errs.Err()
 }
 
 // deleteSome sends requests once, and returns those that DynamoDB did not carry out.

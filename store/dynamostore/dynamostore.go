@@ -69,8 +69,6 @@ package dynamostore
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -122,6 +120,10 @@ type Options struct {
 //
 // Create one with [New]. All methods are safe for concurrent use. There is nothing
 // to close; the client belongs to whoever made it.
+//
+// Errors of the client come wrapped. Those that concern one key wrap [store.ErrRefused]:
+// a size that DynamoDB does not take, an item that another program wrote, and a permission
+// that is missing, which may be given for leading keys only.
 type Store struct {
 	client *dynamodb.Client
 	layout
@@ -246,19 +248,6 @@ func (s *Store) checkContext(ctx context.Context) error {
 		return s.failed(ctx, err)
 	}
 	return nil
-}
-
-// failed wraps an error of the client's. If the context has ended, the error wraps
-// that of the context, too.
-func (l *layout) failed(ctx context.Context, err error) error {
-	switch done := ctx.Err(); {
-	case done == nil:
-	case errors.Is(err, done):
-		err = done // beside which the SDK's account of it says nothing
-	default:
-		err = fmt.Errorf("%w; before that: %w", done, err)
-	}
-	return fmt.Errorf("memo: dynamostore: table %q: %w", l.table, err)
 }
 
 // Punctual implements [store.Punctual].

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,9 +30,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	client, _ := newClient(t, testserver.Dynalite(t))
+	var tables sync.Map // by store
 	storetest.Run(t, func(t *testing.T) store.Store {
-		return dynamostore.New(client, newTable(t, client, nil), nil)
-	}, storetest.TTLGranularity(dynamostore.TTLGranularity), storetest.MaxValue(dynamostore.MaxValue))
+		table := newTable(t, client, nil)
+		s := dynamostore.New(client, table, nil)
+		tables.Store(s, table)
+		return s
+	}, storetest.TTLGranularity(dynamostore.TTLGranularity), storetest.MaxValue(dynamostore.MaxValue),
+		storetest.ForeignValue(func(t testing.TB, s store.Store, key string) {
+			table, _ := tables.Load(s)
+			put(t, client, table.(string), map[string]types.AttributeValue{
+				"key": &types.AttributeValueMemberS{Value: key}, "value": &types.AttributeValueMemberS{Value: "text"},
+			})
+		}))
 }
 
 // Reserved words, and names that no expression could spell.
@@ -202,12 +213,12 @@ func TestForeignItemsAreErrorsThatSayWhatIsWrong(t *testing.T) {
 				foreign[name] = a
 			}
 			put(t, client, table, foreign)
-			want := fmt.Sprintf(`memo: dynamostore: table %q: the item "k" %s; another program, or other Options, wrote it`, table, test.want)
+			want := fmt.Sprintf(`memo: store: refused: dynamostore: table %q: the item "k" %s; another program, or other Options, wrote it`, table, test.want)
 			if _, err := s.Get(t.Context(), "k"); err == nil || err.Error() != want {
 				t.Errorf("Get = %v, want %q", err, want)
 			}
 			got, err := s.GetMulti(t.Context(), []string{"k", "ours"})
-			if err == nil || err.Error() != want {
+			if want := want + ` (key "k")`; err == nil || err.Error() != want {
 				t.Errorf("GetMulti = %v, want %q", err, want)
 			}
 			if diff := cmp.Diff(map[string][]byte{"ours": value}, got); diff != "" {
@@ -414,7 +425,7 @@ func newValue() []byte {
 	return append(token[:], "value"...)
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -438,7 +449,7 @@ func rawItem(t *testing.T, client *dynamodb.Client, table, key string) map[strin
 	return out.Item
 }
 
-func put(t *testing.T, client *dynamodb.Client, table string, item map[string]types.AttributeValue) {
+func put(t testing.TB, client *dynamodb.Client, table string, item map[string]types.AttributeValue) {
 	t.Helper()
 	_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: item})
 	check(t, err)

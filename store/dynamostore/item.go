@@ -192,6 +192,6 @@ func (l *layout) decode(attributes map[string]types.AttributeValue) (key string,
 }
 
 func (l *layout) foreign(key, what, attribute string) error {
-	return fmt.Errorf("memo: dynamostore: table %q: the item %.250q has %s its attribute %q; another program, or other Options, wrote it",
-		l.table, key, what, attribute)
+	return fmt.Errorf("%w: dynamostore: table %q: the item %.250q has %s its attribute %q; another program, or other Options, wrote it",
+		store.ErrRefused, l.table, key, what, attribute)
 }

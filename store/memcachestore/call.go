@@ -44,17 +44,46 @@ func checkContext(ctx context.Context) error {
 	return nil
 }
 
+// failed says what an operation of the store has come to under ctx.
 func failed(ctx context.Context, op string, err error) error {
-	if err != nil && tooLarge(err) {
-		return fmt.Errorf("%w: memcachestore: %s: set Options.MaxValue to the server's -I less ItemOverhead: %v", store.ErrRefused, op, err)
+	switch meaning := meaningOf(op, err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrRefused):
+		return err
+	case meaning == errTooLarge:
+		return fmt.Errorf("%w: memcachestore: %s: set Options.MaxValue to the server's -I less ItemOverhead: %w", store.ErrRefused, op, err)
+	case meaning != nil:
+		return fmt.Errorf("%w: memcachestore: %s: %w", meaning, op, err)
 	}
 	return beside.Failed(ctx, "memcachestore", op, err)
 }
 
-// tooLarge reports whether a server has a lower limit than Options.MaxValue says.
-// The client has no error of its own for that.
-func tooLarge(err error) bool {
-	return strings.Contains(err.Error(), "SERVER_ERROR object too large for cache")
+var errTooLarge = errors.New("the value is too large")
+
+// meaningOf returns what an error says beyond that the server is ill, or nil. The client
+// has no errors of its own for what servers answer.
+//
+//   - An item beyond -I, which may be lower than Options.MaxValue says.
+//   - A request that the server takes for malformed (CLIENT_ERROR), which it may think of
+//     this key or this value, and proxies do. That a client has to log in first is
+//     something else.
+//   - No room, with -M or where a class of sizes has no page of memory; reads go on.
+func meaningOf(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	says := func(words string) bool { return strings.Contains(err.Error(), words) }
+	switch {
+	case says("SERVER_ERROR object too large for cache"):
+		return errTooLarge
+	case says("CLIENT_ERROR") && !says("CLIENT_ERROR unauthenticated") && !says("CLIENT_ERROR authentication"),
+		errors.Is(err, memcache.ErrMalformedKey):
+		return store.ErrRefused
+	case says("SERVER_ERROR out of memory storing object") && (op == "set" || op == "add" || op == "swap"):
+		return store.ErrReadOnly
+	}
+	return nil
 }
 
 // utmost is how many connections one call may lose, and how many it may use at once.

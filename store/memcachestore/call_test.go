@@ -268,7 +268,7 @@ func TestTheWriteOfASwapIsNotRepeated(t *testing.T) {
 func TestAnswersThatMakeNoSenseAreErrors(t *testing.T) {
 	for name, answer := range map[string]string{
 		"nonsense":         "NONSENSE\r\n",
-		"server error":     "SERVER_ERROR out of memory storing object\r\n",
+		"server error":     "SERVER_ERROR internal error\r\n",
 		"no connections":   "ERROR Too many open connections\r\n",
 		"another key":      "VALUE other 0 3 7\r\nabc\r\nEND\r\n",
 		"torn":             "VALUE k 0 30 7\r\nabc",

@@ -57,7 +57,8 @@
 // # What memcached does not promise
 //
 // It evicts when it is full. A server that was started with -M does not, and
-// answers writes with an error instead; give a cache one that does.
+// answers writes with an error instead, which wraps [store.ErrReadOnly]; give a cache one
+// that does.
 //
 // With several servers the client picks one by the key and the number of servers.
 // Another list moves most keys to other servers, and a server that comes back into
@@ -99,7 +100,9 @@ type Options struct {
 // refused with an error wrapping [store.ErrRefused]. Values of any length up to
 // the limit are taken, none at all included.
 //
-// Errors of the client come wrapped, for instance [memcache.ErrNoServers].
+// Errors of the client come wrapped, for instance [memcache.ErrNoServers]. Those that
+// concern one request wrap [store.ErrRefused]: an item that is too large, a CLIENT_ERROR.
+// That there is no room wraps [store.ErrReadOnly].
 type Store struct {
 	client   *memcache.Client
 	maxValue int

@@ -10,6 +10,7 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"github.com/seed-0226adef/memo/internal/refuse"
+	"github.com/seed-0226adef/memo/store"
 )
 
 // atOnce is how many keys one request names. memcached looks for the end of the line
@@ -41,10 +42,8 @@ func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte,
 	if found == nil {
 		found = map[string][]byte{}
 	}
-	if err == nil {
-		err = refused
-	}
-	return found, err
+	refused.Add("", err)
+	return found, refused.Err()
 }
 
 // getMulti adds the values under keys to found. It may change keys.
@@ -84,14 +83,15 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 }
 
 // deleteAll deletes what can be deleted, also when one server is down, and returns
-// one of the errors.
+// their errors.
 func (s *Store) deleteAll(ctx context.Context, keys []string) error {
 	var (
 		next atomic.Int64
-		errs = make([]error, min(len(keys), s.idle()))
+		mu   sync.Mutex // guards errs
+		errs store.KeyErrors
 		wg   sync.WaitGroup
 	)
-	for w := range errs {
+	for range min(len(keys), s.idle()) {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
@@ -102,19 +102,17 @@ func (s *Store) deleteAll(ctx context.Context, keys []string) error {
 				if err == nil {
 					err = s.delete(ctx, keys[i])
 				}
-				if err != nil && errs[w] == nil {
-					errs[w] = err
+				if meaningOf("delete", err) != nil {
+					err = failed(ctx, "delete", err)
 				}
+				mu.Lock()
+				errs.Add(keys[i], err)
+				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errs.Err()
 }
 
 func (s *Store) delete(ctx context.Context, key string) error {

@@ -24,10 +24,6 @@ func doErr(ctx context.Context, op string, call func() error) error {
 	return failed(ctx, op, beside.Err(waited(ctx), call))
 }
 
-func failed(ctx context.Context, op string, err error) error {
-	return beside.Failed(ctx, "redisstore", op, err)
-}
-
 // waited returns the context that a call under ctx is waited for beside.
 func waited(ctx context.Context) context.Context {
 	if isDirect(ctx) && ctx.Err() == nil {

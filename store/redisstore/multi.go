@@ -21,16 +21,14 @@ const atOnce = 1000
 // GetMulti implements [store.MultiGetter]. One server is sent MGETs, any others
 // pipelines of GETs; a thousand keys make one round trip.
 //
-// A value that is no string (WRONGTYPE) is an error of a pipeline and absent for
-// MGET.
+// A value that is no string (WRONGTYPE) is refused in a pipeline and absent for
+// MGET. A key that the user may not read is refused.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
 	asked, refused := refuse.Keys(keys, checkKey) // asked is ours: the call may outlive the method
 	ctx = s.direct(ctx)
 	found, err := s.getApart(ctx, asked)
-	if err == nil {
-		err = refused
-	}
-	return found, err
+	refused.Add("", err)
+	return found, refused.Err()
 }
 
 // getApart reads from each server beside the others, so that one which does not
@@ -45,15 +43,15 @@ func (s *Store) getApart(ctx context.Context, keys []string) (map[string][]byte,
 	}
 	parts[0], errs[0] = s.getFrom(ctx, groups[0])
 	wg.Wait()
-	found, err := parts[0], errs[0]
-	if found == nil {
-		found = map[string][]byte{}
+	found, all := map[string][]byte{}, store.KeyErrors{}
+	if parts[0] != nil {
+		found = parts[0]
 	}
-	for i, part := range parts[1:] {
+	for i, part := range parts {
 		maps.Copy(found, part)
-		err = earliest(err, errs[i+1])
+		all.Add("", errs[i])
 	}
-	return found, err
+	return found, all.Err()
 }
 
 func (s *Store) getFrom(ctx context.Context, keys []string) (map[string][]byte, error) {
@@ -63,14 +61,15 @@ func (s *Store) getFrom(ctx context.Context, keys []string) (map[string][]byte, 
 	}
 	return do(ctx, "get many", func() (map[string][]byte, error) {
 		found := make(map[string][]byte, len(keys))
-		var first error
+		var all store.KeyErrors
 		for some := range slices.Chunk(keys, atOnce) {
 			if err := ctx.Err(); err != nil {
-				return found, earliest(first, err)
+				all.Fail(err)
+				break
 			}
-			first = earliest(first, get(ctx, some, found))
+			all.Add("", get(ctx, some, found))
 		}
-		return found, first
+		return found, all.Err()
 	})
 }
 
@@ -112,6 +111,9 @@ func (s *Store) byServer(ctx context.Context, keys []string) [][]string {
 
 func (s *Store) mget(ctx context.Context, keys []string, found map[string][]byte) error {
 	values, err := s.client(ctx).MGet(ctx, keys...).Result()
+	if errors.Is(judged("get many", err), store.ErrRefused) { // for one key that the user may not read, all are
+		return s.pipelineGet(ctx, keys, found)
+	}
 	for i, value := range values {
 		if value, ok := value.(string); ok {
 			found[keys[i]] = []byte(value)
@@ -127,16 +129,16 @@ func (s *Store) pipelineGet(ctx context.Context, keys []string, found map[string
 		cmds[i] = pipe.Get(ctx, key)
 	}
 	_, _ = pipe.Exec(ctx) // the commands have the errors, and the values of servers that answered
-	var first error
+	var all store.KeyErrors
 	for i, cmd := range cmds {
 		switch value, err := cmd.Bytes(); {
 		case err == nil:
 			found[keys[i]] = value
-		case !errors.Is(err, redis.Nil) && first == nil:
-			first = err
+		case !errors.Is(err, redis.Nil):
+			all.Add(keys[i], judged("get many", err))
 		}
 	}
-	return first
+	return all.Err()
 }
 
 // Delete implements [store.Store]. One server is sent DELs of a thousand keys, any
@@ -152,7 +154,7 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	}
 	del := s.pipelineDelete
 	if s.oneNode {
-		del = func(ctx context.Context, keys []string) error { return s.client(ctx).Del(ctx, keys...).Err() }
+		del = s.delTogether
 	}
 	if len(keys) == 1 {
 		key := keys[0]
@@ -160,23 +162,30 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	}
 	ctx = s.direct(ctx)
 	return doErr(ctx, "delete", func() error {
-		var first error // what can be deleted is, also when one server is down
+		var all store.KeyErrors // what can be deleted is, also when one server is down
 		for some := range slices.Chunk(keys, atOnce) {
 			if err := ctx.Err(); err != nil {
-				return earliest(first, err)
+				all.Fail(err)
+				break
 			}
-			first = earliest(first, del(ctx, some))
+			if err := judged("delete", del(ctx, some)); len(keys) == 1 {
+				return err
+			} else {
+				all.Add("", err)
+			}
 		}
-		return first
+		return all.Err()
 	})
 }
 
-// earliest returns first unless that is nil.
-func earliest(first, next error) error {
-	if first != nil {
-		return first
+// delTogether deletes keys with one command or, if the user may not delete one of them
+// and therefore none, with one for each.
+func (s *Store) delTogether(ctx context.Context, keys []string) error {
+	err := s.client(ctx).Del(ctx, keys...).Err()
+	if errors.Is(judged("delete", err), store.ErrRefused) {
+		return s.pipelineDelete(ctx, keys)
 	}
-	return next
+	return err
 }
 
 func (s *Store) pipelineDelete(ctx context.Context, keys []string) error {
@@ -185,12 +194,14 @@ func (s *Store) pipelineDelete(ctx context.Context, keys []string) error {
 		pipe.Del(ctx, key)
 	}
 	cmds, err := pipe.Exec(ctx)
-	for _, cmd := range cmds {
-		if err == nil {
-			err = cmd.Err()
-		}
+	if len(cmds) != len(keys) {
+		return err
 	}
-	return err
+	var all store.KeyErrors
+	for i, cmd := range cmds {
+		all.Add(keys[i], judged("delete", cmd.Err()))
+	}
+	return all.Err()
 }
 
 var (

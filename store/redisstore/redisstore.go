@@ -49,7 +49,8 @@
 // back so are its old values. Where that matters, let values expire.
 //
 // A server that is full and evicts nothing (maxmemory-policy noeviction) answers
-// writes with an error that begins with OOM; give a cache a policy that evicts.
+// writes with an error that begins with OOM, which wraps [store.ErrReadOnly]; give a
+// cache a policy that evicts.
 package redisstore
 
 import (
@@ -96,7 +97,10 @@ type Options struct {
 // [store.ErrRefused]. A ttl is rounded up to [TTLGranularity].
 //
 // Errors of the server and of the connection come wrapped; errors.As finds a
-// [redis.Error]. Reading a key that holds no string is such an error (WRONGTYPE).
+// [redis.Error]. Those that concern one key wrap [store.ErrRefused]: the value there is no
+// string (WRONGTYPE), or the user may not touch the key (NOPERM). Those that concern all
+// writes and no read wrap [store.ErrReadOnly]: OOM, READONLY, MISCONF, NOREPLICAS, and
+// NOPERM for a command.
 type Store struct {
 	given    redis.UniversalClient        // by the user
 	pipeline redis.UniversalClient        // its AutoPipeliner, or nil

@@ -44,6 +44,16 @@ var ways = map[string]func(t *testing.T) newStore{
 // Values of MaxValue, half a gigabyte, are more than a test should send.
 func TestStoreKeepsTheContract(t *testing.T) {
 	for name, way := range ways {
-		t.Run(name, func(t *testing.T) { storetest.Run(t, way(t), storetest.TTLGranularity(redisstore.TTLGranularity)) })
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, way(t), storetest.TTLGranularity(redisstore.TTLGranularity), storetest.ForeignValue(putList))
+		})
+	}
+}
+
+// putList makes a list of key.
+func putList(t testing.TB, s store.Store, key string) {
+	t.Helper()
+	if err := redisstore.Given(s.(*redisstore.Store)).RPush(t.Context(), key, "of another type").Err(); err != nil {
+		t.Fatal(err)
 	}
 }

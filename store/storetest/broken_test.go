@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/seed-0226adef/memo/store"
@@ -843,6 +845,32 @@ var brokenStores = []struct {
 			}
 		}),
 		caughtBy: []string{"ability/notify stop"},
+	},
+	{
+		breaks: "takes a foreign value for a broken server",
+		new: broken(func(f *faulty, m *memstore.Store) {
+			f.get = func(ctx context.Context, key string) ([]byte, error) {
+				if strings.HasPrefix(key, "foreign") {
+					return nil, errors.New("WRONGTYPE")
+				}
+				return m.Get(ctx, key)
+			}
+		}),
+		caps:     []Capability{ForeignValue(func(testing.TB, store.Store, string) {})},
+		caughtBy: []string{"foreign/one key"},
+	},
+	{
+		breaks: "loses the others to one key",
+		new: broken(func(f *faulty, m *memstore.Store) {
+			f.multi = func(ctx context.Context, keys []string) (map[string][]byte, error) {
+				if slices.Contains(keys, "foreign") {
+					return map[string][]byte{}, store.ErrRefused
+				}
+				return m.GetMulti(ctx, keys)
+			}
+		}),
+		caps:     []Capability{ForeignValue(func(testing.TB, store.Store, string) {})},
+		caughtBy: []string{"foreign/among many"},
 	},
 }
 

@@ -31,7 +31,8 @@ import (
 //
 // newStore may skip or fail the subtest it is given, and clean up through it.
 //
-// Without capabilities Run expects an exact clock and values of up to 256 KiB.
+// Without capabilities Run expects an exact clock, values of up to 256 KiB, and a server
+// that has no values of other kinds.
 // Abilities need no declaration: what the store implements is checked.
 //
 // No case depends on a wall clock being on time. That something expires is
@@ -65,6 +66,7 @@ type limits struct {
 	tick     time.Duration // granularity of expiry; 0 is exact
 	maxValue int
 	bubble   bool
+	foreign  func(t testing.TB, s store.Store, key string)
 }
 
 func limitsOf(caps []Capability) limits {
@@ -121,6 +123,7 @@ var topics = []topic{
 	{"concurrency", concurrencyCases},
 	{"ownership", ownershipCases},
 	{"ability", abilityCases},
+	{"foreign", foreignCases},
 }
 
 type testCase struct {

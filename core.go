@@ -330,7 +330,7 @@ func (c *core) hold(e *entry) bool {
 	if t == nil || e.empty() || e.doubtful() || c.overtaken(e.born, e.tags) {
 		return false
 	}
-	e.size = entryOverhead + int64(len(e.key)) + c.types.size(e.value)
+	e.size = c.weigh(e)
 	e.exact = bubbled(e.read)
 	e.hotUntil.Store(cold)
 	if !e.exact && e.share == nil && len(e.fences) == 0 && !e.loose {

@@ -307,15 +307,21 @@ func Local(n int) Option {
 	return option(func(s *settings) { s.entries, s.bytes, s.noLocal = n, 0, false })
 }
 
-// LocalBytes bounds the function's in-process tier by size, in bytes. n below
-// one panics.
+// LocalBytes bounds the function's in-process tier by the memory that it takes of the
+// heap, in bytes, to within a quarter. n below one panics.
 //
-// A result weighs its key, its value and 256 bytes for being held. Values of
-// type []byte and string are weighed exactly. Others are weighed by an estimate:
-// the value's own memory and that of whatever its exported fields, elements and
-// pointers lead to, for up to 1,000 parts; the elements of a slice or map that
-// are left then count like those before them. Unexported fields count without
-// what they lead to, and what is reached twice counts twice.
+// A result weighs its key, its value and some 450 bytes for being held, each as the
+// allocator rounds it. The value is weighed once, when it is stored. Those of type
+// []byte and string are weighed exactly, others by an estimate:
+//
+//   - the value's own memory and that of whatever its exported fields, elements and
+//     pointers lead to, for up to 1,000 parts; the elements of a slice or map that are
+//     left then count like those before them;
+//   - unexported fields count without what they lead to, and what is reached twice
+//     counts twice;
+//   - fields beside a sync.Mutex or sync.RWMutex are looked at under that lock, which
+//     is not waited for. If it is taken, or the lock is of another kind, they count
+//     without what they lead to.
 //
 // It may be given to [SetDefault], [NewGroup] and [New]; the later of [Local],
 // LocalBytes and [NoLocal] wins.

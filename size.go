@@ -1,33 +1,70 @@
 package memo
 
 import (
+	"math/bits"
 	"reflect"
 	"sync"
+	"unsafe"
 )
 
 const (
-	// entryOverhead is about what it takes to hold a result, whatever it is: the
-	// entry, its node in the cache and its share of the hash table.
-	entryOverhead = 256
+	// entryOverhead is what it takes to hold a result whatever it is, beside the memory
+	// of the entry itself: its node in otter, and its share of otter's hash table and
+	// frequency sketch and of the tier's front. It was measured; see
+	// TestLocalBytesBoundsTheHeap.
+	entryOverhead = 160
+
+	// copyOverhead is its share of the map of copies, for a result of a shared store.
+	copyOverhead = 48
 
 	// maxParts bounds how much of a value is looked at to estimate its size.
 	maxParts = 1000
 )
 
-// sizeOf returns a function that returns the size in bytes of what is behind a
-// *R in an any, as LocalBytes documents it. t is R.
+// weigh returns how many bytes of the heap e takes, for LocalBytes. It is called
+// before e can be found, and looks at the value.
+func (c *core) weigh(e *entry) int64 {
+	n := allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + allocated(int64(len(e.key))) + c.types.size(e.value)
+	n += allocated(int64(cap(e.tags)) * int64(unsafe.Sizeof(scopedTag{})))
+	n += allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fence{})))
+	if s := e.share; s != nil {
+		n += allocated(int64(unsafe.Sizeof(*s))) + allocated(int64(len(s.key))) + copyOverhead
+	}
+	return n
+}
+
+// allocated returns how many bytes Go's allocator takes for an object of n bytes: it
+// has sizes with an eighth of a power of two between them, or nearly so, and gives
+// whole pages beyond 32 KiB.
+func allocated(n int64) int64 {
+	step := int64(8)
+	switch {
+	case n > 32<<10:
+		step = 8 << 10
+	case n > 128:
+		step = 1 << (bits.Len64(uint64(n-1)) - 4)
+	case n > 32:
+		step = 16
+	}
+	return (n + step - 1) / step * step
+}
+
+// sizeOf returns a function that returns how many bytes of the heap what is behind a
+// *R in an any takes, as LocalBytes documents it.
 func sizeOf[R any]() func(value any) int64 {
-	switch t := reflect.TypeFor[R](); {
+	t := reflect.TypeFor[R]()
+	own := allocated(int64(t.Size()))
+	switch {
 	case t == reflect.TypeFor[string]():
-		return func(v any) int64 { return int64(len(*v.(*string))) }
+		return func(v any) int64 { return own + allocated(int64(len(*v.(*string)))) }
 	case t == reflect.TypeFor[[]byte]():
-		return func(v any) int64 { return int64(len(*v.(*[]byte))) }
+		return func(v any) int64 { return own + allocated(int64(cap(*v.(*[]byte)))) }
 	case inline(t):
-		return func(any) int64 { return int64(t.Size()) }
+		return func(any) int64 { return own }
 	default:
 		return func(v any) int64 {
 			left := maxParts
-			return int64(t.Size()) + beyond(reflect.ValueOf(v).Elem(), &left)
+			return own + beyond(reflect.ValueOf(v).Elem(), &left)
 		}
 	}
 }
@@ -56,49 +93,148 @@ func beyond(v reflect.Value, left *int) (n int64) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return int64(v.Len())
-	case reflect.Pointer, reflect.Interface:
+		return allocated(int64(v.Len()))
+	case reflect.Pointer:
 		if v.IsNil() {
 			return 0
 		}
-		return int64(v.Elem().Type().Size()) + beyond(v.Elem(), left)
+		return allocated(int64(v.Elem().Type().Size())) + beyond(v.Elem(), left)
+	case reflect.Interface:
+		return held(v.Elem(), left)
 	case reflect.Struct:
-		if hasLock(v.Type()) {
-			return 0
-		}
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				n += beyond(v.Field(i), left)
-			}
-		}
-		return n
+		return fields(v, left)
 	case reflect.Slice:
-		return int64(v.Cap())*int64(v.Type().Elem().Size()) + elements(v, left)
+		return allocated(int64(v.Cap())*int64(v.Type().Elem().Size())) + elements(v, left)
 	case reflect.Array:
 		return elements(v, left)
 	case reflect.Map:
-		return int64(v.Len())*int64(v.Type().Key().Size()+v.Type().Elem().Size()) + mapElements(v, left)
+		return slots(v) + mapElements(v, left)
 	}
 	return 0
 }
 
-// lockTypes holds what hasLock found: bool by reflect.Type.
-var lockTypes sync.Map
+// held estimates what an interface leads to that holds v. A pointer is in the interface
+// itself; anything else is somewhere on the heap.
+func held(v reflect.Value, left *int) int64 {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return 0
+	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return beyond(v, left)
+	}
+	return allocated(int64(v.Type().Size())) + beyond(v, left)
+}
 
-// hasLock reports whether structs of t have a lock. Results like that, such as
-// clients and pools, go on changing; what they lead to is not to be looked at
-// without the lock.
-func hasLock(t reflect.Type) bool {
-	if found, ok := lockTypes.Load(t); ok {
-		return found.(bool)
+// fields estimates what the exported fields of a struct lead to.
+//
+// A struct with a lock may be known to others already, such as a client that fn
+// returns each time, and they change its fields under the lock. So they are looked
+// at under the lock, too. One that is not free is not waited for: then the struct is
+// not fn's own, nor is what it leads to.
+func fields(v reflect.Value, left *int) (n int64) {
+	if hasLock(v.Type()) && v.CanAddr() {
+		unlock, ok := lockAll(v)
+		defer unlock()
+		if !ok {
+			return 0
+		}
 	}
-	has := false
+	for i := range v.NumField() {
+		if v.Type().Field(i).IsExported() {
+			n += beyond(v.Field(i), left)
+		}
+	}
+	return n
+}
+
+// lockAll takes the locks that are fields of v, if all are free and of package sync.
+// unlock gives back those that were taken.
+func lockAll(v reflect.Value) (unlock func(), ok bool) {
+	var taken []sync.Locker
+	unlock = func() {
+		for _, l := range taken {
+			l.Unlock()
+		}
+	}
+	for _, i := range locksOf(v.Type()) {
+		f := v.Field(i)
+		if f.Kind() == reflect.Interface {
+			return unlock, false
+		} else if f.Kind() != reflect.Pointer {
+			f = f.Addr()
+		} else if f.IsNil() {
+			continue
+		}
+		switch f.Type() {
+		case mutexType:
+			l := (*sync.Mutex)(f.UnsafePointer())
+			if !l.TryLock() {
+				return unlock, false
+			}
+			taken = append(taken, l)
+		case rwMutexType:
+			l := (*sync.RWMutex)(f.UnsafePointer())
+			if !l.TryRLock() {
+				return unlock, false
+			}
+			taken = append(taken, l.RLocker())
+		default:
+			return unlock, false
+		}
+	}
+	return unlock, true
+}
+
+var (
+	mutexType   = reflect.TypeFor[*sync.Mutex]()
+	rwMutexType = reflect.TypeFor[*sync.RWMutex]()
+)
+
+// lockFields holds what locksOf found: []int by reflect.Type.
+var lockFields sync.Map
+
+// locksOf returns which fields of the struct type t are locks.
+func locksOf(t reflect.Type) []int {
+	if found, ok := lockFields.Load(t); ok {
+		return found.([]int)
+	}
+	var locks []int
 	for i := range t.NumField() {
-		f := t.Field(i).Type
-		has = has || f.Implements(lockerType) || reflect.PointerTo(f).Implements(lockerType)
+		if isLock(t.Field(i).Type) {
+			locks = append(locks, i)
+		}
 	}
-	lockTypes.Store(t, has)
-	return has
+	lockFields.Store(t, locks)
+	return locks
+}
+
+// hasLock reports whether structs of t have a lock.
+func hasLock(t reflect.Type) bool { return len(locksOf(t)) > 0 }
+
+// isLock reports whether a field of type t is a lock, and not merely a struct that has
+// one.
+func isLock(t reflect.Type) bool {
+	switch {
+	case t.Kind() == reflect.Interface:
+		return t.Implements(lockerType)
+	case isPointer(t):
+		t = t.Elem()
+	}
+	return honours(t, lockerType)
+}
+
+// slots estimates the memory of a map itself: its entries lie in groups of eight, and
+// the number of groups doubles when seven eighths are taken.
+func slots(v reflect.Value) int64 {
+	const header, perSlot = 48, 1
+	n := int64(8)
+	for n*7/8 < int64(v.Len()) && v.Len() > 8 {
+		n *= 2
+	}
+	if v.IsNil() {
+		return 0
+	}
+	return header + allocated(n*(int64(v.Type().Key().Size()+v.Type().Elem().Size())+perSlot))
 }
 
 func elements(v reflect.Value, left *int) (n int64) {

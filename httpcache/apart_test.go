@@ -304,3 +304,18 @@ type forgetful struct {
 
 func (j *forgetful) SetCookies(_ *url.URL, cookies []*http.Cookie) { j.last = cookies }
 func (j *forgetful) Cookies(*url.URL) []*http.Cookie               { return nil }
+
+// The first response that varies is stored, though there is an index in any case.
+func TestATransportStoresTheFirstResponseThatVaries(t *testing.T) {
+	var runs atomic.Int64
+	rt := httpcache.New(nil).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		runs.Add(1)
+		h := http.Header{"Cache-Control": {"max-age=60"}, "Vary": {"Accept"}}
+		return &http.Response{StatusCode: 200, Header: h, Body: http.NoBody, ContentLength: 0, Request: r}, nil
+	}))
+	read(t, rt, "Accept: a")
+	read(t, rt, "Accept: a")
+	if n := runs.Load(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}

@@ -79,7 +79,7 @@ func (x *exchange) find() {
 	switch {
 	case top != nil && top.Kind == anIndex:
 		x.index = top
-	case x.split():
+	case x.split(), x.face == transportFace && top != nil && top.Kind == aResponse:
 		x.index = x.cache.openIndex(ctx, x.resource)
 	default:
 		x.take(top)
@@ -109,11 +109,12 @@ func (x *exchange) target() *url.URL {
 }
 
 // split reports whether the resource's key alone selects nothing, whatever its
-// responses say. That of a Transport never does: what a private cache has for one
-// user, or a Transport for what is below it, is not for others, and takes the place
-// of no one's.
+// responses say. (That of a Transport never does, either: what a private cache has
+// for one user, or a Transport for what is below it, is not for others, and takes the
+// place of no one's. But there is time to make its index with the first response,
+// which says what it varies by.)
 func (x *exchange) split() bool {
-	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r) || x.face == transportFace
+	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r)
 }
 
 // variant returns the key of the variant that an index has for the request.

@@ -285,7 +285,7 @@ func (x *exchange) clientHas(r *reception) bool {
 
 // notModified sends a 304 in place of a response whose header is h.
 func (x *exchange) notModified(h http.Header) {
-	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
+	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer", "Accept-Ranges"} {
 		delete(h, name)
 	}
 	x.cache.count.notModified.Add(1)
@@ -338,7 +338,7 @@ func (x *exchange) finishHeader(rec *recorder) {
 // place decides under which key a response is stored.
 //
 //   - Where nothing but the resource's key selects it, under that.
-//   - Where it varies, and there is no index yet, under the key of its variant,
+//   - Where it varies, or is a Transport's, and there is no index yet, under the key of its variant,
 //     with an index that makes it known.
 //   - Where the index does not know all that it varies by, not at all: the index
 //     is replaced by one that does, for the next request.
@@ -348,7 +348,7 @@ func (x *exchange) place(rec *record, h http.Header) landing {
 	l.keep = x.policy.keepFor(&d.terms, rec.canValidate(), time.Now())
 	names, _ := varyNames(h["Vary"])
 	switch {
-	case x.index == nil && len(names) > 0:
+	case x.index == nil && (len(names) > 0 || x.face == transportFace):
 		l.variant, l.rec = rec, newIndex(names)
 		l.variantKey = x.variant(l.rec)
 	case x.index != nil && !containsAll(x.index.Names, names):

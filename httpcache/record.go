@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -116,7 +117,7 @@ func (r *record) derive() *derived {
 		}
 		d.values += len(values)
 		d.full = append(d.full, line{name, values})
-		if inNotModified[name] && (name != "Last-Modified" || d.etag == "") {
+		if isInNotModified(name) && (name != "Last-Modified" || d.etag == "" || r.OwnETag) {
 			d.short = append(d.short, line{name, values})
 		}
 	}
@@ -129,6 +130,12 @@ func (r *record) derive() *derived {
 var inNotModified = map[string]bool{
 	"Cache-Control": true, "Cdn-Cache-Control": true, "Content-Location": true, "Date": true,
 	"Etag": true, "Expires": true, "Last-Modified": true, "Vary": true,
+}
+
+// isInNotModified reports whether a 304 has a field: by the RFC, or because it says
+// what a browser may do with the answer at hand, as CORS does.
+func isInNotModified(name string) bool {
+	return inNotModified[name] || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "Cross-Origin-") || name == "Timing-Allow-Origin"
 }
 
 // newResponse makes the record of a response that may be stored. body and trailer

@@ -191,6 +191,9 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 		return len(p), rec.ctx.Err()
 	case rec.drain != nil, rec.mode == storing && len(rec.body) > directSize && rec.mayDrain():
 		if rec.drain == nil {
+			if rec.implied && len(rec.body) == len(p) { // the handler may go on with the header
+				rec.ResponseWriter.WriteHeader(rec.reply.status)
+			}
 			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
 		} else {
 			rec.clientLost(rec.drain.grow(rec.body))

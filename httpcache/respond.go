@@ -115,7 +115,12 @@ func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *ca
 		h[fields[i].name], own = put(own, fields[i].values)
 	}
 	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
-		h["Vary"] = slices.Concat(before, d.vary)
+		h["Vary"] = slices.Clip(before)
+		for _, line := range d.vary {
+			if !slices.Contains(before, line) { // of what is said outside, the stored response holds a copy
+				h["Vary"] = append(h["Vary"], line)
+			}
+		}
 	}
 	if told {
 		h["Cache-Control"], own = put(own, x.policy.clientControl)

@@ -233,3 +233,19 @@ func TestWhatAHandlerWroteBeforeItPanickedGoesOut(t *testing.T) {
 		}
 	}
 }
+
+// What the handler did to its header when it had written a long body was done to one
+// that had not been sent.
+func TestNothingIsAddedToAHeaderAfterALongWrite(t *testing.T) {
+	url, client := serveOver(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write(make([]byte, 100_000))
+		w.Header().Set("X-Late", "1")
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	for range 2 {
+		if res, b := fetch(t, client, url); res.StatusCode != 200 || len(b) != 100_000 || res.Header.Get("X-Late") != "" {
+			t.Errorf("got %s, %d bytes, %v", res.Status, len(b), res.Header)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func init() {
 		return &notes{realm: r, key: r.epochKey("notes", p.name, ""), limit: p.storeTimeout}
 	}
 	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
+	hints.Policies = func(opts any) []string { return opts.(Options).policies() }
 	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
 }
 
@@ -79,4 +80,29 @@ func (f *Func[A, R]) forget(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.core.drop(key)
+}
+
+// policies returns the names of the options that say which results are kept, and for how
+// long; see hints.Policies.
+func (o Options) policies() (names []string) {
+	s := settings{
+		ttl: -1, staleWhileRevalidate: -1, staleIfError: -1, softTimeout: -1,
+		jitter: -1, beta: -1, errorTTL: -1, maxBatch: -1, missingTTL: -1,
+	}
+	o.apply(&s)
+	for _, option := range []struct {
+		name  string
+		given bool
+	}{
+		{"TTL", s.ttl != -1}, {"StaleWhileRevalidate", s.staleWhileRevalidate != -1}, {"StaleIfError", s.staleIfError != -1},
+		{"SoftTimeout", s.softTimeout != -1}, {"Jitter", s.jitter != -1}, {"EarlyRefresh", s.beta != -1},
+		{"CacheErrors", s.errorTTL != -1}, {"MaxBatch", s.maxBatch != -1}, {"CacheMissing", s.missingTTL != -1},
+		{"CacheIf", s.keep != nil}, {"Clone", s.clone != nil}, {"KeyFunc", s.keyFunc != nil},
+		{"Tags", len(s.tags) > 0}, {"InheritTTL", s.inheritTTL},
+	} {
+		if option.given {
+			names = append(names, option.name)
+		}
+	}
+	return names
 }

@@ -51,6 +51,11 @@ var NotesOf func(f any) Notes
 // has. Package memo sets it when it is initialised.
 var Forget func(f any, key string)
 
+// Policies returns the names of those among options, which are memo.Options, that say
+// which results a function keeps, and for how long. Package memo sets it when it is
+// initialised.
+var Policies func(opts any) []string
+
 // An Abstainer is an argument that wants to know when its call will not run the
 // function now, but waits for somebody else's execution.
 type Abstainer interface{ Abstain() }

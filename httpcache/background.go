@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -54,7 +55,7 @@ func (x *exchange) madeAgain() (*http.Request, func(*http.Request)) {
 	if server == nil || err != nil || x.face != handlerFace {
 		return x.anew(context.WithoutCancel(x.r.Context())), x.refresh
 	}
-	ctx := context.WithValue(context.Background(), http.ServerContextKey, server)
+	ctx := context.WithValue(baseContext(server, x.r), http.ServerContextKey, server)
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, x.r.Context().Value(http.LocalAddrContextKey))
 	r := x.anew(context.WithValue(ctx, refreshKey{x.cache}, true))
 	r.URL = target
@@ -66,6 +67,26 @@ func (x *exchange) madeAgain() (*http.Request, func(*http.Request)) {
 		h.ServeHTTP(discarded{http.Header{}}, r)
 	}
 }
+
+// baseContext returns what the server's BaseContext gives to requests, or an empty
+// context. The listener that it is asked for is one that knows its address only.
+func baseContext(server *http.Server, r *http.Request) context.Context {
+	if server.BaseContext == nil {
+		return context.Background()
+	}
+	addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if ctx := server.BaseContext(bareListener{addr}); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+// A bareListener is a net.Listener that accepts nothing.
+type bareListener struct{ addr net.Addr }
+
+func (bareListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (bareListener) Close() error              { return nil }
+func (l bareListener) Addr() net.Addr          { return l.addr }
 
 // anew returns a copy of the request under ctx, with the method whose response is
 // stored.

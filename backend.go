@@ -20,11 +20,11 @@ import (
 // the look-ups that are on their way to it. All functions on a store share one.
 type backend struct {
 	store    store.Store
-	punctual bool          // it heeds contexts; see store.Punctual
-	readers  int           // how many round trips of look-ups may be under way at once
-	gathers  int           // how many keys of look-ups that wait go together
-	writing  chan struct{} // holds one for each write of a flight that is under way
-	pings    atomic.Int32  // how many are under way
+	punctual bool         // it heeds contexts; see store.Punctual
+	readers  int          // how many round trips of look-ups may be under way at once
+	gathers  int          // how many keys of look-ups that wait go together
+	turns    turns        // of the writes of flights that are under way
+	pings    atomic.Int32 // how many are under way
 	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log      atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest  atomic.Int64                // the longest StoreTimeout in use
@@ -67,7 +67,7 @@ var errOut = errors.New("memo: the store is out of order and left alone for a wh
 func newBackend(s store.Store) *backend {
 	b := &backend{
 		store: s, punctual: store.IsPunctual(s),
-		readers: maxReadingEach, gathers: maxGatheredEach, writing: make(chan struct{}, maxWriting),
+		readers: maxReadingEach, gathers: maxGatheredEach, turns: turns{free: maxWriting},
 	}
 	if _, ok := s.(store.MultiGetter); ok {
 		b.readers, b.gathers = maxReading, maxGathered
@@ -269,39 +269,13 @@ func shielded[T any](ctx context.Context, op func(context.Context) (T, error)) (
 // write is try for what many flights may want at once, as those of a batch do. It waits
 // for its turn as takeTurn does; limit is how long the operation may then take.
 func (b *backend) write(ctx context.Context, by deadline, limit time.Duration, op func(context.Context) error) error {
-	if err := b.takeTurn(ctx, by); err != nil {
+	end, err := b.takeTurn(ctx, by)
+	if err != nil {
 		return err
 	}
-	defer b.endTurn()
+	defer end()
 	return b.try(ctx, limit, op)
 }
-
-// takeTurn waits until a write may be sent, of which no more than maxWriting are under
-// way at a time: others would wait in the client, within their limit, and be taken for
-// a store that is slow. A write that gets no turn in time gets errBusy.
-func (b *backend) takeTurn(ctx context.Context, by deadline) error {
-	select {
-	case b.writing <- struct{}{}:
-		return nil
-	default:
-	}
-	var late <-chan time.Time
-	if queue := by.queue(); queue > 0 {
-		timer := time.NewTimer(queue)
-		defer timer.Stop()
-		late = timer.C
-	}
-	select {
-	case b.writing <- struct{}{}:
-		return nil
-	case <-late:
-		return errBusy
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (b *backend) endTurn() { <-b.writing }
 
 // errBusy is why an operation was not tried: too many others are under way.
 var errBusy = errors.New("memo: too many operations of the store are under way")

@@ -275,6 +275,10 @@
 //		})
 //	}
 //
+// A store in memory works there, and so do Redis and memcached, without notifications:
+// what waits for the network would keep the bubble's time from going on. The client
+// is made outside of the bubble. For DynamoDB see [store/dynamostore].
+//
 // Tests that are better off without a cache turn it off for the whole process:
 //
 //	memo.SetDefault(memo.Disabled(true))

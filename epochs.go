@@ -289,10 +289,11 @@ func (r *realm) meet(ctx context.Context, by deadline, n need, there []byte) err
 	} else if s, err = r.draw(ctx, by, n); err != nil {
 		return err
 	}
-	if err := r.takeTurn(ctx, by); err != nil {
+	end, err := r.takeTurn(ctx, by)
+	if err != nil {
 		return err
 	}
-	defer r.endTurn()
+	defer end()
 	err = r.writeEpoch(ctx, by, n.key, there, s)
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
 		return nil

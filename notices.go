@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/bubble"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -66,6 +67,8 @@ func (r *realm) subscribe() {
 	l := &listener{realm: r}
 	stop, err := l.notify(ctx)
 	switch {
+	case bubble.Inside() && err != nil:
+		r.restart() // elsewhere there may be notifications
 	case errors.Is(err, errors.ErrUnsupported): // and never will be
 	case err != nil:
 		time.AfterFunc(notifyIdle, r.restart)

@@ -355,7 +355,15 @@ const defaultStoreTimeout = 250 * time.Millisecond
 //   - A call whose look-up and lease fail or take longer goes on without the
 //     store: it executes fn, and its result is kept in this process.
 //   - A call whose result takes longer to store, before and after the execution
-//     taken together, does not wait for that.
+//     taken together, does not wait for that. The result is stored all the same, each
+//     operation within d, however many are before it; the end of the call's context or
+//     of [LoadTimeout] does not stop that. Results that nobody waits for any more take
+//     up to 128 MiB for each store; what comes beyond that is not stored.
+//   - The writes of a big batch wait for one another, sixteen being sent at a time.
+//     While each ends within a thirty-second part of d that may take longer than d,
+//     but not eight times as long.
+//   - A result that a store in order does not hold in the end is logged, the first at
+//     once and then one a minute.
 //   - Invalidate, Clear and InvalidateTags that could not reach the store in
 //     time, all their steps taken together, return an error, and are repeated in
 //     the background.

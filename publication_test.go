@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -251,4 +252,123 @@ func TestResultsThatAreLostInAnOutageAreOneLine(t *testing.T) {
 			t.Errorf("logged:\n%swant that the store is out, and that it is back", log.String())
 		}
 	})
+}
+
+// Results for a store that is slow piled up in memory, as many as were executed.
+func TestResultsThatWaitForASlowStoreAreBounded(t *testing.T) {
+	const n, size, most = 1000, 1 << 20, 128 // results of a MiB, and how many may wait
+	page := make([]byte, size)
+	for name, opts := range map[string]memo.Options{"StoreTimeout": nil, "no StoreTimeout": {memo.StoreTimeout(0)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				c := &counting{Codec: codec.JSON}
+				s := memstore.New(nil)
+				slow := &slowForPages{process: &process{Store: s}, codec: c}
+				f := memo.New(func(context.Context, int) ([]byte, error) {
+					time.Sleep(time.Second)
+					return page, nil
+				}, append(opts, memo.Store(slow), memo.Name("page"), memo.NoLocal(), memo.TTL(memo.Forever), memo.Codec(c), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))...)
+				each(n, func(i int) { f.Call(t.Context(), i) })
+				time.Sleep(time.Hour)
+				if got := slow.stored.Load(); got == 0 || got > most+3*16 { // some were written before their callers had gone
+					t.Errorf("%d results of a MiB were stored an hour later, want %d or a few more", got, most)
+				}
+				if got := c.most.Load(); got > 16 {
+					t.Errorf("%d results were encoded at a time, want one for each write", got)
+				}
+				if !strings.Contains(log.String(), "too many results are waiting") {
+					t.Errorf("of the others this is logged:\n%s", log.String())
+				}
+			})
+		})
+	}
+}
+
+// A counting codec counts what it has encoded.
+type counting struct {
+	codec.Codec
+	encoded, most atomic.Int64
+}
+
+func (c *counting) Append(b []byte, v any) ([]byte, error) {
+	if len(*v.(*[]byte)) < len(aPage) { // a sample
+		return c.Codec.Append(b, v)
+	}
+	raise(&c.most, c.encoded.Add(1))
+	return append(b, aPage...), nil
+}
+
+const aPage = `"aaaaaaaaaaaaaaaa"`
+
+// slowForPages takes almost too long to store a page.
+type slowForPages struct {
+	*process
+	codec  *counting
+	stored atomic.Int64
+}
+
+func (s *slowForPages) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
+	if bytes.Contains(value, []byte(aPage)) {
+		defer s.codec.encoded.Add(-1)
+		s.stored.Add(1)
+		time.Sleep(240 * time.Millisecond)
+	}
+	return s.process.Swap(ctx, key, old, value, ttl)
+}
+
+// The leases of a big batch and those of its results that were late in the queue ran out
+// or got no turn, though the store was quick.
+func TestBigBatchIsStoredWholeByAQuickStore(t *testing.T) {
+	for name, c := range map[string]struct {
+		keys int
+		each time.Duration // that the store takes for an operation
+		took time.Duration // that fn takes
+	}{
+		"10,000 keys":              {10_000, 500 * time.Microsecond, 0},
+		"a function that is slow":  {3000, 2 * time.Millisecond, 7 * time.Second},
+		"a store that is far away": {600, 5 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := memstore.New(&memstore.Options{MaxBytes: 1 << 30})
+				var runs, writing, most atomic.Int64
+				start := func() *memo.Batch[int, int] {
+					p := &process{Store: s, before: func(ctx context.Context, op, keys string) error {
+						if op == "swap" {
+							raise(&most, writing.Add(1))
+							defer writing.Add(-1)
+						}
+						return slowBy(c.each)(ctx, op, keys)
+					}}
+					return memo.NewBatch(func(ctx context.Context, ns []int) (map[int]int, error) {
+						memo.AddTags(ctx, "t")
+						runs.Add(int64(len(ns)))
+						time.Sleep(c.took)
+						return squares(ctx, ns)
+					}, memo.NewGroup("g"), memo.Store(p), memo.Name("squares"), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+				}
+				for range 2 {
+					b := start()
+					if got, err := b.Call(t.Context(), numbers(c.keys)); len(got) != c.keys || err != nil {
+						t.Errorf("got %d results, %v", len(got), err)
+					}
+					time.Sleep(time.Minute / 2)
+					if got := b.Stats().StoreErrors; got > 0 {
+						t.Errorf("%d store errors of a store in order", got)
+					}
+				}
+				if got := runs.Load(); got != int64(c.keys) {
+					t.Errorf("two processes executed %d keys, want %d", got, c.keys)
+				}
+				if got := most.Load(); got > 16 {
+					t.Errorf("%d writes at a time, want no more than 16, renewals of leases included", got)
+				}
+				if log.Len() > 0 {
+					t.Errorf("logged:\n%s", log.String())
+				}
+			})
+		})
+	}
 }

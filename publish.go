@@ -151,10 +151,11 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 // write: the bytes of no more results than that are in memory.
 func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.Token, st *stored) error {
 	by := unhurried(f.policy.storeTimeout)
-	if err := s.takeTurn(ctx, by); err != nil {
+	end, err := s.takeTurn(ctx, by)
+	if err != nil {
 		return err
 	}
-	defer s.endTurn()
+	defer end()
 	value, err := s.encode(f.policy, f.sharedKey, e, st)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnencodable, err)

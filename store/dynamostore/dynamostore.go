@@ -64,17 +64,26 @@
 // No client can call back a request that got no answer: DynamoDB may still carry it
 // out after the next attempt, and even after a Delete that followed that one. A
 // client that makes only one attempt narrows this to writes that returned an error.
+//
+// # Bubbles
+//
+// In a testing/synctest bubble the connections that net/http keeps open hold up the
+// bubble's time and its end. Give the client of such a test an HTTPClient whose
+// Transport has DisableKeepAlives, or use a memstore there.
 package dynamostore
 
 import (
 	"cmp"
 	"context"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/seed-0226adef/memo/internal/bubble"
 	"github.com/seed-0226adef/memo/internal/refuse"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -131,6 +140,8 @@ type Store struct {
 	// The expressions' names, which are never modified. DynamoDB refuses names
 	// that an expression does not use.
 	readNames, absentNames, sameNames map[string]string
+
+	bubbled sync.Once // a bubble's owner was told
 }
 
 const (
@@ -242,8 +253,14 @@ func (s *Store) read(ctx context.Context, key string) (item, error) {
 	return it, err
 }
 
-// checkContext returns an error if ctx has ended.
+// checkContext returns an error if ctx has ended. The first operation in a bubble tells
+// what to do about connections that would keep the bubble from ending.
 func (s *Store) checkContext(ctx context.Context) error {
+	if bubble.Inside() {
+		s.bubbled.Do(func() {
+			slog.Warn("memo: dynamostore: a testing/synctest bubble does not end while net/http keeps a connection open: set DisableKeepAlives on the Transport of the client's HTTPClient, or use a memstore", "table", s.table)
+		})
+	}
 	if err := ctx.Err(); err != nil {
 		return s.failed(ctx, err)
 	}

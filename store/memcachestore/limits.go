@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/bubble"
 	"github.com/seed-0226adef/memo/internal/refuse"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -79,6 +80,9 @@ func expiration(ttl time.Duration, now time.Time) int32 {
 	seconds += slow
 	if seconds <= maxRelative {
 		return int32(seconds)
+	}
+	if bubble.Inside() {
+		return maxRelative // the server's dates are not those of the bubble
 	}
 	date := min(now.Unix()+seconds, math.MaxInt32) // the client has 32 bits: until January 2038
 	if date <= now.Unix()+maxRelative {

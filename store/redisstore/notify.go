@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-0226adef/memo/internal/bubble"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -52,13 +53,18 @@ const failoverAddr = "FailoverClient"
 // Notify waits for the first connection, or its failure, but not longer than ctx;
 // a server that cannot be reached is tried again until it can. It returns an error
 // wrapping [errors.ErrUnsupported] if the server is too old or forbids tracking,
-// and for a client that is neither a [redis.Client] nor a [redis.ClusterClient].
+// and for a client that is neither a [redis.Client] nor a [redis.ClusterClient]. So it
+// does in a testing/synctest bubble: who waits for the network there keeps its time
+// from going on, and the bubble from ending.
 //
 // stop waits until the connections are closed, which takes no time. Closing the
 // client ends the notifications too, within a second.
 func (s *Store) Notify(ctx context.Context, prefix string, sink store.Sink) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failed(ctx, "notify", err)
+	}
+	if bubble.Inside() {
+		return nil, fmt.Errorf("memo: redisstore: in a testing/synctest bubble, which would wait for it for ever, there is no notification loop: %w", errors.ErrUnsupported)
 	}
 	n := &notifications{sink: sink, prefix: prefix, nodes: map[string]*node{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())

@@ -95,9 +95,17 @@ func (b *boarding) replaced(key string) *entry {
 	if b.before.old != nil && b.before.old.stored() {
 		return b.before.old
 	}
-	e := b.core.held(key)
-	if e != nil && b.core.trust(b.policy, e, now()) == verdictUnusable {
+	e, t := b.core.held(key), now()
+	if e == nil {
 		return nil
+	}
+	switch b.core.trust(b.policy, e, t) {
+	case verdictUnusable:
+		return nil
+	case verdictUnverified: // if the store still has it, there is nothing to replace
+		if e.stored() && t < e.fresh {
+			return nil
+		}
 	}
 	return e
 }

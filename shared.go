@@ -163,13 +163,20 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
 func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error {
-	doubtful := s.compare(all, false)
-	if len(doubtful) == 0 {
-		return nil
-	}
-	values, sent, err := s.readNoting(ctx, by, doubtful)
-	if values != nil {
-		s.noteEpochs(doubtful, values, sent)
+	var err error
+	for range contradictions {
+		doubtful := s.compare(all, false)
+		if len(doubtful) == 0 {
+			return nil
+		}
+		var values [][]byte
+		var sent sending
+		if values, sent, err = s.readNoting(ctx, by, doubtful); values != nil {
+			s.noteEpochs(doubtful, values, sent)
+		}
+		if err != nil || !s.refuses(doubtful, values) {
+			break
+		}
 	}
 	unknown := s.compare(all, true)
 	if err == nil || len(unknown) == 0 {
@@ -181,6 +188,21 @@ func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error
 		}
 	}
 	return err
+}
+
+// refuses reports whether an epoch that was read is not known all the same: a change of it
+// was reported meanwhile, as it is when it was drawn a moment ago, and it has to be
+// read again.
+func (s *shared) refuses(keys []string, values [][]byte) bool {
+	t := now()
+	for i, key := range keys {
+		if _, known := s.epoch(key, t); !known {
+			if _, err := decodeEntry(key, values[i]); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // compare compares the epochs that are recorded with those that are known, and

@@ -63,6 +63,10 @@ func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 	c.want(keys)
 	c.lookHere(ctx)
+	if len(c.open) == 0 && len(c.old) == 0 {
+		return c.found, c.err()
+	}
+	ctx = c.policy.lend(ctx)
 	c.lookThere(ctx)
 	c.refresh(ctx)
 	c.execute(ctx)
@@ -151,7 +155,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 		}
 	}
 	began := now()
-	if len(fences) > 0 && !detached(ctx, func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
+	if len(fences) > 0 && !detached(c.policy.lend(ctx), func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
 		fences = nil
 	}
 	if len(fences) > 0 {

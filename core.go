@@ -268,7 +268,7 @@ func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ v
 		return e, v, 0
 	}
 	began := now()
-	if !detached(ctx, func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+	if !detached(p.lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
 		return nil, verdictUnverified, 0
 	}
 	t := now()

@@ -71,7 +71,14 @@
 // cancellation. Everyone waits under their own context and may leave alone; when
 // the last one has left, or after [LoadTimeout], the execution's context ends.
 //
-// So the function can still be running when a call has returned, and gets a copy of
+// A context that its owner uses again, as web frameworks do with those that they pool
+// (gin's *gin.Context is one), is no good for that: the execution would read the values
+// of another request. [ContextFrom] takes the values that are needed out of it, in the
+// caller's goroutine. And the function's own context ends when the function returns: a
+// result that keeps it, or was made with it and still needs it, such as a response's
+// body or rows of a database, is of no use to anybody.
+//
+// The function can also still be running when a call has returned, and gets a copy of
 // the argument that the caller can no longer change, as far as the key goes: a buffer
 // may be used again as soon as the call is back. What no key looks into is handed on
 // as it is: what a [Keyer] holds, what is tagged memo:"-", an argument that a KeyFunc

@@ -147,3 +147,17 @@ func ExampleSetTTL() {
 	fmt.Println(held.FreshUntil.Sub(held.Created))
 	// Output: 3m0s
 }
+
+// The context of a framework that uses it again for the next request: the refresh in
+// the background is for the tenant of the request that caused it.
+func ExampleContextFrom() {
+	type tenantKey struct{}
+	prices := memo.Wrap(func(ctx context.Context, sku string) (string, error) {
+		return fmt.Sprint(sku, " for ", ctx.Value(tenantKey{})), nil
+	}, memo.StaleWhileRevalidate(time.Minute), memo.ContextFrom(func(ctx context.Context) context.Context {
+		return context.WithValue(context.Background(), tenantKey{}, ctx.Value(tenantKey{}))
+	}))
+
+	fmt.Println(prices(context.WithValue(context.Background(), tenantKey{}, "Ann"), "tea"))
+	// Output: tea for Ann <nil>
+}

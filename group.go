@@ -111,6 +111,7 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 		return nil
 	}
 	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
+	ctx = g.lend(ctx)
 	err := g.tell(func(r *realm, limit time.Duration) error {
 		return r.invalidateTags(ctx, limit, g.space.path, tags)
 	})
@@ -121,6 +122,7 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 // Clear invalidates every result of the group's functions, as [Func.Clear] does
 // for each.
 func (g *Group) Clear(ctx context.Context) error {
+	ctx = g.lend(ctx)
 	err := g.tell(func(r *realm, limit time.Duration) error {
 		key := r.epochKey("group", g.space.path, "")
 		return r.setEpochs(ctx, deadlineIn(limit), key, mark{}, need{key: key})
@@ -133,6 +135,12 @@ func (g *Group) Clear(ctx context.Context) error {
 		}
 	}
 	return g.notReached("Clear", err)
+}
+
+// lend returns the context for operations that may go on when a call has returned.
+func (g *Group) lend(ctx context.Context) context.Context {
+	s := g.settings()
+	return s.lend(ctx)
 }
 
 // tell tells all stores that the group's results are in, at the same time.

@@ -196,9 +196,11 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	}
 	defer release(buffer)
 	e, v, spent := f.core.look(ctx, p, key)
-	switch v {
-	case verdictFresh, verdictHeld:
+	if v == verdictFresh || v == verdictHeld {
 		return f.unwrap(p, e)
+	}
+	ctx = p.lend(ctx)
+	switch v {
 	case verdictEarly, verdictRevalidate:
 		f.core.refreshInBackground(ctx, p, e, f.execution(a))
 		return f.unwrap(p, e)
@@ -223,7 +225,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(p, f.core.refresh(ctx, p, key, f.execution(a)))
+	return f.finish(p, f.core.refresh(p.lend(ctx), p, key, f.execution(a)))
 }
 
 // A job is a call of fn.
@@ -348,7 +350,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	}
 	e, v, spent := f.core.search(ctx, p, key)
 	if v == verdictUnusable && f.core.shared != nil {
-		e, v, _ = f.core.lookUp(ctx, p, strings.Clone(key), p.leaves(spent), f.execution(a))
+		e, v, _ = f.core.lookUp(p.lend(ctx), p, strings.Clone(key), p.leaves(spent), f.execution(a))
 	}
 	if v == verdictUnusable || v == verdictUnverified {
 		return Entry[R]{}, ErrMiss
@@ -379,7 +381,7 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	if err := f.core.usedUp(p, &r); err != nil {
 		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)
 	}
-	return f.core.put(ctx, p, key, f.execution(a), &r)
+	return f.core.put(p.lend(ctx), p, key, f.execution(a), &r)
 }
 
 // Invalidate drops what is held for args. After it has returned, no call that
@@ -414,7 +416,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 			sharedKeys = append(sharedKeys, f.core.sharedKey(key, f.execution(args[i])))
 		}
 	}
-	return errors.Join(append(errs, f.core.invalidate(ctx, p, keys, sharedKeys))...)
+	return errors.Join(append(errs, f.core.invalidate(p.lend(ctx), p, keys, sharedKeys))...)
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]
@@ -422,7 +424,8 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 //
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
-	return f.core.clear(ctx, f.settle())
+	p := f.settle()
+	return f.core.clear(p.lend(ctx), p)
 }
 
 // Key returns the key of a as a shared store sees it, for people who look into

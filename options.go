@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -213,6 +214,32 @@ func SoftTimeout(d time.Duration) CallOption {
 func LoadTimeout(d time.Duration) CallOption {
 	notNegative("LoadTimeout", d)
 	return callOption(func(s *settings) { s.loadTimeout = d })
+}
+
+// ContextFrom sets which values are seen by what may outlive a call: an execution, a
+// refresh in the background, and operations of a shared store that nobody waits for
+// any longer. f gets the call's context and returns one with these values. The default,
+// which a nil f restores, is the call's context itself.
+//
+// It is for contexts that their owner uses again when the call has returned, as web
+// frameworks do with those that they pool: read later, such a context has another
+// request's values, and reading it is a race. f takes what is needed while it is
+// there:
+//
+//		memo.ContextFrom(func(ctx context.Context) context.Context {
+//			return context.WithValue(context.Background(), tenantKey{}, ctx.Value(tenantKey{}))
+//		})
+//
+//	  - f runs in the caller's goroutine, before the call returns, and only for calls
+//	    that no held result answers. It may be called by several goroutines at once.
+//	  - Only the values of what it returns count, not its end; nil has no values.
+//	  - That a call is made within another execution is known all the same: tags go up
+//	    and [ErrRecursive] is found whatever f leaves out.
+//	  - [Disabled] and [Bypass] run fn under the call's own context.
+//
+// It may be given at every level; the last one wins.
+func ContextFrom(f func(context.Context) context.Context) CallOption {
+	return callOption(func(s *settings) { s.contextFrom = f })
 }
 
 // CacheErrors remembers errors of fn for which match returns true for d, in this

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -28,6 +29,7 @@ type settings struct {
 	localTTL                                time.Duration // negative: not given
 	name, prefix, version                   string
 	sharedName                              bool
+	contextFrom                             func(context.Context) context.Context
 	tags                                    []string
 	inheritTTL, bypass                      bool
 	maxBatch                                int // zero for any

@@ -1,0 +1,35 @@
+package memo
+
+import "context"
+
+// A lentContext is a call's context for what may outlive the call: executions, and
+// operations of a store that nobody waits for any longer. Its values are those that
+// ContextFrom chose in the caller's goroutine, for the owner of the call's context may
+// use that again for something else as soon as the call has returned. Its end is the
+// call's, and is looked at only while the call waits.
+type lentContext struct {
+	context.Context                 // the caller's
+	values          context.Context // ContextFrom's
+	around          *frame          // of the caller's context, whatever ContextFrom makes of that
+}
+
+// lend returns the context for what a call may leave behind.
+func (s *settings) lend(ctx context.Context) context.Context {
+	if _, done := ctx.(*lentContext); done || s.contextFrom == nil {
+		return ctx
+	}
+	values := s.contextFrom(ctx)
+	if values == nil {
+		values = context.Background()
+	}
+	return &lentContext{Context: ctx, values: values, around: frameOf(ctx)}
+}
+
+// Value returns the value of ContextFrom's context. No other execution is found by it
+// than the one around the call.
+func (l *lentContext) Value(key any) any {
+	if key == (frameKey{}) {
+		return l.around
+	}
+	return l.values.Value(key)
+}

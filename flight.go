@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -27,7 +28,8 @@ var (
 )
 
 // A PanicError is what a panic of fn becomes: everyone who waits for the
-// execution panics with it, in their own goroutine.
+// execution panics with it, in their own goroutine. Only a panic with
+// http.ErrAbortHandler, which package http tells from others by ==, stays what it is.
 type PanicError struct {
 	// Value is what fn panicked with.
 	Value any
@@ -39,6 +41,21 @@ type PanicError struct {
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("memo: fn panicked: %v\n\n%s", e.Value, e.Stack)
 }
+
+// asRaised returns what those who wait for the execution panic with. That is e, except
+// for one value by which a handler says that it was no failure: package http compares
+// what it recovers with [http.ErrAbortHandler] itself, and would log everything else as
+// a crash. It is known by its text, for the core does not link net/http.
+//
+// [http.ErrAbortHandler]: https://pkg.go.dev/net/http#ErrAbortHandler
+func (e *PanicError) asRaised() any {
+	if err, ok := e.Value.(error); ok && reflect.TypeOf(err) == sentinelType && err.Error() == "net/http: abort Handler" {
+		return err
+	}
+	return e
+}
+
+var sentinelType = reflect.TypeOf(errors.New(""))
 
 // Unwrap returns Value if it is an error.
 func (e *PanicError) Unwrap() error {

@@ -46,9 +46,9 @@ type policy struct {
 // stale returns how long after its TTL a result is held.
 func (p *policy) stale() time.Duration { return max(p.staleWhileRevalidate, p.staleIfError) }
 
-func (p *policy) log() *slog.Logger {
-	if p.logger != nil {
-		return p.logger
+func (s *settings) log() *slog.Logger {
+	if s.logger != nil {
+		return s.logger
 	}
 	return slog.Default()
 }
@@ -80,7 +80,7 @@ func newCore(label string, own Options, types signature) *core {
 // settings lays the options that apply to the function over one another, and over
 // weakest.
 func (c *core) settings(weakest Options) settings {
-	levels := []Options{weakest}
+	levels := []Options{weakest, {option(func(s *settings) { s.bypassSaid = false })}} // what a default says of Disabled can change
 	g := resolve(weakest, c.own).group
 	if g != nil {
 		levels = append(levels, g.levels()...)
@@ -97,6 +97,7 @@ func (c *core) settle() {
 	if c.base != nil {
 		return
 	}
+	defaultsRead.Store(true)
 	s := c.settings(currentDefaults())
 	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
 	c.register(&s)
@@ -155,7 +156,7 @@ func (c *core) policy(s settings) *policy {
 		settings: s,
 		maxAge:   -1,
 		keeps:    c.types.keep(s.keep),
-		direct:   !s.bypass && s.clone == nil && s.observer == nil,
+		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
 	}
 	if c.base != nil && s.localTTL != c.base.localTTL {
 		p.direct = false
@@ -230,7 +231,9 @@ func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
 	if v := c.trust(p, e, t); v != verdictFresh {
 		return e, v
 	}
-	e.validAt.Store(seq)
+	if !disabledByDefault.Load() {
+		e.validAt.Store(seq)
+	}
 	v := e.judge(t, p, draw)
 	if v == verdictFallback && e.backsOff(t) {
 		v = verdictHeld
@@ -336,7 +339,9 @@ func (c *core) hold(e *entry) bool {
 	if !e.exact && e.share == nil && len(e.fences) == 0 && !e.loose {
 		e.hotUntil.Store(e.hot(c.base.beta))
 	}
-	e.validAt.Store(e.born)
+	if !disabledByDefault.Load() {
+		e.validAt.Store(e.born)
+	}
 	t.set(e)
 	if e.share == nil {
 		return true
@@ -361,7 +366,7 @@ func (c *core) forget(sharedKey string) {
 // put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
 func (c *core) put(ctx context.Context, p *policy, key string, exec execution, value any) error {
-	if p.bypass {
+	if p.off() {
 		return nil
 	}
 	e := &entry{

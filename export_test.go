@@ -1,6 +1,9 @@
 package memo
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // RaceEnabled lets the external tests know of the race detector.
 const RaceEnabled = raceEnabled
@@ -25,3 +28,6 @@ func Shifted(key string, value []byte, d time.Duration) []byte {
 	}
 	return value
 }
+
+// ForgetTooLate has the next SetDefault that comes too late logged again.
+func ForgetTooLate() { tooLate = sync.Once{} }

@@ -186,7 +186,7 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 // call is Call where a look at the entry alone does not do.
 func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	p := f.settle()
-	if p.bypass {
+	if p.off() {
 		return f.bypass(ctx, p, a)
 	}
 	var buf keyBuffer
@@ -218,7 +218,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 // wait for the same one share the next.
 func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	p := f.settle()
-	if p.bypass {
+	if p.off() {
 		return f.bypass(ctx, p, a)
 	}
 	key, err := f.ownKey(&a)
@@ -278,7 +278,7 @@ func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
 func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
 	switch {
 	case out.panicked != nil:
-		panic(out.panicked)
+		panic(out.panicked.asRaised())
 	case out.err != nil:
 		return zero[R](), out.err
 	case out.entry.value == nil:
@@ -345,7 +345,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 		return Entry[R]{}, err
 	}
 	defer release(buffer)
-	if p.bypass {
+	if p.off() {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v, spent := f.core.search(ctx, p, key)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,7 +81,8 @@ func currentDefaults() Options {
 //
 // A function reads them when it is first called, or first used in another way,
 // and keeps what it read. So functions that are package-level variables see what
-// main sets, and a SetDefault after that does not change them.
+// main sets, and a SetDefault after that does not change them: it is logged, once. Only
+// [Disabled] is different, and takes effect at once.
 //
 // SetDefault may be called concurrently with anything. It panics when given
 // [Name] or [KeyFunc], which belong to one function.
@@ -88,7 +90,45 @@ func SetDefault(opts ...Option) {
 	o := Options(opts).flat()
 	s := resolve(o)
 	s.refuseOwn("SetDefault")
-	defaults.Store(&o)
+	before := currentDefaults()
+	nextSequence(func(uint64) { // so that every hit looks once more
+		defaults.Store(&o)
+		disabledByDefault.Store(s.bypass)
+	})
+	if defaultsRead.Load() && (o.beyondDisabled() || before.beyondDisabled()) {
+		tooLate.Do(func() {
+			s.log().Warn("memo: SetDefault was called when functions had been used already; these keep the defaults they have, but for Disabled")
+		})
+	}
+}
+
+// disabledByDefault says that functions are disabled for which no level but the
+// defaults says anything of it. While it is set, no entry is marked as valid, so that
+// no hit is answered without a look at it.
+var disabledByDefault atomic.Bool
+
+var (
+	defaultsRead atomic.Bool // by a function, which keeps them
+	tooLate      sync.Once
+)
+
+// off reports whether calls run fn and touch no cache.
+func (s *settings) off() bool {
+	if s.bypassSaid {
+		return s.bypass
+	}
+	return disabledByDefault.Load()
+}
+
+// A disabled is what Disabled returns.
+type disabled bool
+
+func (d disabled) apply(s *settings) { s.bypass, s.bypassSaid = bool(d), true }
+func (disabled) perCall()            {}
+
+// beyondDisabled reports whether o, which is flat, sets anything but Disabled.
+func (o Options) beyondDisabled() bool {
+	return slices.ContainsFunc(o, func(opt Option) bool { _, ok := opt.(disabled); return !ok })
 }
 
 type option func(*settings)
@@ -578,9 +618,12 @@ func Bypass() CallOption { return Disabled(true) }
 // run fn, [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false it takes a
 // weaker level's Disabled or [Bypass] back. Invalidate and Clear always work.
 //
+// A SetDefault that gives it, or takes it back, takes effect at once, also for functions
+// that have been used: no call that begins later returns what is held.
+//
 // It may be given at every level.
 func Disabled(off bool) CallOption {
-	return callOption(func(s *settings) { s.bypass = off })
+	return disabled(off)
 }
 
 // Observe hands every event of the function to o; see [Event]. The default is

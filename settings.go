@@ -32,7 +32,8 @@ type settings struct {
 	contextFrom                             func(context.Context) context.Context
 	tags                                    []string
 	inheritTTL, bypass                      bool
-	maxBatch                                int // zero for any
+	bypassSaid                              bool // a level that is stronger than the defaults has set bypass
+	maxBatch                                int  // zero for any
 	missingTTL                              time.Duration
 	observer                                Observer
 	logger                                  *slog.Logger

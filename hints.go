@@ -73,6 +73,10 @@ func (n *notes) Swap(ctx context.Context, old store.Token, value []byte) error {
 	})
 }
 
+func (n *notes) Delete(ctx context.Context) error {
+	return n.realm.try(ctx, n.limit, func(ctx context.Context) error { return n.realm.store.Delete(ctx, n.key) })
+}
+
 // forget drops what f holds under key in this process.
 func (f *Func[A, R]) forget(key string) {
 	f.settle()

@@ -35,8 +35,26 @@ const (
 	logAttempts       = 10
 )
 
+// isCurrent reports whether the log was read within the last second. From half a second
+// on it is read again in the background, so that no hit of a cache in use waits for
+// the store.
 func (p *patterns) isCurrent(now time.Time) bool {
-	return now.UnixNano()-p.read.Load() < int64(patternTrust)
+	age := now.UnixNano() - p.read.Load()
+	if age >= int64(patternTrust) {
+		return false
+	}
+	if age >= int64(patternTrust/2) && p.renewing.CompareAndSwap(false, true) {
+		go p.renew()
+	}
+	return true
+}
+
+// renew reads the log once, and ends with that.
+func (p *patterns) renew() {
+	defer p.renewing.Store(false)
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	p.fetch(context.Background()) // an error leaves the reading as old as it is
 }
 
 // refresh reads the log, unless that was done within the last second, and reports
@@ -71,17 +89,25 @@ func (p *patterns) fetch(ctx context.Context) (*patternLog, error) {
 			}
 			return log, nil
 		}
-		log := &patternLog{name: rand.Text()}
-		if value == nil {
-			err = p.notes.Add(ctx, log.encode())
-		} else { // no log of this version
-			err = p.notes.Swap(ctx, store.Token(value), log.encode())
-		}
-		if err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
+		if err = p.begin(ctx, value); err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
 			return nil, err
 		}
 	}
 	return nil, errManyPatterns
+}
+
+// begin puts an empty log in the place of value, which is none of this version.
+func (p *patterns) begin(ctx context.Context, value []byte) error {
+	log := &patternLog{name: rand.Text()}
+	if old, ok := store.TokenOf(value); ok {
+		return p.notes.Swap(ctx, old, log.encode())
+	}
+	if value != nil {
+		if err := p.notes.Delete(ctx); err != nil {
+			return err
+		}
+	}
+	return p.notes.Add(ctx, log.encode())
 }
 
 // learn takes over what is new in the log.

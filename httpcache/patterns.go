@@ -46,11 +46,13 @@ type patterns struct {
 	version atomic.Uint64 // of the newest; begins at one
 	read    atomic.Int64  // when the log was read last, in nanoseconds since 1970
 
+	renewing atomic.Bool // a goroutine reads the log in the background
+
 	mu       sync.Mutex
-	list     []pattern // guarded by mu; the oldest first
-	floor    uint64    // guarded by mu; responses whose handler began before that version are too old
-	log      patternLog
-	retrying bool // guarded by mu; a timer tells the store what it has not been told
+	list     []pattern  // guarded by mu; the oldest first
+	floor    uint64     // guarded by mu; responses whose handler began before that version are too old
+	log      patternLog // guarded by mu; what is known of the store's
+	retrying bool       // guarded by mu; a timer tells the store what it has not been told
 
 	reading sync.Mutex // held by who reads or writes the log
 }

@@ -32,12 +32,14 @@ var (
 )
 
 // Notes is a place in a function's shared store for one value of a package's own, which
-// is changed by Add and Swap only. It keeps the value for NotesLife from the last
-// change. Operations take no longer than the function's StoreTimeout.
+// is changed by Add and Swap only; what has no token is deleted. It keeps the value
+// for NotesLife from the last change. Operations take no longer than the function's
+// StoreTimeout.
 type Notes interface {
 	Get(ctx context.Context) ([]byte, error) // nil if there is none
 	Add(ctx context.Context, value []byte) error
 	Swap(ctx context.Context, old store.Token, value []byte) error
+	Delete(ctx context.Context) error
 }
 
 // NotesLife is how long a store keeps Notes that are not changed.

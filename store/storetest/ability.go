@@ -45,7 +45,13 @@ var abilityCases = []testCase{
 		contract: "GetMulti must not return a value that has expired",
 		check: func(e *env) {
 			_, value := newValue("")
-			e.expire("k", value)
+			there := errors.New("it is still there")
+			_ = e.expired("k", value, func() error {
+				if got, _ := store.GetMulti(e.ctx, e.s, []string{"k"}); len(got) > 0 {
+					return there
+				}
+				return nil
+			}, there)
 			e.wantMulti([]string{"k"}, nil)
 		},
 	},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -170,8 +171,10 @@ var ttlCases = []testCase{
 		check: func(e *env) {
 			_, value := newValue("old")
 			_, next := newValue("next")
-			e.expire("k", value)
-			e.add("k", next, 0)
+			err := e.expired("k", value, func() error { return e.s.Add(e.ctx, "k", next, 0) }, store.ErrExists)
+			if err != nil {
+				e.fatalf("Add over a value that has expired = %v, want nil", err)
+			}
 			e.want("k", next)
 		},
 	},
@@ -181,20 +184,39 @@ var ttlCases = []testCase{
 		check: func(e *env) {
 			token, value := newValue("old")
 			_, next := newValue("next")
-			e.expire("k", value)
-			e.wantErr("Swap of a value that has expired", e.s.Swap(e.ctx, "k", token, next, 0), store.ErrConflict)
+			err := e.expired("k", value, func() error { return e.s.Swap(e.ctx, "k", token, next, 0) }, nil)
+			e.wantErr("Swap of a value that has expired", err, store.ErrConflict)
 			e.wantAbsent("k")
 		},
 	},
 }
 
-// expire puts value under key and returns when it has expired. It does not touch
-// the key meanwhile, since a store may drop what it finds expired on reading: it
+// expired puts value under key and returns what touch does when that has expired. Until
+// about then it does not touch the key, since a store may drop what it finds expired: it
 // watches another one, which is written later with the same ttl.
-func (e *env) expire(key string, value []byte) {
+//
+// The other key may be on another server, whose clock ticks at another time. So as long as
+// touch returns early, which says that the value is still there, it is written and touched
+// again, within the time that it may live.
+func (e *env) expired(key string, value []byte, touch func() error, early error) error {
 	e.t.Helper()
-	e.set(key, value, e.short())
-	start := time.Now()
-	e.set("watched", value, e.short())
-	e.awaitExpiry(written{"watched", start, e.short()})
+	_, late := e.slack()
+	for start, again := time.Now(), false; ; again = true {
+		e.set(key, value, e.short())
+		begun := time.Now()
+		e.set("watched", value, e.short())
+		if e.awaitExpiry(written{"watched", begun, e.short()}); again {
+			e.outlast(e.short() - time.Since(begun)) // as long as the value may live
+		}
+		for {
+			err := touch()
+			if !errors.Is(err, early) || time.Since(start) > e.short()+e.rounding()+late {
+				return err
+			}
+			if early == nil { // touch has changed the value that was still there
+				break
+			}
+			time.Sleep(min(max(e.tick/20, time.Millisecond), 50*time.Millisecond))
+		}
+	}
 }

@@ -225,6 +225,9 @@
 //
 // Results are written with a [Codec], JSON unless given, that is named in what is
 // written, so codecs may differ from process to process and from call to call.
+// [New] tries the codec with sample values of R, also a codec of a program's own,
+// and panics if one comes back changed, naming the field. What is behind interfaces is tried when it is first written. Protobuf
+// messages have a codec, and keys, in the module contrib/proto.
 // A program whose types have changed has other keys, and runs beside the old one.
 //
 // # Many keys at once

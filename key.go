@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A Keyer names itself. An argument, or a part of one, that has this method is
@@ -158,6 +160,9 @@ func appendKey(b []byte, pl *plan, p unsafe.Pointer, depth int) ([]byte, error) 
 	case opKeyer, opText:
 		s, err := pl.own(p)
 		return appendString(b, s), err
+	case opMessage:
+		s, err := messages.Supported().AppendKey(nil, pl.value(p).Interface())
+		return appendString(b, string(s)), err
 	}
 	panic("memo: unknown key operation") // unreachable: compile makes no other
 }

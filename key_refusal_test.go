@@ -33,6 +33,9 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/store/memstore"
 )
 
 // refusal returns what New panics with for an argument of type A.
@@ -190,6 +193,50 @@ func TestARefusalSaysWhichArgument(t *testing.T) {
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+// A message is one by its method, as generated code has it.
+type message struct {
+	state sync.Mutex
+	Name  string
+}
+
+func (*message) ProtoReflect() any { return nil }
+
+// The advice to tag a field is of no use for generated code.
+func TestAProtobufMessageIsRefusedByTheNameOfTheModuleThatHelps(t *testing.T) {
+	const module = "import github.com/seed-0226adef/memo/contrib/proto"
+	for _, said := range []string{refusal[*message](), refusal[struct{ M []*message }](), refusal[map[string]message]()} {
+		if !strings.Contains(said, "is a protobuf message") || !strings.Contains(said, module) {
+			t.Errorf("New panics with %q, want %q", said, module)
+		}
+	}
+	for _, c := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
+		said := panicOf(func() {
+			New(func(context.Context, int) (*message, error) { return nil, nil }, Name("m"), Store(memstore.New(nil)), Codec(c))
+		})
+		if !strings.Contains(said, module) {
+			t.Errorf("%s: New panics with %q, want %q", c.Name(), said, module)
+		}
+	}
+	_ = message{Name: ""}
+}
+
+// A codec that a user made from another one was not checked, and lost the field.
+func TestACodecOfAUsersOwnIsTried(t *testing.T) {
+	type secretive struct {
+		Shown  int
+		secret string
+	}
+	type wrapped struct{ codec.Codec }
+	for _, c := range []codec.Codec{codec.JSON, wrapped{codec.JSON}, wrapped{wrapped{codec.Gob}}} {
+		said := panicOf(func() {
+			New(func(context.Context, int) (secretive, error) { return secretive{secret: "s"}, nil }, Name("m"), Store(memstore.New(nil)), Codec(c))
+		})
+		if !strings.Contains(said, "result field secret (string) is unexported") {
+			t.Errorf("%T: New panics with %q", c, said)
 		}
 	}
 }

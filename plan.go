@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A plan says how values of one type become canonical bytes. It is compiled
@@ -60,6 +62,7 @@ const (
 	opRule
 	opKeyer
 	opText
+	opMessage
 )
 
 var (
@@ -161,6 +164,12 @@ func (c *compiler) fill(pl *plan, t reflect.Type) error {
 	case t.Kind() != reflect.Interface && honours(t, keyerType):
 		pl.op = opKeyer
 		return nil
+	case isPointer(t) && messages.Is(t.Elem()):
+		fillNilable(pl, opMessage)
+		return messageKeys(t)
+	case messages.Is(t):
+		pl.op = opMessage
+		return messageKeys(t)
 	case refused(t):
 		return &errNotKey{t}
 	case t == locationType:
@@ -176,6 +185,22 @@ func (c *compiler) fill(pl *plan, t reflect.Type) error {
 		return nil
 	}
 	return c.fillKind(pl, t)
+}
+
+// messageKeys returns an error unless package contrib/proto is there to make keys of
+// protobuf messages: their fields also hold what is none of their content.
+func messageKeys(t reflect.Type) error {
+	if messages.Supported() == nil {
+		return &errMessage{t}
+	}
+	return nil
+}
+
+// errMessage is why a protobuf message cannot be a key yet.
+type errMessage struct{ typ reflect.Type }
+
+func (e *errMessage) Error() string {
+	return fmt.Sprintf("(%v) is a protobuf message: import %s, and it can be part of a key", e.typ, messages.Path)
 }
 
 // fillNilable makes pl, whose type is a pointer that has the method itself, mark

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/seed-0226adef/memo/internal/messages"
 	"github.com/seed-0226adef/memo/internal/trial"
 )
 
@@ -165,13 +166,10 @@ func implementations(codec string, t reflect.Type) string {
 
 // message says of a protobuf message that it needs a codec of its own, or "".
 func message(codec string, t reflect.Type) string {
-	if t.Kind() != reflect.Struct {
+	if !messages.Is(t) {
 		return ""
 	}
-	if _, ok := reflect.PointerTo(t).MethodByName("ProtoReflect"); !ok {
-		return ""
-	}
-	return fmt.Sprintf("is a protobuf message, and %s would lose parts of it; import github.com/seed-0226adef/memo/contrib/proto and use its Codec", codec)
+	return fmt.Sprintf("is a protobuf message, and %s would lose parts of it; import %s and give memo.Codec its Codec", codec, messages.Path)
 }
 
 // appendTo is an io.Writer that appends to a caller's buffer.

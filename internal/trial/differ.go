@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A difference is where and how a value came back changed.
@@ -136,6 +138,10 @@ func (d *differ) compare(a, b reflect.Value, path string) *difference {
 	}
 	if a.Kind() == reflect.Struct && isKnown(a.Type()) {
 		return d.known(a, b, path)
+	}
+	if messages.Is(a.Type()) {
+		s := messages.Supported()
+		return d.leaf(a, b, path, s == nil || s.Equal(a.Addr().Interface(), b.Addr().Interface()))
 	}
 	switch a.Kind() {
 	case reflect.Struct:

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A maker makes sample values. It fills every field, unexported ones too, for
@@ -41,6 +43,10 @@ func (m *maker) fill(v reflect.Value) {
 		m.by.set(v)
 	case knownTypes()[t] != nil:
 		knownTypes()[t][0].set(v)
+	case messages.Is(t):
+		if s := messages.Supported(); s != nil {
+			s.Fill(v.Addr().Interface())
+		}
 	case isIP(t):
 		addresses[0].set(v)
 	case own && len(good) == 0: // no value of it is known to be good

@@ -5,6 +5,8 @@ import (
 	"encoding/gob"
 	"encoding/json"
 	"reflect"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A Method is one way for a type to write and read itself.
@@ -46,7 +48,7 @@ func (g *Guard) methods() []Method {
 // none. A type has them if its pointer does.
 func (g *Guard) own(t reflect.Type) (writer, reader int) {
 	writer, reader = -1, -1
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || messages.Is(t) {
 		return
 	}
 	p := reflect.PointerTo(t)

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 var timeType = reflect.TypeFor[time.Time]()
@@ -31,7 +33,7 @@ func shapeOf(t reflect.Type) shape {
 	}
 	var s shape
 	s.add(t, map[reflect.Type]bool{})
-	if t.Kind() == reflect.Struct {
+	if t.Kind() == reflect.Struct && !messages.Is(t) {
 		for i := range t.NumField() {
 			if f := t.Field(i); leads(f.Type) {
 				s.fields = append(s.fields, field{i, f.Name, mayBeLost(f)})
@@ -101,6 +103,9 @@ func (s *shape) add(t reflect.Type, seen map[reflect.Type]bool) {
 			s.times = true
 			return
 		}
+		if messages.Is(t) {
+			return
+		}
 		for i := range t.NumField() {
 			s.add(t.Field(i).Type, seen)
 		}
@@ -132,7 +137,7 @@ func (g *Guard) partsOf(t reflect.Type) []part {
 			seen[at] = true
 		}
 		parts = append(parts, p)
-		if isKnown(p.typ) || g.writesItself(p.typ) {
+		if isKnown(p.typ) || messages.Is(p.typ) || g.writesItself(p.typ) {
 			return
 		}
 		switch p.typ.Kind() {

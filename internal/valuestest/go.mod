@@ -3,9 +3,11 @@ module github.com/seed-0226adef/memo/internal/valuestest
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/seed-0226adef/memo v0.0.0
+	github.com/seed-0226adef/memo/contrib/proto v0.0.0
 	github.com/shopspring/decimal v1.4.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -17,4 +19,7 @@ require (
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 )
 
-replace github.com/seed-0226adef/memo => ../..
+replace (
+	github.com/seed-0226adef/memo => ../..
+	github.com/seed-0226adef/memo/contrib/proto => ../../contrib/proto
+)

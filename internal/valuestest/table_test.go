@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-0226adef/memo/codec"
+	memoproto "github.com/seed-0226adef/memo/contrib/proto"
 )
 
 var update = flag.Bool("update", false, "rewrite the table in docs/codecs.md")
@@ -19,7 +20,7 @@ const (
 	end   = "<!-- end of values -->\n"
 )
 
-var codecs = []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob}
+var codecs = []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob, memoproto.Codec}
 
 func table() []byte {
 	var b bytes.Buffer
@@ -73,6 +74,16 @@ func TestDifferentArgumentsHaveDifferentKeysAndEqualOnesTheSame(t *testing.T) {
 	for _, k := range append(Standard(), Others()...) {
 		if got := k.Argument(); got != Distinct && got != Refused {
 			t.Errorf("%s: %s", k.Name, got)
+		}
+	}
+}
+
+func TestResultsComeBackAsTheyWereOrAreRefused(t *testing.T) {
+	for _, k := range append(Standard(), Others()...) {
+		for _, c := range codecs {
+			if got := k.Result(c); strings.HasPrefix(got, "no") {
+				t.Errorf("%s through %s: %s", k.Name, c.Name(), got)
+			}
 		}
 	}
 }

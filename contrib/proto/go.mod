@@ -1,0 +1,18 @@
+module github.com/seed-0226adef/memo/contrib/proto
+
+go 1.26.0
+
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/seed-0226adef/memo v0.0.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/maypok86/otter/v2 v2.4.0 // indirect
+	github.com/sony/gobreaker/v2 v2.4.0 // indirect
+	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
+	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
+)
+
+replace github.com/seed-0226adef/memo => ../..

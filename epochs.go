@@ -40,6 +40,7 @@ type reading struct {
 	epoch    store.Token
 	mark     mark
 	versions []version // those listed, of a function's epoch; see versions.go
+	lasts    int64     // until when the store keeps it, as far as is known; see epochlife.go
 	at       int64     // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
 	order    uint64    // what the store was asked before is not believed against this; see sending
 	known    int64     // when the store had answered
@@ -215,8 +216,9 @@ func (n *need) met(e *reading) bool { return n.lists == nil || lists(e.versions,
 // ensure makes sure that there are current readings of all needs, and returns
 // them. Where the store holds nothing, an epoch is drawn: never a fixed one, for
 // then results of an epoch that the store has dropped would be valid again. A
-// version that is to be listed in an epoch is listed when ensure returns.
-func (r *realm) ensure(ctx context.Context, by deadline, needs []need) (map[string]reading, error) {
+// version that is to be listed in an epoch is listed when ensure returns. What ensure
+// writes is given that life.
+func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
 	for range contradictions {
 		var missing []need
@@ -251,7 +253,7 @@ func (r *realm) ensure(ctx context.Context, by deadline, needs []need) (map[stri
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				errs[i] = r.meet(ctx, by, n, values[i])
+				errs[i] = r.meet(ctx, by, life, n, values[i])
 			})
 		}
 		wg.Wait()
@@ -274,7 +276,7 @@ var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 // that is none, or the same one with n's version listed. That another process was
 // faster is no error. Of the goroutines of this process that want the same, one
 // writes.
-func (r *realm) meet(ctx context.Context, by deadline, n need, there []byte) error {
+func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n need, there []byte) error {
 	done, err := r.writeAlone(ctx, by, n.key)
 	if err != nil {
 		return err
@@ -288,6 +290,8 @@ func (r *realm) meet(ctx context.Context, by deadline, n need, there []byte) err
 		s = s.listing(*n.lists)
 	} else if s, err = r.draw(ctx, by, n); err != nil {
 		return err
+	} else {
+		s.life = life
 	}
 	end, err := r.takeTurn(ctx, by)
 	if err != nil {
@@ -323,21 +327,22 @@ func (r *realm) draw(ctx context.Context, by deadline, n need) (*stored, error) 
 
 // newEpoch draws an epoch.
 func newEpoch(m mark) *stored {
-	return &stored{token: store.NewToken(), kind: kindEpoch, epoch: store.NewToken(), mark: m}
+	return &stored{token: store.NewToken(), kind: kindEpoch, epoch: store.NewToken(), mark: m, life: minEpochLife}
 }
 
-// successor returns a new epoch in the place of s, which may be nil.
+// successor returns a new epoch in the place of s, which may be nil. It has the life of
+// s, which the next results are likely to need, unless that had no end.
 func (s *stored) successor(m mark) *stored {
 	next := newEpoch(m)
 	if s != nil {
-		next.versions = s.formerVersions()
+		next.life, next.versions = max(s.life, minEpochLife), s.formerVersions()
 	}
 	return next
 }
 
 // reading returns what s, which was read as sent says, tells of an epoch.
 func (s *stored) reading(sent sending) reading {
-	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, at: sent.at, order: sent.order, known: now()}
+	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, lasts: s.lasts(sent.at), at: sent.at, order: sent.order, known: now()}
 }
 
 // writeEpoch writes s in the place of there, and notes it. It changes nothing if

@@ -81,7 +81,7 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 			seen, err = s.seeOne(ctx, f)
 		}
 		if err == nil {
-			f.epochs, err = s.ensure(ctx, f.storeDeadline(), s.wanted(p))
+			f.epochs, err = s.ensure(ctx, f.storeDeadline(), p.epochLife(), s.wanted(p))
 		}
 		if err != nil {
 			s.failed(err)

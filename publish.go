@@ -126,6 +126,9 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 		return nil
 	}
 	e.fences = append(e.fences, fences...)
+	if err := s.prolong(ctx, unhurried(f.policy.storeTimeout), e.ttl(), s.recorded(e, f.epochs)); err != nil {
+		return err
+	}
 	token := store.NewToken()
 	err = s.replace(ctx, f, t, func(old store.Token) error {
 		return s.swapResult(ctx, f, e, old, &stored{token: token, replaced: old, scopes: s.scopesOf(f.epochs), tags: tags})
@@ -265,7 +268,7 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 	if e.empty() {
 		return nil, token, nil
 	}
-	epochs, err := s.ensure(ctx, by, p.needs)
+	epochs, err := s.ensure(ctx, by, p.epochLife(), p.needs)
 	if err != nil {
 		e.trusted = after(e.asked, epochTrust)
 		e.loosen()
@@ -280,6 +283,9 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].epoch, tag: true})
 		}
 		tags = append(tags, te)
+	}
+	if err := s.prolong(ctx, by, e.ttl(), s.recorded(e, epochs)); err != nil {
+		return nil, token, err
 	}
 	token = store.NewToken()
 	if value, err = s.encode(p, key, e, &stored{token: token, scopes: s.scopesOf(epochs), tags: tags}); err != nil {
@@ -379,7 +385,7 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 		tag.space.reaches(s.realm)
 		open = append(open, s.late(f, h, taken, tag)...)
 	}
-	found, err := s.ensure(ctx, by, open)
+	found, err := s.ensure(ctx, by, f.policy.epochLife(), open)
 	if err != nil {
 		return nil, nil, false, err
 	}

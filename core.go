@@ -98,7 +98,11 @@ func (c *core) settle() {
 		return
 	}
 	defaultsRead.Store(true)
-	s := c.settings(currentDefaults())
+	defaults := currentDefaults()
+	if g := resolve(c.own).group; g != nil {
+		g.joinDefault(resolve(defaults).group)
+	}
+	s := c.settings(defaults)
 	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
 	c.register(&s)
 	c.join(s.group)

@@ -30,6 +30,7 @@ type Group struct {
 	parent *Group
 	own    Options
 	space  *namespace
+	lone   bool // joins the default group when its function is first used; see joinDefault
 
 	mu      sync.Mutex
 	inner   []*Group                         // guarded by mu
@@ -61,6 +62,18 @@ func NewGroup(name string, opts ...Option) *Group {
 }
 
 func (g *Group) apply(s *settings) { s.group = g }
+
+// joinDefault makes a group that a package of this module has made for itself one
+// of the default group, as what is in it would be without that. It is called once, when
+// the group's only function is settled, before anything else reads the group's path.
+func (g *Group) joinDefault(around *Group) {
+	if !g.lone || g.parent != nil || around == nil {
+		return
+	}
+	g.parent = around
+	g.space.move(pathOf(around.space.path, g.name))
+	around.adopt(g)
+}
 
 // adopt takes another group in.
 func (g *Group) adopt(inner *Group) {

@@ -26,6 +26,8 @@ func init() {
 		r := realmOf(p.store, p.prefix)
 		return &notes{realm: r, key: r.epochKey("notes", p.name, ""), limit: p.storeTimeout}
 	}
+	hints.JoinsDefault = func(g any) { g.(*Group).lone = true }
+	hints.Settle = func(f any) { f.(settler).settle() }
 	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
 	hints.Policies = func(opts any) []string { return opts.(Options).policies() }
 	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }

@@ -185,6 +185,18 @@ func claimSpace(path string) *namespace {
 	return n
 }
 
+// move gives the namespace of a group another path. Results that were read before may
+// name that path already; they become subject to what the group invalidates.
+func (n *namespace) move(path string) {
+	spaces.Lock()
+	defer spaces.Unlock()
+	if old := spaces.at[path]; old != nil && !old.claimed {
+		n.adopt(old)
+	}
+	n.path = path
+	spaces.at[path] = n
+}
+
 // spaceAt returns the namespace of the group at path.
 func spaceAt(path string) *namespace {
 	spaces.Lock()

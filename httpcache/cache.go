@@ -43,7 +43,8 @@ type Cache struct {
 // MiB unless they say otherwise. How long a response is fresh, and what is done
 // with a stale one, is HTTP's to say and that of o: New panics for memo's options of
 // that kind. Those of a group, or of [memo.SetDefault], are for functions, and have no
-// effect here.
+// effect here. A Cache in no group is one of the default group, if [memo.SetDefault] was
+// given one.
 //
 // New panics with a sentence that says what to change when the options make no
 // sense.
@@ -56,6 +57,7 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	c.server, c.client = o.server(), o.client()
 	c.inflight, c.purged = newAccount(c), newPatterns(c)
 	c.group = memo.NewGroup("httpcache", groups(opts)...)
+	hints.JoinsDefault(c.group)
 	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
 	strong := []memo.Option{
 		c.group,
@@ -178,6 +180,7 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 // whose handler began before.
 func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
 	c.purges.all.Add(1)
+	hints.Settle(c.fn) // the group may be in the default one
 	return c.group.InvalidateTags(ctx, tags...)
 }
 

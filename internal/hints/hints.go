@@ -49,6 +49,14 @@ const NotesLife = 30 * 24 * time.Hour
 // sets it when it is initialised.
 var NotesOf func(f any) Notes
 
+// JoinsDefault makes a *memo.Group that nobody else knows, and that is in no other, one of
+// the default group when its function is first used, which Settle counts as. Package
+// memo sets them when it is initialised.
+var (
+	JoinsDefault func(g any)
+	Settle       func(f any)
+)
+
 // Forget drops what a *memo.Func holds under a key in this process; a store keeps what it
 // has. Package memo sets it when it is initialised.
 var Forget func(f any, key string)

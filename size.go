@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"sync"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 const (
@@ -61,11 +63,16 @@ func sizeOf[R any]() func(value any) int64 {
 		return func(v any) int64 { return own + allocated(int64(cap(*v.(*[]byte)))) }
 	case inline(t):
 		return func(any) int64 { return own }
-	default:
-		return func(v any) int64 {
-			left := maxParts
-			return own + beyond(reflect.ValueOf(v).Elem(), &left)
-		}
+	}
+	estimate := func(v any) int64 {
+		left := maxParts
+		return own + beyond(reflect.ValueOf(v).Elem(), &left)
+	}
+	if !t.Implements(reflect.TypeFor[hints.Weigher]()) {
+		return estimate
+	}
+	return func(v any) int64 {
+		return estimate(v) + any(*v.(*R)).(hints.Weigher).Hidden(allocated)
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *policy) storedFields(r *reception) http.Header {
 	h := make(http.Header, len(r.header)+1)
 	for name, lines := range r.header {
 		if !strings.HasPrefix(name, http.TrailerPrefix) && len(lines) > 0 {
-			h[name] = slices.Clone(lines)
+			h[name] = lines
 		}
 	}
 	removeHopByHop(h)

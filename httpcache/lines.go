@@ -1,6 +1,70 @@
 package httpcache
 
-import "sync"
+import (
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// A line is a field, ready to be put into a header.
+type line struct {
+	name   string
+	values []string
+}
+
+// fieldLines are fields, and how many values they have together.
+type fieldLines struct {
+	list   []line
+	values int
+}
+
+// linesOf returns those fields of h that are wanted, and a part of these in the same
+// memory.
+func linesOf(h http.Header, wanted func(name string) (inFull, inShort bool)) (full, short fieldLines) {
+	full.list = make([]line, 0, len(h))
+	for name, values := range h {
+		inFull, inShort := wanted(name)
+		if !inFull {
+			continue
+		}
+		at := len(full.list)
+		full.list, full.values = append(full.list, line{name, values}), full.values+len(values)
+		if inShort {
+			n := len(short.list)
+			full.list[n], full.list[at] = full.list[at], full.list[n]
+			short.list, short.values = full.list[:n+1], short.values+len(values)
+		}
+	}
+	return full, short
+}
+
+// packed returns a copy of h whose values are in memory of their own, and in one piece:
+// a value may be a small part of what somebody has read, which would be held as long.
+func packed(h http.Header) http.Header {
+	if h == nil {
+		return nil
+	}
+	count, size := 0, 0
+	for _, values := range h {
+		count += len(values)
+		for _, v := range values {
+			size += len(v)
+		}
+	}
+	var text strings.Builder
+	text.Grow(size)
+	own, all := make(http.Header, len(h)), make([]string, 0, count)
+	for name, values := range h {
+		from := len(all)
+		for _, v := range values {
+			at := text.Len()
+			text.WriteString(v)
+			all = append(all, text.String()[at:])
+		}
+		own[name] = all[from:len(all):len(all)]
+	}
+	return own
+}
 
 // The values of a response's fields belong to whoever gets the response, and may be
 // written to: middlewares rewrite them in place. So none of them is ever in memory that

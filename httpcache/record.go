@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A record is what the cache holds under one key: a response, or what has to be
@@ -58,29 +60,21 @@ const (
 type derived struct {
 	terms
 	validators
-	full       []line        // the fields of the response itself
-	short      []line        // those of a 304 in its place
+	full       fieldLines    // the fields of the response itself
+	short      fieldLines    // those of a 304 in its place
 	vary       []string      // what both have in Vary
 	controlled bool          // the response has a Cache-Control of its own
 	compared   atomic.Uint64 // the version up to which patterns were compared
-	values     int           // how many values full has
 	ranges     bool          // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
-}
-
-// A line is a field, ready to be put into a header.
-type line struct {
-	name   string
-	values []string
 }
 
 // A stamp is what changes from second to second in the responses made from a
 // record.
 type stamp struct {
 	second int64
-	age    []string
-	date   []string // now, for what has no age
-	status []string
+	moment [1]string // its Age; the Date, which is now, of one that has none
+	status [1]string
 }
 
 // mark returns what the response knows of patterns.
@@ -111,17 +105,24 @@ func (r *record) derive() *derived {
 	d.modified, _ = rec.dateField("Last-Modified")
 	d.ranges = hasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
-	for name, values := range r.Header {
+	d.full, d.short = linesOf(r.Header, func(name string) (in, inShort bool) {
 		if isCookieField(name) && !r.Shared {
-			continue // an older version has stored it
+			return false, false // an older version has stored it
 		}
-		d.values += len(values)
-		d.full = append(d.full, line{name, values})
-		if isInNotModified(name) && (name != "Last-Modified" || d.etag == "" || r.OwnETag) {
-			d.short = append(d.short, line{name, values})
-		}
-	}
+		return true, isInNotModified(name) && (name != "Last-Modified" || d.etag == "" || r.OwnETag)
+	})
 	return d
+}
+
+// Hidden returns what the fields that are not exported lead to, when the response has
+// been used; see [hints.Weigher].
+func (r *record) Hidden(allocated func(int64) int64) int64 {
+	if r == nil || r.Kind != aResponse {
+		return 0
+	}
+	const moment, status = 16, 64 // bytes of text, or nearly so
+	return allocated(int64(unsafe.Sizeof(derived{}))) + allocated(int64(len(r.Header))*int64(unsafe.Sizeof(line{}))) +
+		allocated(int64(unsafe.Sizeof(stamp{}))) + moment + status
 }
 
 // inNotModified are the fields that a 304 response has if the 200 response had
@@ -149,7 +150,7 @@ func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, tra
 		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
 	}
 	rec := &record{
-		Kind: aResponse, Status: r.status, Header: h, Body: body, Trailer: trailer,
+		Kind: aResponse, Status: r.status, Body: body, Trailer: packed(trailer),
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
 		Shared: p.shared, Targets: p.targets, Given: given, Assumed: l.assumed,
 		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
@@ -160,6 +161,7 @@ func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, tra
 	if len(trailer) > 0 || !hasBody(r.status) {
 		delete(h, "Content-Length")
 	}
+	rec.Header = packed(h)
 	return rec
 }
 
@@ -201,7 +203,7 @@ func (r *record) origins() *validators {
 // and whether that may be stored.
 func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (*record, reason) {
 	p, old := x.policy, x.old
-	merged := old.Header.Clone()
+	merged := maps.Clone(old.Header)
 	update := p.storedFields(r)
 	updateFields(merged, update)
 	if len(update["Date"]) == 0 {
@@ -213,7 +215,7 @@ func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (
 		l.born = r.received
 	}
 	return &record{
-		Kind: aResponse, Status: old.Status, Header: merged, Body: old.Body, Trailer: old.Trailer,
+		Kind: aResponse, Status: old.Status, Header: packed(merged), Body: old.Body, Trailer: old.Trailer,
 		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
 		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.assumed,
 		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
@@ -236,8 +238,9 @@ func withAge(h http.Header, age []string) http.Header {
 	return h
 }
 
-// stampAt returns what goes out with the response at this age.
-func (r *record) stampAt(p *policy, now time.Time) *stamp {
+// stampAt returns what goes out with the response at this age. One that the cache
+// vouches for has a Date, and no Age; see [exchange.setFields].
+func (r *record) stampAt(p *policy, vouched bool, now time.Time) *stamp {
 	d := r.look()
 	second := int64(d.age(now) / time.Second)
 	if s := d.stamp.Load(); s != nil && s.second == second {
@@ -245,11 +248,10 @@ func (r *record) stampAt(p *policy, now time.Time) *stamp {
 	}
 	left := time.Duration(r.Life) - time.Duration(second)*time.Second
 	status := cacheStatus{hit: true, ttl: left, hasTTL: true}
-	s := &stamp{
-		second: second,
-		age:    []string{decimal(second)},
-		date:   []string{now.UTC().Format(http.TimeFormat)},
-		status: []string{string(status.appendTo(nil, p.identity))},
+	s := &stamp{second: second}
+	s.status[0] = string(status.appendTo(nil, p.identity))
+	if s.moment[0] = decimal(second); vouched {
+		s.moment[0] = now.UTC().Format(http.TimeFormat)
 	}
 	d.stamp.Store(s)
 	return s

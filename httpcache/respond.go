@@ -107,12 +107,12 @@ func setType(h http.Header, body []byte) {
 // memo.SetTTL), the cache is a part of the origin server, which vouches for the
 // response anew in each answer: its Date is now, and it has no Age. With its age in
 // this cache, clients and the caches on the way to them would take it for stale.
-func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *cacheStatus) {
+func (x *exchange) setFields(h http.Header, rec *record, fields fieldLines, said *cacheStatus) {
 	d, before := rec.look(), h["Vary"]
 	told := x.policy.clientControl != nil && !d.controlled
-	own := cutLines(d.values + 2 + count(told) + count(x.policy.xCache))
-	for i := range fields {
-		h[fields[i].name], own = put(own, fields[i].values)
+	own := cutLines(fields.values + 2 + count(told) + count(x.policy.xCache))
+	for i := range fields.list {
+		h[fields.list[i].name], own = put(own, fields.list[i].values)
 	}
 	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
 		h["Vary"] = slices.Clip(before)
@@ -125,20 +125,20 @@ func (x *exchange) setFields(h http.Header, rec *record, fields []line, said *ca
 	if told {
 		h["Cache-Control"], own = put(own, x.policy.clientControl)
 	}
-	s := rec.stampAt(x.policy, x.now)
-	if told || rec.Given && d.controlled {
-		h["Date"], own = put(own, s.date)
-	} else {
-		h["Age"], own = put(own, s.age)
+	vouched, name := told || rec.Given && d.controlled, "Age"
+	if vouched {
+		name = "Date"
 	}
+	s := rec.stampAt(x.policy, vouched, x.now)
+	h[name], own = put(own, s.moment[:])
 	if x.policy.xCache {
 		h["X-Cache"], own = put(own, verdictNames[said == nil || said.hit || said.collapsed])
 	}
 	switch {
 	case said == nil && len(h["Cache-Status"]) == 0:
-		h["Cache-Status"], _ = put(own, s.status)
+		h["Cache-Status"], _ = put(own, s.status[:])
 	case said == nil:
-		h["Cache-Status"] = slices.Concat(h["Cache-Status"], s.status)
+		h["Cache-Status"] = slices.Concat(h["Cache-Status"], s.status[:])
 	default:
 		x.addStatus(h, said)
 	}
@@ -160,7 +160,7 @@ func (x *exchange) respondRange(rec *record, said *cacheStatus) bool {
 	}
 	h := x.w.Header()
 	if len(parts) == 0 {
-		x.setFields(h, rec, nil, said)
+		x.setFields(h, rec, fieldLines{}, said)
 		h["Content-Range"] = []string{"bytes */" + decimal(size)}
 		x.refuse(http.StatusRequestedRangeNotSatisfiable)
 		return true

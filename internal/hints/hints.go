@@ -66,6 +66,12 @@ var Forget func(f any, key string)
 // initialised.
 var Policies func(opts any) []string
 
+// A Weigher is a result that leads to memory from fields that are not exported: how much,
+// once it is in use. allocated returns what Go's allocator takes for n bytes.
+type Weigher interface {
+	Hidden(allocated func(n int64) int64) int64
+}
+
 // An Abstainer is an argument that wants to know when its call will not run the
 // function now, but waits for somebody else's execution.
 type Abstainer interface{ Abstain() }

@@ -278,8 +278,7 @@ func (x *exchange) sendHeader(rec *recorder) {
 // clientHas reports whether the response is what the client says to have. It is
 // asked only when its conditions have been kept from the handler.
 func (x *exchange) clientHas(r *reception) bool {
-	v := validators{etag: r.header.Get("Etag"), date: r.date()}
-	v.modified, _ = r.dateField("Last-Modified")
+	v := validatorsOf(r)
 	return (v.etag != "" || !v.modified.IsZero()) && v.notModified(x.r.Header, r.received)
 }
 
@@ -325,6 +324,7 @@ func (x *exchange) land(rec *recorder) {
 	rec.tag(response)
 	x.cache.count.stored.Add(1)
 	rec.run.land(x.place(response, r.header))
+	x.answerPart(rec, response)
 }
 
 // finishHeader completes the header that is stored: the trailer is stored apart.

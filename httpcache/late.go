@@ -17,10 +17,48 @@ const lateSize = 2048
 // pipe has no such wait: its reader gets the header at once.
 func (rec *recorder) isLate() bool {
 	r := rec.reply
+	if rec.part = rec.awaitsPart(); rec.part {
+		return true
+	}
 	if _, piped := rec.ResponseWriter.(*pipe); piped || rec.run == nil || rec.mode != storing {
 		return false
 	}
 	return r.status == http.StatusOK && rec.declared <= lateSize && len(r.header["Etag"]) == 0 && len(r.header["Trailer"]) == 0
+}
+
+// awaitsPart reports whether the client gets a part of a response that is being stored.
+// The handler was not asked for that, for it runs for others too: it was to validate
+// what is stored, and brings something new. The part is cut out of the whole when
+// that is there; should it turn out too large to be held, then all of it is sent.
+func (rec *recorder) awaitsPart() bool {
+	x, r := rec.exchange, rec.reply
+	lines := x.r.Header["Range"]
+	if rec.run == nil || rec.mode != storing || r.status != http.StatusOK || len(lines) != 1 || x.r.Method != http.MethodGet {
+		return false
+	}
+	if !x.policy.ranges && !hasMember(r.header["Accept-Ranges"], "bytes") || x.clientHas(r) || !validatorsOf(r).ifRange(x.r.Header, r.received) {
+		return false
+	}
+	if rec.declared < 0 {
+		return true
+	}
+	_, ok := parseRange(lines[0], rec.declared)
+	return ok
+}
+
+// answerPart answers with the part that is asked for of what has been stored. Where it
+// does not, the whole response is still to be sent.
+func (x *exchange) answerPart(rec *recorder, stored *record) {
+	parts, ok := x.partsOf(stored)
+	if !rec.part || rec.late == nil || !ok || x.clientHas(rec.reply) {
+		return
+	}
+	rec.thaw()
+	if len(parts) == 0 {
+		rec.resetHeader()
+		x.announce(rec.Header(), &cacheStatus{forward: x.miss, stored: true})
+	}
+	x.writeParts(stored.Body, parts)
 }
 
 // waits lets the header wait, as it is now.
@@ -31,6 +69,16 @@ func (rec *recorder) commit() {
 	if rec.late == nil {
 		return
 	}
+	rec.thaw()
+	rec.implied = rec.implied && len(rec.body) > 0
+	rec.exchange.sendHeader(rec)
+	if len(rec.body) > 0 {
+		rec.toClient(rec.body)
+	}
+}
+
+// thaw makes the header what it was when it began to wait.
+func (rec *recorder) thaw() {
 	h := rec.Header()
 	for name := range h { // what the handler has set since is too late
 		if !strings.HasPrefix(name, http.TrailerPrefix) {
@@ -40,11 +88,7 @@ func (rec *recorder) commit() {
 	for name, lines := range rec.late {
 		h[name] = lines
 	}
-	rec.late, rec.implied = nil, rec.implied && len(rec.body) > 0
-	rec.exchange.sendHeader(rec)
-	if len(rec.body) > 0 {
-		rec.toClient(rec.body)
-	}
+	rec.late, rec.part = nil, false
 }
 
 // tag puts the ETag that the stored response has into the header that waits.

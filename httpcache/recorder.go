@@ -48,6 +48,7 @@ type recorder struct {
 	body     []byte
 	drain    *drain      // writes to the client; nil as long as the handler does
 	late     http.Header // the header, when it waits for the body's end; see late.go
+	part     bool        // the header waits so that the client gets a part; see awaitsPart
 	declared int64       // Content-Length, or -1
 	written  int64       // bytes of the body that the handler has written
 	failed   bool        // the response cannot be stored after all
@@ -115,7 +116,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	}
 	rec.copy(p)
 	if rec.late != nil {
-		if len(rec.body) > lateSize {
+		if len(rec.body) > lateSize && !rec.part {
 			rec.commit()
 		}
 		return len(p), nil
@@ -266,6 +267,9 @@ func (rec *recorder) FlushError() error {
 	}
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
+	}
+	if rec.part {
+		return nil
 	}
 	rec.commit()
 	if rec.mode == holding || rec.muted {

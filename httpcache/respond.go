@@ -149,42 +149,54 @@ var verdictNames = map[bool][]string{true: {"HIT"}, false: {"MISS"}}
 // respondRange answers with the part of the body that was asked for, or with 416.
 // It is false if the field is to be ignored (RFC 9110, section 14.2).
 func (x *exchange) respondRange(rec *record, said *cacheStatus) bool {
-	d, lines := rec.look(), x.r.Header["Range"]
-	if len(lines) != 1 || x.r.Method != http.MethodGet || !d.ifRange(x.r.Header, x.now) {
-		return false
-	}
-	size := int64(len(rec.Body))
-	parts, ok := parseRange(lines[0], size)
+	parts, ok := x.partsOf(rec)
 	if !ok {
 		return false
 	}
-	h := x.w.Header()
+	fields := rec.look().full
 	if len(parts) == 0 {
-		x.setFields(h, rec, fieldLines{}, said)
+		fields = fieldLines{}
+	}
+	x.setFields(x.w.Header(), rec, fields, said)
+	x.writeParts(rec.Body, parts)
+	return true
+}
+
+// partsOf returns the parts of a response that the request asks for: none if it has none
+// of these. It is not ok if the request asks for no parts, or the field is to be ignored.
+func (x *exchange) partsOf(rec *record) (parts []byteRange, ok bool) {
+	lines := x.r.Header["Range"]
+	if len(lines) != 1 || x.r.Method != http.MethodGet || !rec.look().ifRange(x.r.Header, x.now) {
+		return nil, false
+	}
+	return parseRange(lines[0], int64(len(rec.Body)))
+}
+
+// writeParts sends parts of a body whose fields are in the header already.
+func (x *exchange) writeParts(body []byte, parts []byteRange) {
+	h, size := x.w.Header(), int64(len(body))
+	if len(parts) == 0 {
 		h["Content-Range"] = []string{"bytes */" + decimal(size)}
 		x.refuse(http.StatusRequestedRangeNotSatisfiable)
-		return true
+		return
 	}
-	x.setFields(h, rec, d.full, said)
 	if x.policy.face == handlerFace {
-		setType(h, rec.Body)
+		setType(h, body)
 	}
-	switch len(parts) {
-	case 1:
-		part := parts[0]
-		h["Content-Range"] = []string{part.contentRange(size)}
-		h["Content-Length"] = []string{decimal(part.end - part.start)}
-		x.w.WriteHeader(http.StatusPartialContent)
-		x.w.Write(rec.Body[part.start:part.end])
-	default:
-		x.respondParts(rec, parts)
+	if len(parts) > 1 {
+		x.respondParts(body, parts)
+		return
 	}
-	return true
+	part := parts[0]
+	h["Content-Range"] = []string{part.contentRange(size)}
+	h["Content-Length"] = []string{decimal(part.end - part.start)}
+	x.w.WriteHeader(http.StatusPartialContent)
+	x.w.Write(body[part.start:part.end])
 }
 
 // respondParts sends several parts as multipart/byteranges (RFC 9110, section
 // 14.6).
-func (x *exchange) respondParts(rec *record, parts []byteRange) {
+func (x *exchange) respondParts(body []byte, parts []byteRange) {
 	h := x.w.Header()
 	mw := multipart.NewWriter(x.w)
 	contentType := h.Get("Content-Type")
@@ -192,7 +204,7 @@ func (x *exchange) respondParts(rec *record, parts []byteRange) {
 	delete(h, "Content-Length")
 	x.w.WriteHeader(http.StatusPartialContent)
 	for _, part := range parts {
-		own := textproto.MIMEHeader{"Content-Range": {part.contentRange(int64(len(rec.Body)))}}
+		own := textproto.MIMEHeader{"Content-Range": {part.contentRange(int64(len(body)))}}
 		if contentType != "" {
 			own.Set("Content-Type", contentType)
 		}
@@ -200,7 +212,7 @@ func (x *exchange) respondParts(rec *record, parts []byteRange) {
 		if err != nil {
 			return
 		}
-		if _, err := w.Write(rec.Body[part.start:part.end]); err != nil {
+		if _, err := w.Write(body[part.start:part.end]); err != nil {
 			return
 		}
 	}

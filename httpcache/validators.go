@@ -25,6 +25,13 @@ type validators struct {
 	date     time.Time // Date, or when the response was received
 }
 
+// validatorsOf returns the validators of a response that was just received.
+func validatorsOf(r *reception) *validators {
+	v := &validators{etag: r.header.Get("Etag"), text: r.header.Get("Last-Modified"), date: r.date()}
+	v.modified, _ = r.dateField("Last-Modified")
+	return v
+}
+
 // notModified evaluates a request's preconditions on a stored 200 response, and
 // reports whether 304 is the answer (RFC 9111, section 4.3.2; RFC 9110, section
 // 13.2.2). If-None-Match, when there is one, makes If-Modified-Since count for

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/messages"
 )
 
 // A copier says what of a type's values has to be copied for an execution, which may
@@ -21,6 +23,8 @@ type copier struct {
 	elem   *copier // of a pointer, slice, array or map; nil if a plain copy will do
 	key    *copier // of a map
 	fields []copierField
+
+	message bool // a pointer to a protobuf message, which is cloned as such
 }
 
 type copierField struct {
@@ -58,6 +62,9 @@ func (cc copierCompiler) compile(t reflect.Type) *copier {
 	}
 	if t.Kind() == reflect.String {
 		return &copier{typ: t} // whatever its methods say
+	}
+	if isPointer(t) && messages.Is(t.Elem()) && messages.Supported() != nil {
+		return &copier{typ: t, message: true}
 	}
 	if opaque(t) || refused(t) {
 		return nil
@@ -228,8 +235,7 @@ func (s *copying) ownPointer(c *copier, p *unsafe.Pointer) {
 		*p = made
 		return
 	}
-	target := reflect.New(c.typ.Elem())
-	target.Elem().Set(reflect.NewAt(c.typ.Elem(), *p).Elem())
+	target := c.copyOf(*p)
 	if s.made == nil {
 		s.made = map[pointerTo]unsafe.Pointer{}
 	}
@@ -238,6 +244,17 @@ func (s *copying) ownPointer(c *copier, p *unsafe.Pointer) {
 	if c.elem != nil {
 		s.own(c.elem, *p)
 	}
+}
+
+// copyOf returns a copy of what c's pointer leads to.
+func (c *copier) copyOf(p unsafe.Pointer) reflect.Value {
+	value := reflect.NewAt(c.typ.Elem(), p)
+	if c.message {
+		return reflect.ValueOf(messages.Supported().Clone(value.Interface()))
+	}
+	target := reflect.New(c.typ.Elem())
+	target.Elem().Set(value.Elem())
+	return target
 }
 
 func (s *copying) ownSlice(c *copier, v reflect.Value) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -172,6 +173,59 @@ func TestKeysOfMapsAreTheSameEveryTime(t *testing.T) {
 			t.Fatalf("Key = %q, and then %q", want, got)
 		}
 	}
+}
+
+// Fields of a message that was put together at run time are ranged over in an order
+// that changes, too.
+func TestKeysOfFieldsAreTheSameEveryTime(t *testing.T) {
+	f := memo.New(func(context.Context, proto.Message) (int, error) { return 0, nil })
+	make := func() proto.Message {
+		return oldOf(func(m protoreflect.Message, field func(string) protoreflect.FieldDescriptor) {
+			m.Set(field("number"), protoreflect.ValueOfInt32(1))
+			m.Mutable(field("group"))
+			m.Set(field("a"), protoreflect.ValueOfString("x"))
+			m.Set(field("bytes"), protoreflect.ValueOfBytes([]byte("y")))
+		})
+	}
+	want := must(f.Key(make()))
+	for range 100 {
+		if got := must(f.Key(make())); got != want {
+			t.Fatalf("Key = %q, and then %q", want, got)
+		}
+	}
+}
+
+// A caller that has left may use its message for something else while fn still runs
+// for those who wait.
+func TestExecutionReadsTheMessageItsCallWasMadeWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		type query struct{ At []*timestamppb.Timestamp }
+		f := memo.New(func(_ context.Context, q query) (int64, error) {
+			<-release
+			return q.At[0].Seconds, nil
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		mine := &timestamppb.Timestamp{Seconds: 5}
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			f.Call(ctx, query{[]*timestamppb.Timestamp{mine}})
+		}()
+		synctest.Wait()
+		go func() {
+			got, err := f.Call(t.Context(), query{[]*timestamppb.Timestamp{{Seconds: 5}}})
+			if got != 5 || err != nil {
+				t.Errorf("Call = %d, %v, want 5", got, err)
+			}
+		}()
+		synctest.Wait()
+		leave()
+		<-left
+		mine.Seconds = 9
+		close(release)
+		synctest.Wait()
+	})
 }
 
 type request struct {

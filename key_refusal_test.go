@@ -241,6 +241,31 @@ func TestACodecOfAUsersOwnIsTried(t *testing.T) {
 	}
 }
 
+// A bareCodec is encoding/json, and nothing that looks after what it loses.
+type bareCodec struct{}
+
+func (bareCodec) Name() string { return "bare" }
+
+func (bareCodec) Append(dst []byte, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	return append(dst, b...), err
+}
+
+func (bareCodec) Decode(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+// What is in an interface came to the next process as another type.
+func TestWhatACodecOfAUsersOwnWouldChangeIsNotStored(t *testing.T) {
+	s := memstore.New(nil)
+	for range 2 { // processes
+		f := New(func(context.Context, int) (map[string]any, error) { return map[string]any{"n": 1}, nil },
+			Name("held"), SharedName(), Store(s), Codec(bareCodec{}), Logger(slog.New(slog.DiscardHandler)))
+		got, err := f.Call(t.Context(), 1)
+		if diff := cmp.Diff(map[string]any{"n": 1}, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got)\n%s", err, diff)
+		}
+	}
+}
+
 func TestWhatLooksLikeNoKeyIsAccepted(t *testing.T) {
 	type cyclic struct {
 		Left, Right *cyclic

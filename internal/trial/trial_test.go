@@ -235,6 +235,20 @@ func TestMethodsThatNeverReturnProveNothing(t *testing.T) {
 	}
 }
 
+// A field that comes back from some values and not from others is no reason to refuse
+// the type, and none to lose it.
+func TestWhatATypeLosesOfSomeValuesIsRefusedWhenWritten(t *testing.T) {
+	for _, c := range []codec.Codec{codec.JSON, trial.For(bare{}).Codec} {
+		g := trial.For(c)
+		if _, err := g.Append(nil, &struct{ M maybe }{maybe{"a", true}}); err != nil {
+			t.Errorf("%s: Append = %v", c.Name(), err)
+		}
+		if _, err := g.Append(nil, &struct{ M maybe }{maybe{"a", false}}); err == nil {
+			t.Errorf("%s: Append of a text that is written as null gave no error", c.Name())
+		}
+	}
+}
+
 // Nobody but the trial looks after a codec of a user's own.
 func TestCodecsOfUsersAreTried(t *testing.T) {
 	type plain struct {

@@ -102,6 +102,10 @@ func count(is bool) int {
 // put copies values into own, and returns the copy, with no room to grow, and the
 // rest of own.
 func put(own, values []string) (copied, rest []string) {
+	if len(values) == 1 { // as most have, which needs no call of the runtime
+		own[0] = values[0]
+		return own[:1:1], own[1:]
+	}
 	n := copy(own, values)
 	return own[:n:n], own[n:]
 }

@@ -115,7 +115,10 @@ func (x *exchange) refresh(r *http.Request) {
 		authorized: x.authorized, personal: x.personal, partition: x.partition,
 		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old,
 	}
-	again.renew()
+	defer again.giveBack()
+	if again.holds(x.old) {
+		again.renew()
+	}
 }
 
 // renew has the handler validate or replace the response that is at hand, unless

@@ -30,7 +30,8 @@ type Cache struct {
 	leading  sync.Map // keys to *leader: who runs what
 	purges   purges
 	purged   func() *patterns // see patterns
-	inflight *account
+	inflight *account         // of what requests gather
+	sending  *account         // of what is stored, and is being sent
 	count    counters
 }
 
@@ -55,7 +56,7 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	checkMemoOptions(opts)
 	c := &Cache{opts: *o}
 	c.server, c.client = o.server(), o.client()
-	c.inflight, c.purged = newAccount(c), newPatterns(c)
+	c.inflight, c.sending, c.purged = newAccount(c), newAccount(c), newPatterns(c)
 	c.group = memo.NewGroup("httpcache", groups(opts)...)
 	hints.JoinsDefault(c.group)
 	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}

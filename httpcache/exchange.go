@@ -42,8 +42,9 @@ type exchange struct {
 	behind    *leader   // whom it has found there
 	waitUntil time.Time // when it has waited long enough; see waitLimit
 
-	release  func() // see follow; never nil while a handler runs
-	reserved int64  // what it has taken from Cache.inflight; see settle
+	lent     *record // what counts as being sent; see holds
+	release  func()  // see follow; never nil while a handler runs
+	reserved int64   // what it has taken from Cache.inflight; see settle
 }
 
 // answer answers with what is stored, or fetches what is not.
@@ -149,7 +150,9 @@ func (x *exchange) take(rec *record) {
 	}
 	switch rec.Kind {
 	case aResponse:
-		x.old = x.current(rec)
+		if x.old = x.current(rec); x.old != nil && !x.holds(x.old) {
+			x.old, x.miss = nil, bypassed
+		}
 	case aPass:
 		x.miss = bypassed
 	}

@@ -122,6 +122,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, p
 	}
 	y := x // x stays on the stack of a hit
 	y.personal = h.policy.isPersonal(r)
+	defer y.giveBack()
 	if h.cache.isRefresh(r) {
 		y.find()
 		y.renew()
@@ -150,6 +151,10 @@ func (h *handler) hit(x *exchange) bool {
 	if !h.cache.trusts(rec, x.now) || x.judge(rec) != isFresh {
 		return false
 	}
+	if !h.cache.lend(rec) {
+		return false
+	}
+	defer h.cache.takeBack(rec)
 	h.cache.count.hits.Add(1)
 	x.respond(rec, nil)
 	return true

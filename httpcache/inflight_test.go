@@ -152,9 +152,10 @@ func TestManyLongPagesAtOnceTakeNoMoreThanTheBound(t *testing.T) {
 // their clients have everything.
 func waitForZero(t *testing.T, c *Cache) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); c.inflight.used.Load() != 0; runtime.Gosched() {
+	used := func() int64 { return c.inflight.used.Load() + c.sending.used.Load() }
+	for deadline := time.Now().Add(10 * time.Second); used() != 0; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are still counted when nothing is under way", c.inflight.used.Load())
+			t.Fatalf("%d bytes are still counted when nothing is under way", used())
 		}
 	}
 }

@@ -65,9 +65,11 @@ type Options struct {
 	// MaxInFlight bounds, in bytes, what requests under way hold beside what is
 	// stored: copies of responses that are to be stored, and the bodies of
 	// requests of Methods. Beyond that, responses stream through unstored, and
-	// requests pass through. Zero, the default, is as much as the cache holds in this
-	// process: [memo.LocalBytes], or 128 MiB where that is not given in bytes. A negative
-	// value sets no bound.
+	// requests pass through. Stored responses that clients are still reading, and the
+	// cache may have dropped meanwhile, are bounded likewise, apart from the others: where
+	// there is no room for one more, the handler is run. Zero, the default, is as much as
+	// the cache holds in this process: [memo.LocalBytes], or 128 MiB where that is not
+	// given in bytes. A negative value sets no bound.
 	MaxInFlight int64
 
 	// Shared makes [Cache.Transport] a shared cache, as a proxy's is: it does not

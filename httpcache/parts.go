@@ -32,7 +32,7 @@ func (x *exchange) findPart() {
 	if key, ok := x.partKey(x.index); ok {
 		rec := x.cache.peek(x.r.Context(), key)
 		x.now = time.Now()
-		if rec != nil && !x.overtaken(rec) && x.judge(rec) == isFresh {
+		if rec != nil && !x.overtaken(rec) && x.judge(rec) == isFresh && x.holds(rec) {
 			x.old = rec
 		}
 	}

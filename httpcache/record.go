@@ -67,6 +67,7 @@ type derived struct {
 	compared   atomic.Uint64 // the version up to which patterns were compared
 	ranges     bool          // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
+	lending    lending
 }
 
 // A stamp is what changes from second to second in the responses made from a

@@ -59,7 +59,22 @@ func (x *exchange) respond(rec *record, said *cacheStatus) {
 		x.w.WriteHeader(rec.Status)
 	}
 	if sends {
-		x.w.Write(rec.Body)
+		x.send(rec.Body)
+	}
+}
+
+// send writes a part of a stored body. For those who read it later it is not copied.
+func (x *exchange) send(part []byte) {
+	switch w := x.w.(type) {
+	case *pipe:
+		if w.status == 0 {
+			w.WriteHeader(http.StatusOK)
+		}
+		w.share(part)
+	case *answered:
+		w.add(part)
+	default:
+		w.Write(part)
 	}
 }
 
@@ -191,7 +206,7 @@ func (x *exchange) writeParts(body []byte, parts []byteRange) {
 	h["Content-Range"] = []string{part.contentRange(size)}
 	h["Content-Length"] = []string{decimal(part.end - part.start)}
 	x.w.WriteHeader(http.StatusPartialContent)
-	x.w.Write(body[part.start:part.end])
+	x.send(body[part.start:part.end])
 }
 
 // respondParts sends several parts as multipart/byteranges (RFC 9110, section
@@ -203,6 +218,9 @@ func (x *exchange) respondParts(body []byte, parts []byteRange) {
 	h["Content-Type"] = []string{"multipart/byteranges; boundary=" + mw.Boundary()}
 	delete(h, "Content-Length")
 	x.w.WriteHeader(http.StatusPartialContent)
+	if p, ok := x.w.(*pipe); ok {
+		p.pace() // or it would copy them all
+	}
 	for _, part := range parts {
 		own := textproto.MIMEHeader{"Content-Range": {part.contentRange(int64(len(body)))}}
 		if contentType != "" {
@@ -212,7 +230,9 @@ func (x *exchange) respondParts(body []byte, parts []byteRange) {
 		if err != nil {
 			return
 		}
-		if _, err := w.Write(body[part.start:part.end]); err != nil {
+		if to, ok := x.w.(*answered); ok { // to which w would write
+			to.add(body[part.start:part.end])
+		} else if _, err := w.Write(body[part.start:part.end]); err != nil {
 			return
 		}
 	}

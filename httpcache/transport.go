@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -88,10 +89,12 @@ func (t *transport) answer(x *exchange, done func()) (*http.Response, error) {
 	x.w, x.next = w, t.forwarder()
 	if x.answered() {
 		done()
+		x.giveBack()
 		return w.response(x.r), nil
 	}
 	return t.start(x, func() {
 		defer done()
+		defer x.giveBack()
 		x.fetch()
 	})
 }
@@ -275,6 +278,7 @@ type answered struct {
 	header http.Header
 	status int
 	parts  [][]byte
+	done   func() // called when nobody reads the parts any more; may be nil
 }
 
 func (a *answered) Header() http.Header    { return a.header }
@@ -283,11 +287,16 @@ func (a *answered) Write(b []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	if len(a.parts) > 0 || len(b) < 512 {
-		b = slices.Clone(b) // multipart writers reuse theirs
+	a.parts = append(a.parts, slices.Clone(b))
+	return len(b), nil
+}
+
+// add is a Write of what stays as it is.
+func (a *answered) add(b []byte) {
+	if a.status == 0 {
+		a.status = http.StatusOK
 	}
 	a.parts = append(a.parts, b)
-	return len(b), nil
 }
 
 // response makes an http.Response of what was written. Its header is the
@@ -301,20 +310,51 @@ func (a *answered) response(r *http.Request) *http.Response {
 		}
 	}
 	res := newHTTPResponse(a.status, a.header, r)
-	res.Body, res.Trailer = http.NoBody, trailer
+	res.Trailer = trailer
 	switch len(a.parts) {
 	case 0:
+		res.Body = http.NoBody
+		if a.done != nil {
+			a.done()
+		}
 	case 1:
-		res.Body = io.NopCloser(bytes.NewReader(a.parts[0]))
+		res.Body = a.closing(bytes.NewReader(a.parts[0]))
 	default:
 		readers := make([]io.Reader, len(a.parts))
 		for i, part := range a.parts {
 			readers[i] = bytes.NewReader(part)
 		}
-		res.Body = io.NopCloser(io.MultiReader(readers...))
+		res.Body = a.closing(io.MultiReader(readers...))
 	}
 	return res
 }
+
+// closing returns the body that r reads, which calls done when it is closed or
+// forgotten.
+func (a *answered) closing(r io.Reader) io.ReadCloser {
+	body := io.NopCloser(r) // which hands WriteTo on
+	if a.done == nil {
+		return body
+	}
+	done := sync.OnceFunc(a.done)
+	lent := &lentBody{body, done}
+	runtime.AddCleanup(lent, func(done func()) { done() }, done)
+	return lent
+}
+
+// A lentBody is a stored body that counts as long as it is read.
+type lentBody struct {
+	io.ReadCloser
+	done func()
+}
+
+func (b *lentBody) Close() error {
+	b.done()
+	return nil
+}
+
+// WriteTo hands out the body as a whole, to who can take it.
+func (b *lentBody) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, b.ReadCloser) }
 
 // requested returns the URL that a client asks for: by its Host, if that is set.
 func requested(r *http.Request) *url.URL {

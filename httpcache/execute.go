@@ -272,6 +272,7 @@ func (x *exchange) sendHeader(rec *recorder) {
 	}
 	if !rec.implied || len(rec.Header()["Content-Encoding"]) > 0 {
 		rec.ResponseWriter.WriteHeader(rec.reply.status)
+		rec.implied = false
 	}
 }
 

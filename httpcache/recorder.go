@@ -38,7 +38,7 @@ type recorder struct {
 	purges   uint64 // how often the resource had been purged when the handler began; see purged
 
 	wrote    bool // the final header is decided on
-	implied  bool // by a Write, which does the same to the client's ResponseWriter
+	implied  bool // by a Write, which will do the same to the client's ResponseWriter
 	mode     mode
 	then     func() // what is done in place of a response that is held
 	muted    bool   // the client gets no body, or no more
@@ -192,8 +192,9 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 		return len(p), rec.ctx.Err()
 	case rec.drain != nil, rec.mode == storing && len(rec.body) > directSize && rec.mayDrain():
 		if rec.drain == nil {
-			if rec.implied && len(rec.body) == len(p) { // the handler may go on with the header
+			if rec.implied { // the handler may go on with the header
 				rec.ResponseWriter.WriteHeader(rec.reply.status)
+				rec.implied = false
 			}
 			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
 		} else {
@@ -205,6 +206,7 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 		to.share(rec.body)
 		return len(p), nil
 	}
+	rec.implied = false
 	n, err := rec.ResponseWriter.Write(p)
 	if err == nil {
 		return n, nil

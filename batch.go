@@ -172,7 +172,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 			w.before.old = e
 		}
 		w.before.waited = v == verdictUnverified
-		return c.answer(w, e, v)
+		return c.answer(ctx, w, e, v)
 	})
 }
 
@@ -215,16 +215,16 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 			w.before.old = l.made
 		}
 		core.answerShared(ctx, c.policy, l.made, v)
-		return c.answer(w, l.made, v)
+		return c.answer(ctx, w, l.made, v)
 	})
 }
 
 // answer takes e for the answer if v allows it.
-func (c *batchCall[K, V]) answer(w *wanted[K, V], e *entry, v verdict) bool {
+func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *entry, v verdict) bool {
 	if !v.answers() {
 		return false
 	}
-	c.take(w.key, outcome{entry: e})
+	c.take(ctx, w.key, outcome{entry: e}, false)
 	if v == verdictEarly || v == verdictRevalidate {
 		w.entry = e
 		c.old = append(c.old, w)
@@ -232,9 +232,9 @@ func (c *batchCall[K, V]) answer(w *wanted[K, V], e *entry, v verdict) bool {
 	return true
 }
 
-// take notes what a key came to.
-func (c *batchCall[K, V]) take(key K, out outcome) {
-	v, err := c.batch.one.finish(c.policy, out)
+// take notes what a key came to; waited as for finish.
+func (c *batchCall[K, V]) take(ctx context.Context, key K, out outcome, waited bool) {
+	v, err := c.batch.one.finish(ctx, c.policy, out, waited)
 	switch {
 	case err == nil:
 		c.found[key] = v
@@ -280,7 +280,7 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 	}
 	wg.Wait()
 	for i, w := range c.open {
-		c.take(w.key, outs[i])
+		c.take(ctx, w.key, outs[i], true)
 	}
 }
 

@@ -16,7 +16,9 @@ var (
 	// ErrRecursive is returned to fn when it calls, with its context, the very
 	// execution that it is part of, be it directly or by way of other memoized
 	// functions. Waiting would never end. Whatever uses fn's context counts as
-	// fn, a goroutine that fn does not wait for too.
+	// fn, a goroutine that fn does not wait for too. [CacheIf]'s function, the match of
+	// [CacheErrors] and [Clone]'s function have no context, and get it for what they call
+	// in their own goroutine.
 	ErrRecursive = errors.New("memo: fn waits for its own result")
 
 	// ErrGoexit is returned to those who wait for an execution in which fn
@@ -141,7 +143,8 @@ type flights struct {
 	lookups     map[string]*lookup // guarded by mu; looks at the shared store, and Sets, that are under way
 	failing     map[string]*entry  // guarded by mu; stored results whose refresh has failed
 	detachments uint64             // guarded by mu; how often something was detached
-	_           [24]byte           // a cache line each
+	cloning     atomic.Int64       // how many copies of results are being made that are noted
+	_           [16]byte           // a cache line each
 }
 
 // maxFailing bounds how many failures are remembered in a shard. Beyond that all
@@ -366,6 +369,10 @@ func (f *flight) judge(ctx context.Context) landing {
 		return l
 	}
 	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
+		if f.policy.keep != nil || err != nil && f.policy.errorTTL > 0 {
+			leave, _ := (&callbackRun{flight: f}).enter()
+			defer leave()
+		}
 		l.keep = f.policy.keeps(value, err)
 		l.remember = !l.keep && f.policy.remembers(err)
 	}

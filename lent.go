@@ -10,19 +10,29 @@ import "context"
 type lentContext struct {
 	context.Context                 // the caller's
 	values          context.Context // ContextFrom's
-	around          *frame          // of the caller's context, whatever ContextFrom makes of that
+	around          *frame          // of the execution that makes the call, whatever ContextFrom makes of that
 }
 
-// lend returns the context for what a call may leave behind.
+// lend returns the context for what a call may leave behind. It also says whose the
+// call is if that is not in ctx, since a callback made it.
 func (s *settings) lend(ctx context.Context) context.Context {
-	if _, done := ctx.(*lentContext); done || s.contextFrom == nil {
+	if _, done := ctx.(*lentContext); done {
 		return ctx
 	}
-	values := s.contextFrom(ctx)
-	if values == nil {
-		values = context.Background()
+	caller := callingBack()
+	if s.contextFrom == nil && caller == nil {
+		return ctx
 	}
-	return &lentContext{Context: ctx, values: values, around: frameOf(ctx)}
+	l := &lentContext{Context: ctx, values: ctx, around: frameOf(ctx)}
+	if caller != nil {
+		l.around = &frame{flight: caller, forwards: l.around, sealed: true}
+	}
+	if s.contextFrom != nil {
+		if l.values = s.contextFrom(ctx); l.values == nil {
+			l.values = context.Background()
+		}
+	}
+	return l
 }
 
 // Value returns the value of ContextFrom's context. No other execution is found by it

@@ -197,17 +197,17 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	defer release(buffer)
 	e, v, spent := f.core.look(ctx, p, key)
 	if v == verdictFresh || v == verdictHeld {
-		return f.unwrap(p, e)
+		return f.unwrap(ctx, p, e, false)
 	}
 	ctx = p.lend(ctx)
 	switch v {
 	case verdictEarly, verdictRevalidate:
 		f.core.refreshInBackground(ctx, p, e, f.execution(a))
-		return f.unwrap(p, e)
+		return f.unwrap(ctx, p, e, false)
 	case verdictUnusable, verdictUnverified:
 		e = nil
 	}
-	return f.finish(p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == verdictUnverified, took: spent}, f.execution(a)))
+	return f.finish(ctx, p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == verdictUnverified, took: spent}, f.execution(a)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -225,7 +225,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(p, f.core.refresh(p.lend(ctx), p, key, f.execution(a)))
+	return f.finish(ctx, p, f.core.refresh(p.lend(ctx), p, key, f.execution(a)), true)
 }
 
 // A job is a call of fn.
@@ -274,8 +274,8 @@ func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
 	return runAround(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
 }
 
-// finish returns what a call came back with.
-func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
+// finish returns what a call came back with; waited says that it was no mere hit.
+func (f *Func[A, R]) finish(ctx context.Context, p *policy, out outcome, waited bool) (R, error) {
 	switch {
 	case out.panicked != nil:
 		panic(out.panicked.asRaised())
@@ -284,16 +284,24 @@ func (f *Func[A, R]) finish(p *policy, out outcome) (R, error) {
 	case out.entry.value == nil:
 		return zero[R](), out.entry.err
 	}
-	return f.unwrap(p, out.entry)
+	return f.unwrap(ctx, p, out.entry, waited)
 }
 
-// unwrap returns the result that e holds.
-func (f *Func[A, R]) unwrap(p *policy, e *entry) (R, error) {
+// unwrap returns the result that e holds to a call under ctx; waited as for finish.
+func (f *Func[A, R]) unwrap(ctx context.Context, p *policy, e *entry, waited bool) (R, error) {
 	r := *e.value.(*R)
-	if p.clone != nil && e.kept {
-		r = p.clone.(func(R) R)(r)
+	if p.clone == nil || !e.kept {
+		return r, e.err
 	}
-	return r, e.err
+	clone := p.clone.(func(R) R)
+	if !waited && !f.core.shard(e.key).looksAtClone(ctx) {
+		return clone(r), e.err
+	}
+	r, err := cloneNoted(ctx, f.core, e.key, clone, r)
+	if err == nil {
+		err = e.err
+	}
+	return r, err
 }
 
 func zero[R any]() (r R) { return r }
@@ -356,7 +364,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)
-	r, err := f.unwrap(p, e)
+	r, err := f.unwrap(ctx, p, e, false)
 	stale := v != verdictFresh && v != verdictEarly && now() >= e.fresh
 	return entryOf(e, r, stale), err
 }
@@ -376,7 +384,9 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 		return err
 	}
 	if p.clone != nil {
-		r = p.clone.(func(R) R)(r)
+		if r, err = cloneNoted(ctx, f.core, key, p.clone.(func(R) R), r); err != nil {
+			return err
+		}
 	}
 	if err := f.core.usedUp(p, &r); err != nil {
 		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)

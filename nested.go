@@ -20,6 +20,9 @@ type frame struct {
 	flight *flight         // the execution, for finding cycles; nil for a bypass
 	space  *namespace      // of the function, in which AddTags's tags have their meaning
 
+	forwards *frame       // to which everything goes that would be collected; nil for none
+	clones   atomic.Int32 // how many copies of held results were made for it, up to clonesNoted
+
 	mu     sync.Mutex // fn may use several goroutines
 	sealed bool       // guarded by mu; nothing is collected any more, or ever by a frame of Detached's
 	hint   hint       // guarded by mu until sealed, immutable from then on
@@ -174,6 +177,10 @@ func (f *frame) Value(key any) any {
 // be nil.
 func (f *frame) update(change func(*hint)) {
 	if f == nil {
+		return
+	}
+	if f.forwards != nil {
+		f.forwards.update(change)
 		return
 	}
 	f.mu.Lock()

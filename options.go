@@ -290,7 +290,8 @@ func ContextFrom(f func(context.Context) context.Context) CallOption {
 //   - Where [StaleIfError] still holds an old result, callers get that instead.
 //   - What fn returned when its callers had left, or after [LoadTimeout], is not
 //     remembered.
-//   - match runs once an execution, and must not call the function itself.
+//   - match runs once an execution, which waits for it: a call that match makes of the
+//     function with the same argument gets [ErrRecursive], as one that fn makes does.
 //
 // It may be given at every level.
 func CacheErrors(d time.Duration, match func(error) bool) CallOption {
@@ -310,6 +311,9 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 // this process only, as any other result is. It is not asked about an error
 // that came when the execution's context had ended: that says nothing about
 // the argument. A nil keep restores the default.
+//
+// The execution waits for keep: a call that keep makes, in its own goroutine, of the
+// function with the same argument gets [ErrRecursive], as one that fn makes does.
 //
 // R must be the function's result type: New and With panic otherwise.
 //
@@ -582,7 +586,9 @@ func CacheMissing(d time.Duration) CallOption {
 // share one result and must treat it as read-only. [Func.Set] keeps a copy of
 // what it was given. A nil clone restores the default.
 //
-// What came with an error is not copied, unless [CacheIf] accepted it.
+// What came with an error is not copied, unless [CacheIf] accepted it. A clone that
+// calls the function for the very result that it copies would do so for ever, and gets
+// [ErrRecursive], if not at the first such call then after some thousand.
 //
 // R must be the function's result type: New and With panic otherwise. It may be
 // given at every level.

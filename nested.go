@@ -2,6 +2,9 @@ package memo
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -159,7 +162,31 @@ var inheritors atomic.Bool
 // frameOf returns the frame of the innermost execution that ctx belongs to.
 func frameOf(ctx context.Context) *frame {
 	f, _ := ctx.Value(frameKey{}).(*frame)
+	if f == nil && executing.Load() != 0 {
+		return requestFrame(ctx)
+	}
 	return f
+}
+
+// hintPlaces are the calls whose hints reached no execution, by program counter.
+var hintPlaces sync.Map
+
+// hinted returns the frame that a hint given with ctx is for. If there is none though
+// executions are under way, ctx is probably not what fn was given: that is logged, once
+// for each place in the program.
+func hinted(ctx context.Context, what string) *frame {
+	f := frameOf(ctx)
+	if f != nil || executing.Load() == 0 {
+		return f
+	}
+	var pc [1]uintptr
+	runtime.Callers(3, pc[:])
+	if _, told := hintPlaces.LoadOrStore(pc[0], true); !told {
+		at, _ := runtime.CallersFrames(pc[:]).Next()
+		slog.Warn("memo: "+what+" did nothing: its context belongs to no execution; pass the context that fn was given",
+			"place", fmt.Sprintf("%s:%d", at.File, at.Line))
+	}
+	return nil
 }
 
 func (f *frame) Deadline() (deadline time.Time, ok bool) { return }
@@ -260,27 +287,31 @@ func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.C
 // to any TTL.
 //
 // Called with any other context, or when fn has returned, it does nothing: fn
-// works the same where it is called directly.
+// works the same where it is called directly. A context of no execution is logged, once
+// for each place, if executions are under way. The execution is also found through the
+// request of a gin.Context.
 func SetTTL(ctx context.Context, d time.Duration) {
-	frameOf(ctx).update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
+	hinted(ctx, "SetTTL").update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
 }
 
 // NoStore keeps the result that fn is about to return out of the cache. fn calls it
 // with its own context. Those who wait for the result get it all the same, and
 // what was held before is dropped, being older.
 //
-// Called with any other context, or when fn has returned, it does nothing.
+// Called with any other context, or when fn has returned, it does nothing, as with
+// [SetTTL].
 func NoStore(ctx context.Context) {
-	frameOf(ctx).update(func(h *hint) { h.noStore = true })
+	hinted(ctx, "NoStore").update(func(h *hint) { h.noStore = true })
 }
 
 // AddTags adds tags to the result that fn is about to return, beside those of
 // [Tags]. fn calls it with its own context. The tags mean what those of the
 // function's group mean.
 //
-// Called with any other context, or when fn has returned, it does nothing.
+// Called with any other context, or when fn has returned, it does nothing, as with
+// [SetTTL].
 func AddTags(ctx context.Context, t ...string) {
-	f := frameOf(ctx)
+	f := hinted(ctx, "AddTags")
 	f.update(func(h *hint) {
 		for _, name := range t {
 			h.tags.add(scopedTag{f.space, name})

@@ -1,0 +1,34 @@
+package memo
+
+import (
+	"context"
+	"reflect"
+)
+
+// ginKey is the key under which gin's contexts return themselves (gin.ContextKey). They
+// have the values of their request's context only if the engine says so
+// (ContextWithFallback).
+const ginKey = "_gin-gonic/gin/contextkey"
+
+// requestFrame returns the frame of the request's context that a gin.Context holds in its
+// field Request, or nil. Package gin is not imported for that.
+func requestFrame(ctx context.Context) *frame {
+	holder := ctx.Value(ginKey)
+	if holder == nil {
+		return nil
+	}
+	v := reflect.Indirect(reflect.ValueOf(holder))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	field := v.FieldByName("Request")
+	if !field.IsValid() || field.Kind() != reflect.Pointer || field.IsNil() || !field.CanInterface() {
+		return nil
+	}
+	r, ok := field.Interface().(interface{ Context() context.Context })
+	if !ok {
+		return nil
+	}
+	f, _ := r.Context().Value(frameKey{}).(*frame)
+	return f
+}

@@ -319,3 +319,49 @@ func TestATransportStoresTheFirstResponseThatVaries(t *testing.T) {
 		t.Errorf("%d requests, want 1", n)
 	}
 }
+
+// Names that are not in canonical form said nothing to the cache, and Bob read Alice's inbox.
+func TestFieldsWithOtherNamesTellUsersApartToo(t *testing.T) {
+	for _, name := range []string{"authorization", "cookie", "x-api-key", "X-API-Key", "accept-language"} {
+		for _, control := range []string{"private, max-age=60", "max-age=60", "max-age=60, public"} {
+			rt := httpcache.New(nil).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				h := http.Header{"Cache-Control": {control}, "Vary": {"Accept-Language"}}
+				return &http.Response{StatusCode: 200, Header: h, Body: io.NopCloser(strings.NewReader(r.Header[name][0])), ContentLength: -1, Request: r}, nil
+			}))
+			for _, user := range []string{"alice", "bob"} {
+				r := request("GET", "/")
+				r.Header[name] = []string{user}
+				res, err := rt.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := body(t, res); got != user {
+					t.Errorf("%s, %s: %s reads what is %s's", name, control, user, got)
+				}
+			}
+		}
+	}
+}
+
+// Fields that a handler has written by other names than the canonical ones count as well.
+func TestAHandlersFieldsCountByAnyName(t *testing.T) {
+	for field, stored := range map[string]bool{
+		"cache-control: private": false, "cache-control: no-store": false, "set-cookie: a=b": false, "VARY: *": false, "ETag: \"a\"": true,
+	} {
+		s := newSite(&httpcache.Options{TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+			name, value, _ := strings.Cut(field, ": ")
+			w.Header()[name] = []string{value}
+			io.WriteString(w, "hello")
+		})
+		s.get("/")
+		res := s.get("/")
+		want := int64(2)
+		if stored {
+			want = 1
+		}
+		s.wantRuns(t, want)
+		if tags := res.Header["Etag"]; stored && (len(tags) != 1 || tags[0] != `"a"`) {
+			t.Errorf("%s: a hit has %q", field, tags)
+		}
+	}
+}

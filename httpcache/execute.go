@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -127,7 +126,7 @@ func (x *exchange) request(rec *recorder) *http.Request {
 	r := x.r.WithContext(rec.ctx)
 	rec.asks = x.old != nil && x.old.canValidate() && r.Method != http.MethodHead
 	if rec.asks || rec.run != nil {
-		r.Header = maps.Clone(r.Header)
+		r.Header = r.Header.Clone() // what is in the key must not change, even if values are rewritten in place
 		for _, name := range preconditions {
 			delete(r.Header, name)
 		}
@@ -252,8 +251,13 @@ func (x *exchange) writeHeader(rec *recorder, why reason) {
 		date := r.received.UTC().Format(http.TimeFormat)
 		h["Date"], r.header["Date"] = []string{date}, []string{date}
 	}
+	told := hintOf(rec.ctx).HasTTL
 	if rec.mode == storing && x.policy.clientControl != nil && len(r.header["Cache-Control"]) == 0 {
-		h["Cache-Control"] = slices.Clone(x.policy.clientControl)
+		h["Cache-Control"], told = slices.Clone(x.policy.clientControl), true
+	}
+	if rec.mode == storing && told && len(h["Cache-Control"]) > 0 { // as setFields does
+		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+		delete(h, "Age")
 	}
 	x.announce(h, &cacheStatus{forward: x.miss, stored: rec.mode == storing, detail: string(why)})
 	if rec.isLate() {

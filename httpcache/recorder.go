@@ -313,13 +313,15 @@ func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 // ownHeader returns the fields that the handler itself has set: not those that
 // were there before and are as they were. Those belong to this request. What is
 // said of caching counts whoever has said it. The values are copies: those in the
-// header may be rewritten on their way out.
+// header may be rewritten on their way out. Names are in canonical form, whatever the
+// handler wrote: ETag is Etag here.
 func (rec *recorder) ownHeader() http.Header {
 	h := rec.Header()
 	own := make(http.Header, len(h))
-	for name, lines := range h {
-		if before, ok := rec.initial[name]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
-			own[name] = slices.Clone(lines)
+	for written, lines := range h {
+		name := http.CanonicalHeaderKey(written)
+		if before, ok := rec.initial[written]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
+			own[name] = slices.Concat(own[name], lines)
 		}
 	}
 	return own

@@ -161,3 +161,21 @@ func TestTheHeaderOfAResponseIsItsCallers(t *testing.T) {
 		t.Errorf("the next RoundTripper's own fields are now %s", got)
 	}
 }
+
+// A handler that rewrote the fields of its request in place rewrote what the response was
+// found by: who asked for xx got what another had been told in French.
+func TestWhatAHandlerDoesToItsRequestIsNotInTheKey(t *testing.T) {
+	s := newSite(nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Vary", "Accept-Language")
+		asked := r.Header["Accept-Language"][0]
+		r.Header["Accept-Language"][0] = "xx"
+		io.WriteString(w, asked)
+	})
+	for _, language := range []string{"fr", "de", "xx", "fr", "de"} {
+		if got := body(t, s.get("/", "Accept-Language: "+language)); got != language {
+			t.Errorf("who asks for %s gets %s", language, got)
+		}
+	}
+	s.wantRuns(t, 3)
+}

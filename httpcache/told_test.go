@@ -99,3 +99,25 @@ func TestWhatTheHandlerSaysHasAnAge(t *testing.T) {
 		}
 	})
 }
+
+// A handler that hands on what another server says, as httputil.ReverseProxy does, has an
+// Age and an old Date in its first answer: clients took that for stale at once.
+func TestClientsAreToldTheSameInTheFirstAnswer(t *testing.T) {
+	for _, o := range []*httpcache.Options{{TTL: time.Hour, ClientTTL: time.Minute}, {}} {
+		s := newSite(o, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Age", "300")
+			w.Header().Set("Date", time.Now().Add(-5*time.Minute).UTC().Format(http.TimeFormat))
+			if o.TTL == 0 {
+				w.Header().Set("Cache-Control", "max-age=60")
+				memo.SetTTL(r.Context(), time.Hour)
+			}
+			io.WriteString(w, "hello")
+		})
+		for i := range 2 {
+			if got := freshFor(t, s.get("/")); got < 58*time.Second || got > time.Minute {
+				t.Errorf("answer %d: a client may keep it for %v, want a minute", i, got)
+			}
+		}
+		s.wantRuns(t, 1)
+	}
+}

@@ -31,6 +31,9 @@ import (
 // too. The body of a response can be read while it is being stored. Closing it
 // early ends the request only if nobody else waits for the response.
 //
+// Requests with fields whose names are not in the canonical form of
+// [http.CanonicalHeaderKey] pass through.
+//
 // Responses come without the fields that are for one connection only. Errors of
 // next are returned as they are, unless a stored response may stand in.
 func (c *Cache) Transport(next http.RoundTripper) http.RoundTripper {
@@ -63,11 +66,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, partition: t.partition, r: r, release: func() {}}
 	x.authorized = len(r.Header["Authorization"]) > 0
-	x.personal = t.policy.isPersonal(r)
+	raw := hasRawNames(r.Header)
+	x.personal = raw || t.policy.isPersonal(r)
 	if !t.policy.ignoreRequests {
 		x.asked = requestDirectives(r.Header)
 	}
 	switch {
+	case raw && (r.Method == http.MethodGet || r.Method == http.MethodHead || slices.Contains(t.policy.methods, r.Method)):
+		return t.next.RoundTrip(r)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		if r.Body != nil && r.Body != http.NoBody {
 			return t.next.RoundTrip(r)
@@ -80,6 +86,18 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x.miss = byMethod
 	return t.start(x, x.direct)
+}
+
+// hasRawNames reports whether a header has names that are not in canonical form. They are
+// sent as they are, but say nothing to who looks for the canonical ones: not that a
+// request has an Authorization, nor what a response varies by.
+func hasRawNames(h http.Header) bool {
+	for name := range h {
+		if http.CanonicalHeaderKey(name) != name {
+			return true
+		}
+	}
+	return false
 }
 
 // answer answers from the cache, or starts an exchange that forwards the request. done

@@ -210,7 +210,7 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 			return false
 		}
 		v := core.judgeMade(c.policy, l.made)
-		w.before.asked, w.before.seen, w.before.why, w.before.detachments = true, l.seen, l.why, l.detachments
+		w.before.asked, w.before.seen, w.before.why, w.before.overtakings = true, l.seen, l.why, l.overtakings
 		if v == verdictFallback {
 			w.before.old = l.made
 		}

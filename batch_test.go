@@ -108,6 +108,73 @@ func TestBatchReadsTheStoreInOneRoundTrip(t *testing.T) {
 	}
 }
 
+// What a call has read for all its keys together is not read again for each of them.
+func TestMissesOfABatchTakeThreeOperationsEach(t *testing.T) {
+	const keys = 200
+	p := &process{Store: memstore.New(nil)}
+	var mu sync.Mutex
+	ops := map[string]int{}
+	p.before = func(_ context.Context, op, _ string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		ops[op]++
+		return nil
+	}
+	f := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
+		found := map[int]int{}
+		for _, n := range keys {
+			found[n] = n
+		}
+		return found, nil
+	}, memo.Store(p), memo.Name("f"))
+	asked := []int{-1}
+	if _, err := f.Call(t.Context(), asked); err != nil { // begins the epoch
+		t.Fatal(err)
+	}
+	for n := range keys {
+		asked = append(asked, n)
+	}
+	clear(ops)
+	if _, err := f.Call(t.Context(), asked); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]int{"get": 1, "add": keys, "swap": keys}; !maps.Equal(ops, want) {
+		t.Errorf("got %v, want %v", ops, want)
+	}
+}
+
+func TestEpochsOfABatchAreReadOnceEach(t *testing.T) {
+	const keys = 50
+	s := memstore.New(nil)
+	fn := func(ctx context.Context, keys []int) (map[int]int, error) {
+		found := map[int]int{}
+		for _, n := range keys {
+			found[n] = n
+		}
+		memo.AddTags(ctx, "a", "b")
+		return found, nil
+	}
+	var asked []int
+	for n := range keys {
+		asked = append(asked, n)
+	}
+	g := memo.NewGroup("g")
+	memo.NewBatch(fn, memo.Store(&process{Store: s}), memo.Name("f"), g).Call(t.Context(), asked)
+
+	p, longest := &process{Store: s}, 0
+	p.before = func(_ context.Context, op, keys string) error {
+		longest = max(longest, len(strings.Fields(keys)))
+		return nil
+	}
+	f := memo.NewBatch(fn, memo.Store(p), memo.Name("f"), memo.NewGroup("g"))
+	if _, err := f.Call(t.Context(), asked); err != nil || f.Stats().Executions != 0 {
+		t.Fatalf("%d executions, error %v", f.Stats().Executions, err)
+	}
+	if want := keys + 3; longest > want { // those of the function, the group and its turn
+		t.Errorf("%d keys were asked for at once, want %d", longest, want)
+	}
+}
+
 func TestBatchIsSplitByMaxBatch(t *testing.T) {
 	rows := newTable()
 	b := memo.NewBatch(rows.read, memo.MaxBatch(2))

@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,9 +286,11 @@ func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ v
 
 // askEpochs asks for those epochs that are not known, within limit altogether.
 func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
-	keys := map[*realm][]string{}
+	keys, asked := map[*realm][]string{}, map[fenceAt]bool{}
 	for _, f := range fences {
-		if _, known := f.realm.epoch(f.key, now()); !known && !slices.Contains(keys[f.realm], f.key) {
+		at := fenceAt{f.realm, f.key}
+		if _, known := f.realm.epoch(f.key, now()); !known && !asked[at] {
+			asked[at] = true
 			keys[f.realm] = append(keys[f.realm], f.key)
 		}
 	}
@@ -403,7 +404,7 @@ func (c *core) replace(e *entry, mark *lookup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	noted := s.lookups[e.key] == mark
-	s.detach(e.key)
+	s.overtake(e.key)
 	if !noted || !c.hold(e) {
 		c.drop(e.key)
 	}
@@ -439,7 +440,7 @@ func (c *core) overtake(key string) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.detach(key)
+	s.overtake(key)
 	c.drop(key)
 }
 

@@ -192,7 +192,7 @@ func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
 		if err := a.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		boards := boarding{core: a.core, policy: p, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, detachments: l.detachments}}
+		boards := boarding{core: a.core, policy: p, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, overtakings: l.overtakings}}
 		f := boards.board(t.Context(), "x", nil, exec, func() bool { return false })
 		boards.wait(t.Context(), f)
 		if got := *f.result.value.(*int64); got != 1 {

@@ -142,7 +142,7 @@ type flights struct {
 	of          map[string]*flight // guarded by mu
 	lookups     map[string]*lookup // guarded by mu; looks at the shared store, and Sets, that are under way
 	failing     map[string]*entry  // guarded by mu; stored results whose refresh has failed
-	detachments uint64             // guarded by mu; how often something was detached
+	overtakings uint64             // guarded by mu; how often something was set or invalidated
 	cloning     atomic.Int64       // how many copies of results are being made that are noted
 	_           [16]byte           // a cache line each
 }
@@ -202,10 +202,15 @@ func (c *core) doubt(sharedKey string) {
 	}
 }
 
+// overtake is detach where what the store held until now does not count any more.
+func (s *flights) overtake(key string) {
+	s.overtakings++
+	s.detach(key)
+}
+
 // detach detaches the flight and the look-up for key, if there are any. The caller
 // holds mu.
 func (s *flights) detach(key string) {
-	s.detachments++
 	delete(s.lookups, key)
 	if f := s.of[key]; f != nil {
 		f.detached = true

@@ -224,7 +224,7 @@ func (b *boarding) board(ctx context.Context, key string, replaces *entry, exec 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, noStore := s.of[key], b.before.asked && b.before.seen == nil
-	if b.before.detachments != s.detachments {
+	if b.before.overtakings != s.overtakings {
 		b.before.seen = nil // it may be from before an invalidation
 	}
 	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenAlone() || f.contradicted(b.before.seen) {

@@ -10,7 +10,7 @@ import (
 type lookup struct {
 	key, sharedKey string
 	born           uint64 // the sequence number before the store was asked
-	detachments    uint64 // of the shard, before that
+	overtakings    uint64 // of the shard, before that
 	retry          bool   // whoever waits looks again
 
 	done chan struct{} // guarded by the shard's mu; closed when the fields below are set, nil if nobody waits
@@ -68,7 +68,7 @@ func (c *core) beginLookup(p *policy, key, sharedKey string, seq uint64) (l *loo
 		}
 		return l, false
 	}
-	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, detachments: s.detachments}
+	begun := &lookup{key: key, sharedKey: sharedKey, born: seq, overtakings: s.overtakings}
 	if l == nil {
 		s.note(begun)
 	}
@@ -164,7 +164,7 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = lookedUp{asked: true, seen: l.seen, why: l.why, detachments: l.detachments, took: before.took + time.Duration(now()-began)}
+	found = lookedUp{asked: true, seen: l.seen, why: l.why, overtakings: l.overtakings, took: before.took + time.Duration(now()-began)}
 	if v == verdictFallback {
 		found.old = e
 	}
@@ -182,7 +182,7 @@ type lookedUp struct {
 	asked       bool          // the store was asked for the key
 	seen        *sighting     // what it held then; nil if it was of no help
 	why         error         // then the reason
-	detachments uint64        // of the shard, before the store was asked
+	overtakings uint64        // of the shard, before the store was asked
 	took        time.Duration // how long the store has taken so far
 }
 

@@ -178,12 +178,15 @@ func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error
 			break
 		}
 	}
-	unknown := s.compare(all, true)
+	unknown := make(map[string]bool)
+	for _, key := range s.compare(all, true) {
+		unknown[key] = true
+	}
 	if err == nil || len(unknown) == 0 {
 		return nil
 	}
 	for i, seen := range all {
-		if seen != nil && slices.ContainsFunc(seen.fences, func(f fence) bool { return slices.Contains(unknown, f.key) }) {
+		if seen != nil && slices.ContainsFunc(seen.fences, func(f fence) bool { return unknown[f.key] }) {
 			all[i] = nil
 		}
 	}
@@ -206,11 +209,11 @@ func (s *shared) refuses(keys []string, values [][]byte) bool {
 }
 
 // compare compares the epochs that are recorded with those that are known, and
-// returns the keys of those that have to be asked for: because they are not
+// returns the keys of those that have to be asked for, each once: because they are not
 // known, or because what was seen may be newer. The last time, what is not
 // known is not in force.
 func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
-	t := now()
+	t, asked := now(), map[string]bool{}
 	for _, seen := range all {
 		if seen == nil || !seen.valid {
 			continue
@@ -223,7 +226,8 @@ func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
 				seen.valid = false
 			default:
 				seen.valid = seen.valid && !last
-				if !known || !last {
+				if (!known || !last) && !asked[f.key] {
+					asked[f.key] = true
 					doubtful = append(doubtful, f.key)
 				}
 			}

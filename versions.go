@@ -181,7 +181,7 @@ func (c *core) overtakeShared(sharedKey string) {
 func (s *flights) underWay(sharedKey string, keys map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.detachments++
+	s.overtakings++
 	for key, f := range s.of {
 		if f.sharedKey == sharedKey {
 			keys[key] = true

@@ -191,7 +191,7 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 		t.target = t.token
 	}
 	old, swappable := store.TokenOf(there)
-	err := s.write(ctx, f.storeDeadline(), s.patience(), func(ctx context.Context) error {
+	err := s.writeLease(ctx, f, func(ctx context.Context) error {
 		switch {
 		case swappable:
 			return s.store.Swap(ctx, t.key, old, t.value, leaseTTL)
@@ -223,6 +223,24 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 		return stepGoAlone // others waited for the same, and one of them stores what comes
 	}
 	return stepLookAgain
+}
+
+// writeLease writes a lease for f within what f may wait for the store. Where it was the
+// wait for a turn that has used this up, which takeTurn allows while the store answers
+// promptly, the operation has a StoreTimeout of its own.
+func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Context) error) error {
+	by, enough := f.storeDeadline(), f.policy.storeTimeout/promptly
+	before := by.remaining()
+	end, err := s.takeTurn(ctx, by)
+	if err != nil {
+		return err
+	}
+	defer end()
+	limit := by.remaining()
+	if before >= enough && limit < enough {
+		limit = f.policy.storeTimeout
+	}
+	return s.try(ctx, limit, op)
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.

@@ -41,6 +41,7 @@ func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
 	}{
 		"a black hole, with a copy":           {fn: square, first: true, before: hole},
 		"a black hole, with a tagged copy":    {fn: tagged, first: true, before: hole},
+		"a miss":                              {fn: square, before: slowBy(200 * time.Millisecond), clear: true},
 		"a result with tags of its own":       {fn: tagged, before: slowBy(200 * time.Millisecond)},
 		"a copy that was cleared elsewhere":   {fn: square, first: true, before: slowBy(200 * time.Millisecond), clear: true},
 		"a result that was cleared elsewhere": {fn: tagged, before: slowBy(200 * time.Millisecond), clear: true},
@@ -76,6 +77,27 @@ func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A lease was given the longest StoreTimeout of all functions on the store.
+func TestLeaseHasWhatIsLeftOfTheFunctionsOwnStoreTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var trouble ordeal
+		p := &process{Store: memstore.New(nil), before: trouble.before}
+		patient := memo.New(square, memo.Store(p), memo.Name("patient"), memo.StoreTimeout(10*time.Second), quietly)
+		f := memo.New(square, memo.Store(p), memo.Name("f"), quietly)
+		patient.Call(t.Context(), 1)
+		f.Call(t.Context(), 1)
+		trouble.begin(func(ctx context.Context, op, keys string) error {
+			if op == "get" {
+				return nil
+			}
+			return hole(ctx, op, keys)
+		})
+		withinStoreTimeout(t, "Call", func() { f.Call(t.Context(), 2) })
+		trouble.end()
+		time.Sleep(time.Minute)
+	})
 }
 
 // Peek had one for the epochs of its copy, and another one for the store.

@@ -27,6 +27,7 @@ type core struct {
 	count    *counters  // held apart: a group keeps them when the function is gone
 
 	onceReported atomic.Bool          // that a result can be used only once
+	tagsReported atomic.Bool          // that there are tags, but no group
 	cleared      atomic.Uint64        // the sequence number of the function's last Clear
 	tier         atomic.Pointer[tier] // nil with NoLocal
 	shared       *shared              // nil without a store; set before base
@@ -161,6 +162,9 @@ func (c *core) policy(s settings) *policy {
 		keeps:    c.types.keep(s.keep),
 		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
 	}
+	if len(s.tags) > 0 {
+		c.needsGroup(p)
+	}
 	if c.base != nil && s.localTTL != c.base.localTTL {
 		p.direct = false
 	}
@@ -170,6 +174,16 @@ func (c *core) policy(s settings) *policy {
 		c.shared.grant(s.storeTimeout)
 	}
 	return p
+}
+
+// needsGroup logs, once, that the function's own tags are good for nothing if it is in
+// no group: nothing invalidates them.
+func (c *core) needsGroup(p *policy) {
+	if c.space.path != "" || c.tagsReported.Swap(true) {
+		return
+	}
+	defer c.survive(p)
+	p.log().Warn("memo: a function has tags but belongs to no group, so nothing can invalidate them; give it a group (NewGroup)", "func", c.label)
 }
 
 // derive returns the policy for the calls through a With of these options.

@@ -458,6 +458,9 @@ func (c *core) survive(p *policy) {
 // if it is not to be held.
 func (c *core) entryFor(f *flight, l landing) *entry {
 	p, h, read := f.policy, f.frame.seal(), l.read
+	if len(h.added.list) > 0 {
+		c.needsGroup(p)
+	}
 	if read.IsZero() {
 		read = time.Now()
 	}

@@ -530,7 +530,8 @@ func Version(s string) Option {
 
 // Tags gives every result of the function these tags, by which
 // [Group.InvalidateTags] of its group finds them. The default is none; fn adds
-// others to a single result with [AddTags].
+// others to a single result with [AddTags]. A function with tags that belongs to no
+// group is logged, once: nothing can invalidate them.
 //
 // It may be given at every level; the last one wins, so tags of a group and of a
 // function do not add up.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/store/memstore"
 )
 
 // A detachedContext is what gin.Context is: a context without its request's values.
@@ -59,5 +60,34 @@ func TestHintThatReachesNoExecutionIsLoggedOncePerPlace(t *testing.T) {
 	memo.New(fn).Call(t.Context(), 1)
 	if n := strings.Count(log.String(), "request_test.go"); n != 2 {
 		t.Errorf("logged %d times, want once for each of the two places:\n%s", n, &log)
+	}
+}
+
+func TestTagsWithoutAGroupAreLoggedOnce(t *testing.T) {
+	adds := func(ctx context.Context, a int) (int, error) { memo.AddTags(ctx, "t"); return a, nil }
+	plain := func(_ context.Context, a int) (int, error) { return a, nil }
+	inner := memo.New(plain, memo.NewGroup("tags-logged-inner"), memo.Tags("inner"))
+	for name, c := range map[string]struct {
+		fn   func(context.Context, int) (int, error)
+		opts memo.Options
+		want int
+	}{
+		"Tags":                      {plain, memo.Options{memo.Tags("t")}, 1},
+		"AddTags":                   {adds, nil, 1},
+		"AddTags of a shared store": {adds, memo.Options{memo.Store(memstore.New(nil)), memo.Name("f")}, 1},
+		"both":                      {adds, memo.Options{memo.Tags("t")}, 1},
+		"in a group":                {adds, memo.Options{memo.Tags("t"), memo.NewGroup("tags-logged")}, 0},
+		"tags of inner results":     {inner.Call, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			f := memo.New(c.fn, c.opts, memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+			for a := range 3 {
+				f.Call(t.Context(), a)
+			}
+			if n := strings.Count(log.String(), "no group"); n != c.want {
+				t.Errorf("logged %d times, want %d:\n%s", n, c.want, &log)
+			}
+		})
 	}
 }

@@ -108,6 +108,9 @@ var onceTypes = []reflect.Type{
 	contextType,
 	reflect.TypeFor[io.Reader](),
 	reflect.TypeFor[io.ByteReader](),
+	reflect.TypeFor[io.RuneReader](),
+	reflect.TypeFor[interface{ RecvMsg(any) error }](),       // grpc.ClientStream
+	reflect.TypeFor[interface{ HasMorePages() bool }](),      // the paginators of AWS
 	reflect.TypeFor[interface{ Read() ([]string, error) }](), // csv.Reader
 	reflect.TypeFor[interface{ Scan(...any) error }](),       // sql.Row, pgx.Row
 	reflect.TypeFor[interface {
@@ -153,7 +156,18 @@ func usedOnce(t reflect.Type) bool {
 			return true
 		}
 	}
-	return false
+	return t.Kind() != reflect.Pointer && givesNext(t)
+}
+
+// givesNext reports whether values of t have a method Next that returns the next of
+// something, or an error at its end, as iterators over the pages of a service do.
+func givesNext(t reflect.Type) bool {
+	receivers := 0
+	if t.Kind() != reflect.Interface {
+		t, receivers = reflect.PointerTo(t), 1
+	}
+	m, ok := t.MethodByName("Next")
+	return ok && m.Type.NumIn() == receivers && m.Type.NumOut() == 2 && m.Type.Out(1) == reflect.TypeFor[error]()
 }
 
 // iterates reports whether t is an iter.Seq or iter.Seq2, by whatever name.
@@ -165,6 +179,10 @@ func iterates(t reflect.Type) bool {
 	return yield.NumIn() <= 2 && yield.NumOut() == 1 && yield.Out(0).Kind() == reflect.Bool
 }
 
+// maxHeld bounds how much of a result is looked at for what can be used only once. It is
+// beyond what most results hold, and looking takes less time than making them did.
+const maxHeld = 100_000
+
 // heldOnce returns an error that leads to a value in v, inside an interface, that can be
 // used only once. left is how many more parts to look at.
 func heldOnce(v reflect.Value, left *int) error {
@@ -173,11 +191,11 @@ func heldOnce(v reflect.Value, left *int) error {
 	}
 	switch v.Kind() {
 	case reflect.Interface:
-		if v.IsNil() {
-			return nil
-		}
-		if err := usageOf(v.Elem().Type()).once; err != nil {
-			return err
+		switch {
+		case v.IsNil() || v.Elem().Kind() == reflect.Pointer && v.Elem().IsNil():
+			return nil // there is nothing to use up
+		case usageOf(v.Elem().Type()).once != nil:
+			return usageOf(v.Elem().Type()).once
 		}
 		return heldOnce(v.Elem(), left)
 	case reflect.Pointer:
@@ -200,7 +218,11 @@ func heldOnce(v reflect.Value, left *int) error {
 		}
 	case reflect.Map:
 		for it := v.MapRange(); *left > 0 && it.Next(); {
-			if err := heldOnce(it.Value(), left); err != nil {
+			err := heldOnce(it.Key(), left)
+			if err == nil {
+				err = heldOnce(it.Value(), left)
+			}
+			if err != nil {
 				return pathError(keyStep(it.Key()), err)
 			}
 		}
@@ -214,7 +236,7 @@ func (c *core) usedUp(p *policy, value any) error {
 	if p.clone != nil || !c.types.hides {
 		return nil
 	}
-	left := maxParts
+	left := maxHeld
 	if err := heldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
 		return errors.New("result " + describeOnce(err))
 	}

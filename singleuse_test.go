@@ -49,7 +49,14 @@ type (
 	}
 	selfish  struct{ Next *selfish }
 	answered struct{ Parts map[string]any }
+	paged    struct{ page int }
+	streamed interface {
+		Recv() (*paged, error)
+		RecvMsg(m any) error
+	}
 )
+
+func (p *paged) Next() (string, error) { return "", io.EOF }
 
 func (d *dialed) Query(string) string { return "" }
 
@@ -77,6 +84,9 @@ func TestResultsThatCanBeUsedOnceAreRefused(t *testing.T) {
 		"(*sql.Tx)":                       refusedResult[*sql.Tx](),
 		"(sql.Conn)":                      refusedResult[*sql.Conn](),
 		"(memo.pgxRows)":                  refusedResult[pgxRows](),
+		"(memo.paged)":                    refusedResult[*paged](),
+		"(memo.streamed)":                 refusedResult[streamed](),
+		"(io.RuneReader)":                 refusedResult[io.RuneReader](),
 		"(chan int)":                      refusedResult[chan int](),
 		"(<-chan int)":                    refusedResult[<-chan int](),
 		"field C (<-chan time.Time)":      refusedResult[*time.Timer](),
@@ -144,6 +154,8 @@ func TestResultThatCanBeUsedOnceInAnInterfaceIsGivenToOneCaller(t *testing.T) {
 		"itself":         func() any { return strings.NewReader("text") },
 		"in a struct":    func() any { return &answered{map[string]any{"n": 1, "body": strings.NewReader("text")}} },
 		"in a slice":     func() any { return []any{nil, strings.NewReader("text")} },
+		"a map's key":    func() any { return map[any]int{strings.NewReader("text"): 1} },
+		"late":           func() any { return append(make([]any, 5000), strings.NewReader("text")) },
 		"of a type made": func() any { return http.Response{Body: io.NopCloser(strings.NewReader("text"))} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +197,11 @@ func read(v any) string {
 	case io.Reader:
 		r = v
 	case []any:
-		return read(v[1])
+		return read(v[len(v)-1])
+	case map[any]int:
+		for k := range v {
+			return read(k)
+		}
 	case http.Response:
 		r = v.Body
 	case *answered:
@@ -214,7 +230,7 @@ func (l *lockedBuffer) String() string {
 
 func TestInterfacesThatHoldDataAreKept(t *testing.T) {
 	f := New(func(context.Context, int) (any, error) {
-		return map[string]any{"a": []any{1, "b", nil, &url.URL{}}, "client": http.DefaultClient}, nil
+		return map[string]any{"a": []any{1, "b", nil, &url.URL{}}, "client": http.DefaultClient, "none": (*http.Response)(nil)}, nil
 	})
 	for range 2 {
 		f.Call(t.Context(), 1)

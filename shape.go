@@ -11,10 +11,12 @@ import (
 // fingerprint returns the default Version: eight hexadecimal digits that
 // change when the shape of a type changes. Names, types, order and tags of
 // fields count, at any depth, because each of them can change what the bytes of
-// an argument or of a result mean.
-func fingerprint(types ...reflect.Type) string {
-	s := shaper{hash: sha256.New(), seen: map[reflect.Type]int{}}
-	for _, t := range types {
+// an argument or of a result mean. So does in an argument whether a type names itself.
+func fingerprint(arg reflect.Type, results ...reflect.Type) string {
+	s := shaper{hash: sha256.New(), seen: map[reflect.Type]int{}, keys: true}
+	s.add(arg)
+	s.keys = false
+	for _, t := range results {
 		s.add(t)
 	}
 	return hex.EncodeToString(s.hash.Sum(nil)[:4])
@@ -24,6 +26,22 @@ func fingerprint(types ...reflect.Type) string {
 type shaper struct {
 	hash hash.Hash
 	seen map[reflect.Type]int // the position of a type's first mention, which ends recursion
+	keys bool                 // what is added is part of keys
+}
+
+// ownForm says which method represents values of t in keys, "" if none does. A type may
+// get one in another release, and a program of another module does not go by the same
+// texts; see goesByText.
+func ownForm(t reflect.Type) string {
+	switch {
+	case t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer:
+		return ""
+	case honours(t, keyerType):
+		return "MemoKey"
+	case goesByText(t):
+		return "MarshalText"
+	}
+	return ""
 }
 
 func (s *shaper) add(t reflect.Type) {
@@ -33,6 +51,9 @@ func (s *shaper) add(t reflect.Type) {
 	}
 	s.seen[t] = len(s.seen)
 	fmt.Fprintf(s.hash, "%v %q %q(", t.Kind(), t.PkgPath(), t.Name())
+	if s.keys {
+		fmt.Fprint(s.hash, ownForm(t))
+	}
 	switch t.Kind() {
 	case reflect.Struct:
 		for i := range t.NumField() {
@@ -83,7 +104,7 @@ func (s *shaper) addArgs(t reflect.Type, alone bool) {
 	kind := t.Kind()
 	switch {
 	case t.NumMethod() > 0 || kind != reflect.Interface && reflect.PointerTo(t).NumMethod() > 0:
-		fmt.Fprintf(s.hash, "%q %q", t.PkgPath(), t.Name())
+		fmt.Fprintf(s.hash, "%q %q%s", t.PkgPath(), t.Name(), ownForm(t))
 	case alone && reflect.Int <= kind && kind <= reflect.Uintptr:
 		fmt.Fprint(s.hash, "integer")
 		return

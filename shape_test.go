@@ -236,3 +236,20 @@ func TestVersionReplacesTheFingerprint(t *testing.T) {
 		t.Errorf(`Version(""): got %s, want the default %s`, got, want)
 	}
 }
+
+// A program of another module goes by the fields of a type whose MarshalText this one
+// goes by, so their keys must not meet: "a,b" may be the fields of one argument and the
+// text of another.
+func TestTheVersionTellsFromWhichMethodKeysAre(t *testing.T) {
+	own := reflect.TypeFor[struct{ Where byText }]()
+	version, shape := fingerprint(own), argsShape(own, false)
+	module := mainModule
+	defer func() { mainModule = module }()
+	mainModule = func() string { return "example.com/another" }
+	if got := fingerprint(own); got == version {
+		t.Errorf("both have the version %s", got)
+	}
+	if got := argsShape(own, false); got == shape {
+		t.Errorf("both arguments have the shape %s", got)
+	}
+}

@@ -365,3 +365,24 @@ func TestAHandlersFieldsCountByAnyName(t *testing.T) {
 		}
 	}
 }
+
+// What gateways that have authenticated a client, and clients of common APIs, tell a
+// server makes a request personal by default: Options.TTL is not for its response.
+func TestTTLIsNotForWhoeverIsNamed(t *testing.T) {
+	for _, name := range []string{
+		"X-Api-Key", "Api-Key", "X-Auth-Token", "Proxy-Authorization", "Dpop", "Token", "Access-Token", "Session-Token", // clients
+		"X-Forwarded-User", "X-Forwarded-Preferred-Username", "X-Auth-Request-Groups", // oauth2-proxy
+		"Remote-Email", "X-Authentik-Username", "X-Pomerium-Jwt-Assertion", "Tailscale-User-Login", // other proxies
+		"X-Consumer-Username", "X-Credential-Identifier", "X-Authenticated-Userid", // Kong
+		"X-Goog-Authenticated-User-Email", "X-Amzn-Oidc-Identity", "X-Ms-Client-Principal-Name", "Cf-Access-Authenticated-User-Email", // clouds
+	} {
+		s := newSite(&httpcache.Options{TTL: time.Hour}, saying())
+		s.get("/", name+": alice")
+		s.get("/", name+": bob")
+		s.get("/", "User-Agent: a", "Sec-Fetch-User: ?1", "Accept: */*", "X-Request-Id: 1", "X-Forwarded-For: 127.0.0.1", "X-Requested-With: a")
+		s.get("/", "User-Agent: b")
+		if got := s.runs.Load(); got != 3 {
+			t.Errorf("%s: the handler ran %d times, want 3: once for each who is named, and once for all others", name, got)
+		}
+	}
+}

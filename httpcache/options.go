@@ -94,7 +94,7 @@ type Options struct {
 	// public or gives a lifetime itself, and gives such a request nothing whose
 	// lifetime was assumed by TTL or HeuristicMax; and a private cache gives it only
 	// to requests with the same. Nobody waits for such a request; see
-	// CollapsePersonal. The default are some fifty common names, such as X-Api-Key,
+	// CollapsePersonal. The default are some hundred common names, such as X-Api-Key,
 	// X-Auth-Token, Dpop and X-Forwarded-User; an empty list that is not nil stands
 	// for none.
 	CredentialHeaders []string

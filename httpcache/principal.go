@@ -23,7 +23,16 @@ var defaultCredentials = []string{
 	"Remote-User", "X-Remote-User", "X-User", "X-User-Id", "X-Webauth-User", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Access-Token",
 	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Access-Token",
 	"X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Accesstoken", "X-Goog-Iap-Jwt-Assertion", "Cf-Access-Jwt-Assertion",
-	"X-Ms-Client-Principal", "X-Ms-Client-Principal-Id",
+	"X-Ms-Client-Principal", "X-Ms-Client-Principal-Id", "X-Ms-Client-Principal-Name", "X-Ms-Token-Aad-Access-Token", "X-Ms-Token-Aad-Id-Token",
+	"Authentication", "Auth", "Token", "Access-Token", "Auth-Token", "Session", "Session-Id", "Session-Token", "X-Secret", "X-Access-Key", "X-Secret-Key",
+	"Signature", "X-Signature", "X-Tenant", "X-Tenant-Id", "X-Account-Id", "X-Customer-Id", "X-Org-Id", "X-Organization-Id",
+	"X-Forwarded-Preferred-Username", "X-Forwarded-Groups", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Groups",
+	"X-Auth-User", "X-Auth-Username", "X-Auth-Email", "X-Authenticated-User", "X-Authenticated-Userid", "X-Username", "X-User-Name", "X-User-Email", "X-Email",
+	"Remote-Name", "Remote-Email", "Remote-Groups", "X-Authentik-Username", "X-Authentik-Email", "X-Authentik-Uid", "X-Authentik-Jwt",
+	"X-Consumer-Id", "X-Consumer-Username", "X-Consumer-Custom-Id", "X-Credential-Identifier", "X-Pomerium-Jwt-Assertion",
+	"X-Goog-Authenticated-User-Email", "X-Goog-Authenticated-User-Id", "Tailscale-User-Login", "Tailscale-User-Name",
+	"Cf-Access-Authenticated-User-Email", "Cf-Access-Client-Id", "Cf-Access-Client-Secret", "Cf-Access-Token",
+	"X-Hasura-Admin-Secret", "X-Parse-Session-Token", "X-Appwrite-Key", "X-Redmine-Api-Key", "X-Consul-Token", "X-Nomad-Token", "Dd-Api-Key", "Dd-Application-Key",
 	"Client-Cert", "X-Client-Cert", "X-Ssl-Client-Cert", "X-Ssl-Client-S-Dn", "X-Forwarded-Client-Cert",
 }
 

@@ -9,9 +9,8 @@ import (
 )
 
 // publish stores what f came back with, as e, and ties e to the store. ctx is that of the
-// publication. What must
-// not be stored, because it has been invalidated, is not to be held either. What
-// cannot be is held for as long as a copy would be trusted.
+// publication. What must not be stored, because it has been invalidated, is not to be
+// held either. What cannot be is held for as long as a copy would be trusted.
 //
 // The function that publish returns gives back what others need not wait for.
 func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (finish func()) {

@@ -354,3 +354,36 @@ func TestPanicsOfMethodsAreErrors(t *testing.T) {
 
 // Fields that are there to be lost are used by nobody.
 var _ = []any{small{1}, profile{"s"}, noFields{1}, options{struct{}{}, 1}, Profile{"n", "s"}}
+
+// The sample of a recursive type has to end somewhere. It once ended in nil pointers among
+// elements, which gob cannot write, and so the type was refused.
+func TestRecursiveTypesAreNotRefusedForWhereTheirSamplesEnd(t *testing.T) {
+	type tree struct {
+		N    int
+		Kids []*tree
+		Refs map[string]*tree
+		More [][]*tree
+	}
+	for _, c := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
+		if err := codec.Check(c, reflect.TypeFor[*tree]()); err != nil {
+			t.Errorf("%s: %v", c.Name(), err)
+		}
+	}
+}
+
+// What gob writes of a struct with pointers is read back and compared, which must not cost
+// more than the reading.
+func TestComparingCostsNothingForEachElement(t *testing.T) {
+	v := struct {
+		P *float64
+		F []float64
+	}{F: make([]float64, 10_000)}
+	allocs := testing.AllocsPerRun(3, func() {
+		if _, err := codec.Gob.Append(nil, &v); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocs > 5_000 {
+		t.Errorf("%.0f allocations for 10,000 numbers", allocs)
+	}
+}

@@ -262,12 +262,22 @@ func (d *differ) elements(a, b reflect.Value, path string) *difference {
 	if a.Len() != b.Len() || d.level == 1 && a.Kind() == reflect.Slice && a.IsNil() != b.IsNil() {
 		return d.differ(a, b, path)
 	}
+	plain := isPlain(a.Type().Elem()) && d.inside == 0
 	for i := range a.Len() {
+		if plain && a.Index(i).Equal(b.Index(i)) {
+			continue // and no path is spelled out for it
+		}
 		if diff := d.compare(a.Index(i), b.Index(i), fmt.Sprintf("%s[%s]", path, d.index(strconv.Itoa(i)))); diff != nil {
 			return diff
 		}
 	}
 	return nil
+}
+
+// isPlain reports whether two values of t are the same where == says so.
+func isPlain(t reflect.Type) bool {
+	k := t.Kind()
+	return reflect.Bool <= k && k <= reflect.Float64 || k == reflect.String
 }
 
 // index is left out where samples are compared: every element stands for all.

@@ -86,7 +86,7 @@ func (m *maker) kind(v reflect.Value) {
 		m.fill(p.Elem())
 		v.Set(p.Convert(t))
 	case reflect.Slice:
-		if v.Set(reflect.MakeSlice(t, 0, 0)); !hasValues(t.Elem()) {
+		if v.Set(reflect.MakeSlice(t, 0, 0)); !m.fills(t.Elem()) {
 			return
 		}
 		v.Set(reflect.MakeSlice(t, 2, 2))
@@ -114,7 +114,7 @@ func (m *maker) kind(v reflect.Value) {
 func (m *maker) mapping(v reflect.Value) {
 	t := v.Type()
 	v.Set(reflect.MakeMap(t))
-	if !hasValues(t.Key()) || !hasValues(t.Elem()) {
+	if !m.fills(t.Key()) || !m.fills(t.Elem()) {
 		return
 	}
 	for range 2 {
@@ -129,6 +129,14 @@ func (m *maker) mapping(v reflect.Value) {
 			return // of several NaN, none can be told from the others
 		}
 	}
+}
+
+// fills reports whether fill would set a t here. Where a recursive type ends, a slice or a
+// map of it is empty: nil among its elements would be a sample of something else.
+func (m *maker) fills(t reflect.Type) bool {
+	for ; t.Kind() == reflect.Pointer && m.inside[t] <= 1; t = t.Elem() {
+	}
+	return hasValues(t) && m.inside[t] <= 1
 }
 
 // hasValues reports whether a value of t can be made up: of an interface with

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"math"
 	"math/big"
 	"net/netip"
 	"time"
@@ -50,6 +51,10 @@ func Others() []Kind {
 		of(pgtype.Bits{}, pgtype.Bits{Bytes: []byte{1}, Len: 8}, pgtype.Bits{Bytes: []byte{1}, Len: 7, Valid: true}, pgtype.Bits{Bytes: []byte{1}, Len: 8, Valid: true}),
 		of(pgtype.Point{}, pgtype.Point{P: pgtype.Vec2{X: 1}}, pgtype.Point{P: pgtype.Vec2{X: 1}, Valid: true}),
 		of(pgtype.Box{}, pgtype.Box{P: [2]pgtype.Vec2{{X: 1}}}, pgtype.Box{P: [2]pgtype.Vec2{{X: 1}}, Valid: true}),
+		of(pgtype.Circle{}, pgtype.Circle{R: 1}, pgtype.Circle{P: pgtype.Vec2{X: 1}, R: 1, Valid: true}),
+		of(pgtype.Line{}, pgtype.Line{A: 1}, pgtype.Line{A: 1, Valid: true}),
+		of(pgtype.Lseg{}, pgtype.Lseg{P: [2]pgtype.Vec2{{X: 1}}}, pgtype.Lseg{P: [2]pgtype.Vec2{{X: 1}}, Valid: true}),
+		of(pgtype.Polygon{}, pgtype.Polygon{P: []pgtype.Vec2{{X: 1}}, Valid: true}),
 		of(pgtype.Path{}, pgtype.Path{P: []pgtype.Vec2{{X: 1}}, Valid: true}, pgtype.Path{P: []pgtype.Vec2{{X: 1}}, Closed: true, Valid: true}),
 		of(pgtype.TID{}, pgtype.TID{BlockNumber: 1}, pgtype.TID{BlockNumber: 1, Valid: true}),
 		of(pgtype.Hstore(nil), pgtype.Hstore{}, pgtype.Hstore{"a": nil}, pgtype.Hstore{"a": new(string)}),
@@ -84,6 +89,27 @@ func Others() []Kind {
 		}),
 		message(func() []*wrapperspb.Int64Value {
 			return []*wrapperspb.Int64Value{nil, {}, wrapperspb.Int64(1 << 60)}
+		}),
+		message(func() []*wrapperspb.BoolValue {
+			return []*wrapperspb.BoolValue{nil, {}, wrapperspb.Bool(true)}
+		}),
+		message(func() []*wrapperspb.DoubleValue {
+			return []*wrapperspb.DoubleValue{nil, {}, wrapperspb.Double(0.1), wrapperspb.Double(math.NaN()), wrapperspb.Double(math.Inf(1))}
+		}),
+		message(func() []*wrapperspb.FloatValue {
+			return []*wrapperspb.FloatValue{nil, {}, wrapperspb.Float(0.1)}
+		}),
+		message(func() []*wrapperspb.Int32Value {
+			return []*wrapperspb.Int32Value{nil, {}, wrapperspb.Int32(-1)}
+		}),
+		message(func() []*wrapperspb.UInt32Value {
+			return []*wrapperspb.UInt32Value{nil, {}, wrapperspb.UInt32(1)}
+		}),
+		message(func() []*wrapperspb.UInt64Value {
+			return []*wrapperspb.UInt64Value{nil, {}, wrapperspb.UInt64(math.MaxUint64)}
+		}),
+		message(func() []*structpb.ListValue {
+			return []*structpb.ListValue{nil, {}, must(structpb.NewList([]any{1.0, nil, "a"})), must(structpb.NewList([]any{"a", nil, 1.0}))}
 		}),
 		message(func() []*wrapperspb.BytesValue {
 			return []*wrapperspb.BytesValue{nil, {}, wrapperspb.Bytes([]byte{0, 255})}

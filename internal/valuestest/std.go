@@ -50,6 +50,11 @@ func Standard() []Kind {
 		kindOf(urls),
 		of(sql.NullString{}, sql.NullString{String: "a"}, sql.NullString{Valid: true}, sql.NullString{String: "a", Valid: true}),
 		of(sql.NullInt64{}, sql.NullInt64{Int64: 1}, sql.NullInt64{Int64: 1, Valid: true}),
+		of(sql.NullBool{}, sql.NullBool{Bool: true}, sql.NullBool{Valid: true}),
+		of(sql.NullByte{}, sql.NullByte{Byte: 1}, sql.NullByte{Byte: 255, Valid: true}),
+		of(sql.NullInt16{}, sql.NullInt16{Int16: 1}, sql.NullInt16{Int16: -1, Valid: true}),
+		of(sql.NullInt32{}, sql.NullInt32{Int32: 1}, sql.NullInt32{Int32: -1, Valid: true}),
+		of(sql.NullFloat64{}, sql.NullFloat64{Float64: 0.1}, sql.NullFloat64{Float64: 1e300, Valid: true}),
 		kindOf(func() []sql.NullTime {
 			var all []sql.NullTime
 			for _, t := range times() {

@@ -16,7 +16,7 @@ import (
 //
 // What a key does not look into is handed on as it is: the caller and fn see the
 // same, as they would without memo. That is what a [Keyer] holds, what is tagged
-// memo:"-", and a type with a text of its own that holds pointers, maps or
+// memo:"-", and a type whose own text is its key that holds pointers, maps or
 // interfaces, which may mean more than that they lead to.
 type copier struct {
 	typ    reflect.Type
@@ -120,7 +120,7 @@ func opaque(t reflect.Type) bool {
 	case honours(base, keyerType):
 		return true
 	}
-	return honours(base, textType) && !plainData(base)
+	return ownPackage(base.PkgPath()) && goesByText(base) && !plainData(base)
 }
 
 // hasIdentity reports whether values of t mean something by where they are, or lead to

@@ -3,6 +3,7 @@ package memo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -172,6 +173,42 @@ func TestEpochsOfABatchAreReadOnceEach(t *testing.T) {
 	}
 	if want := keys + 3; longest > want { // those of the function, the group and its turn
 		t.Errorf("%d keys were asked for at once, want %d", longest, want)
+	}
+}
+
+// Every result of a batch has all tags that fn adds. That is many epochs for each of many
+// results, which are begun and read for all of them together.
+func TestEpochsOfManyTagsAreBegunOnceForAllResultsOfABatch(t *testing.T) {
+	const keys, tags = 200, 100
+	s := memstore.New(nil)
+	p := &process{Store: s}
+	var asked atomic.Int64 // for epochs of tags
+	p.before = func(_ context.Context, op, keys string) error {
+		asked.Add(int64(strings.Count(keys, "::tag:")))
+		return nil
+	}
+	fn := func(ctx context.Context, keys []int) (map[int]int, error) {
+		found := map[int]int{}
+		for _, n := range keys {
+			found[n] = n
+		}
+		for n := range tags {
+			memo.AddTags(ctx, fmt.Sprint("row:", n))
+		}
+		return found, nil
+	}
+	var rows []int
+	for n := range keys {
+		rows = append(rows, n)
+	}
+	f := memo.NewBatch(fn, memo.Store(p), memo.Name("f"), memo.NewGroup("many"))
+	f.Call(t.Context(), rows)
+	if got := asked.Load(); got > 5*tags { // to read and to add each, and some to renew
+		t.Errorf("%d operations for the epochs of %d tags", got, tags)
+	}
+	again := memo.NewBatch(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.NewGroup("many"))
+	if again.Call(t.Context(), rows); again.Stats().Executions != 0 {
+		t.Error("the next process executes what is stored")
 	}
 }
 

@@ -220,20 +220,17 @@ func (n *need) met(e *reading) bool { return n.lists == nil || lists(e.versions,
 // writes is given that life.
 func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
-	for range contradictions {
-		var missing []need
-		var keys []string
-		for _, n := range needs {
-			if e, ok := r.epoch(n.key, now()); ok && (e.at == forever || n.met(&e)) {
-				if found[n.key] = e; e.at == forever {
-					return nil, errOwed
-				}
-			} else if _, ok := found[n.key]; !ok {
-				missing, keys = append(missing, n), append(keys, n.key)
-			}
+	if missing, _, err := r.missing(needs, found); err == nil && len(missing) > maxWriting {
+		done, err := r.writeAlone(ctx, by, manyEpochs)
+		if err != nil {
+			return nil, err
 		}
-		if len(missing) == 0 {
-			return found, nil
+		defer done()
+	}
+	for range contradictions {
+		missing, keys, err := r.missing(needs, found)
+		if err != nil || len(missing) == 0 {
+			return found, err
 		}
 		values, sent, err := r.readNoting(ctx, by, keys)
 		if err != nil {
@@ -262,6 +259,30 @@ func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, nee
 		}
 	}
 	return nil, errUnsettled
+}
+
+// manyEpochs stands, where epochs are written by one goroutine at a time, for all of them.
+// The results of a batch all need the epochs of all tags that fn has added: where those
+// are many, the first result draws them, and the others find them known.
+const manyEpochs = ""
+
+// missing adds to found what is known of needs, and returns the rest, each once.
+func (r *realm) missing(needs []need, found map[string]reading) (missing []need, keys []string, err error) {
+	seen := make(map[string]struct{}, len(needs))
+	for _, n := range needs {
+		if _, again := seen[n.key]; again {
+			continue
+		}
+		seen[n.key] = struct{}{}
+		if e, ok := r.epoch(n.key, now()); ok && (e.at == forever || n.met(&e)) {
+			if found[n.key] = e; e.at == forever {
+				return nil, nil, errOwed
+			}
+		} else if _, ok := found[n.key]; !ok {
+			missing, keys = append(missing, n), append(keys, n.key)
+		}
+	}
+	return missing, keys, nil
 }
 
 // errOwed is why nothing is stored at the moment: the store has not heard yet that

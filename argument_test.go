@@ -210,8 +210,8 @@ func TestBatchReadsTheKeysItsCallWasMadeWith(t *testing.T) {
 
 // A self is represented in keys by a string, and may lead to anything.
 type self struct {
-	id    string
-	calls *int
+	id string
+	_  *int
 }
 
 func (s *self) MemoKey() string { return s.id }

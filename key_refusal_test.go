@@ -199,8 +199,8 @@ func TestARefusalSaysWhichArgument(t *testing.T) {
 
 // A message is one by its method, as generated code has it.
 type message struct {
-	state sync.Mutex
-	Name  string
+	_    sync.Mutex
+	Name string
 }
 
 func (*message) ProtoReflect() any { return nil }

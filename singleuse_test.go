@@ -56,6 +56,8 @@ type (
 	}
 )
 
+var _ = []any{bodied{}.body, dialed{}.conn, paged{}.page} // which only reflection looks at
+
 func (p *paged) Next() (string, error) { return "", io.EOF }
 
 func (d *dialed) Query(string) string { return "" }

@@ -327,14 +327,6 @@ func (rec *recorder) ownHeader() http.Header {
 	return own
 }
 
-// header returns the header that the client gets.
-func (rec *recorder) header() http.Header {
-	if rec.late != nil {
-		return rec.late
-	}
-	return rec.Header()
-}
-
 // resetHeader takes back what the handler has put into the header.
 func (rec *recorder) resetHeader() {
 	h := rec.Header()

@@ -51,7 +51,10 @@ func stacks() []stack {
 	for name, mw := range map[string]echo.MiddlewareFunc{
 		"Recover": echomiddleware.RecoverWithConfig(echomiddleware.RecoverConfig{DisablePrintStack: true, DisableStackAll: true, LogErrorFunc: func(c echo.Context, err error, stack []byte) error { return err }}),
 		"Gzip":    echomiddleware.Gzip(), "CORS": echomiddleware.CORS(), "Secure": echomiddleware.Secure(),
-		"Logger": echomiddleware.LoggerWithConfig(echomiddleware.LoggerConfig{Output: io.Discard}),
+		"Logger": echomiddleware.RequestLoggerWithConfig(echomiddleware.RequestLoggerConfig{
+			HandleError: true, LogStatus: true,
+			LogValuesFunc: func(echo.Context, echomiddleware.RequestLoggerValues) error { return nil },
+		}),
 	} {
 		list = append(list,
 			stack{"echo, inside " + name, func(k kind, cache middleware) http.Handler { return echoServer(k, mw, wrapped(cache)) }},

@@ -159,6 +159,8 @@ type profile struct {
 	secret string
 }
 
+var _ = profile{}.secret // which only reflection looks at
+
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // What is lost of a value, or becomes another, is found by trying, whichever

@@ -39,7 +39,8 @@ type operations int
 
 const (
 	deletes operations = 1 << iota // Delete reaches the server, and its answer comes back
-	sets                           // Set does
+	sets                           // Add and Swap do
+	batches                        // reads of several keys do
 )
 
 const (

@@ -135,7 +135,9 @@ func TestManyLongPagesAtOnceTakeNoMoreThanTheBound(t *testing.T) {
 						t.Errorf("%d pages of %d MiB under way take %d MiB, want %d at most", c.clients, c.size>>20, took>>20, bound>>20)
 					}
 					used := cache.inflight.used.Load()
-					if used > bound || used < bound/2 {
+					// Bodies that grow at once may all find no room for the larger copy and
+					// give theirs up: how many remain depends on who comes first.
+					if used > bound || used < bound/8 {
 						t.Errorf("%d bytes are counted, of %d", used, bound)
 					}
 					c.middle.Add(c.clients)

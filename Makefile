@@ -75,19 +75,19 @@ static:
 
 race:
 	$(call step,go test -race: every test and example$(comma) in any order)
-	@$(GO) test -race -shuffle=on ./...
+	@$(GO) test -vet=off -race -shuffle=on ./...
 
 # The race detector allocates, and makes some tests take too long; these skip under it.
 # They are in these packages.
 allocs:
 	$(call step,go test without the race detector: allocations are counted)
-	@$(GO) test -shuffle=on . ./codec/... ./httpcache ./store/memstore
+	@$(GO) test -vet=off -shuffle=on . ./codec/... ./httpcache ./store/memstore
 
 # The packages that do arithmetic with lengths and times from elsewhere. There is no race
 # detector for 32 bits.
 bits32:
 	$(call step,go test with 32 bits)
-	@CGO_ENABLED=0 GOARCH=386 $(GO) test -shuffle=on . ./codec/... ./httpcache
+	@CGO_ENABLED=0 GOARCH=386 $(GO) test -vet=off -shuffle=on . ./codec/... ./httpcache
 
 tour:
 	$(call step,examples: the quickstart runs on the docs folder)

@@ -47,6 +47,7 @@ type recorder struct {
 	asks     bool // the handler was asked whether the stored response is still good
 	body     []byte
 	drain    *drain      // writes to the client; nil as long as the handler does
+	fields   http.Header // the client's header while drain uses the ResponseWriter, which is then nobody else's
 	late     http.Header // the header, when it waits for the body's end; see late.go
 	part     bool        // the header waits so that the client gets a part; see awaitsPart
 	declared int64       // Content-Length, or -1
@@ -146,11 +147,26 @@ func (rec *recorder) stopStoring() {
 	rec.exchange.settle()
 }
 
+// startDrain has a drain write the body to the client, who has got sent bytes of it.
+func (rec *recorder) startDrain(sent int) {
+	rec.fields = rec.ResponseWriter.Header()
+	rec.drain = newDrain(rec.ResponseWriter, rec.body, sent)
+}
+
+// Header returns the client's header. Writers that stand outside of the cache are not
+// made to be asked for it while they write.
+func (rec *recorder) Header() http.Header {
+	if rec.fields != nil {
+		return rec.fields
+	}
+	return rec.ResponseWriter.Header()
+}
+
 // finishClient waits until the client has got what it has not got yet.
 func (rec *recorder) finishClient() {
 	if rec.drain != nil {
 		rec.clientLost(rec.drain.end())
-		rec.drain = nil
+		rec.drain, rec.fields = nil, nil
 	}
 }
 
@@ -196,7 +212,7 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 				rec.ResponseWriter.WriteHeader(rec.reply.status)
 				rec.implied = false
 			}
-			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
+			rec.startDrain(len(rec.body) - len(p))
 		} else {
 			rec.clientLost(rec.drain.grow(rec.body))
 		}
@@ -278,7 +294,7 @@ func (rec *recorder) FlushError() error {
 		return nil
 	}
 	if rec.drain == nil && rec.mode == storing && rec.mayDrain() { // a client that does not read holds up a flush
-		rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body))
+		rec.startDrain(len(rec.body))
 	}
 	if rec.drain != nil {
 		rec.drain.askFlush()

@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -54,7 +55,9 @@ func (d *drain) write() {
 			_, err = d.w.Write(part)
 		}
 		if flush && err == nil {
-			err = http.NewResponseController(d.w).Flush()
+			if err = http.NewResponseController(d.w).Flush(); errors.Is(err, http.ErrNotSupported) {
+				err = nil // as of the writer of http.TimeoutHandler: the client gets it later
+			}
 		}
 		if err != nil {
 			d.fail(err)

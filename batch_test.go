@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -93,12 +94,12 @@ func TestBatchAsksOnlyForWhatItDoesNotHold(t *testing.T) {
 
 func TestBatchReadsTheStoreInOneRoundTrip(t *testing.T) {
 	s, rows := memstore.New(nil), newTable()
-	a := memo.NewBatch(rows.read, memo.Store(&process{Store: s}), memo.Name("batch"))
+	a := memo.NewBatch(rows.read, memo.Store(faultstore.New(s)), memo.Name("batch"))
 	wantValues(t, a, []int{1, 2, 3}, rows.has)
-	p := &process{Store: s}
+	p := faultstore.New(s)
 	b := memo.NewBatch(rows.read, memo.Store(p), memo.Name("batch"))
 	wantValues(t, b, []int{1, 2, 3}, rows.has)
-	if got := p.ops.Load(); got != 1 {
+	if got := p.Count(faultstore.All); got != 1 {
 		t.Errorf("%d operations", got)
 	}
 	if got := rows.questions(); len(got) != 1 {
@@ -111,37 +112,38 @@ func TestBatchReadsTheStoreInOneRoundTrip(t *testing.T) {
 
 // What a call has read for all its keys together is not read again for each of them.
 func TestMissesOfABatchTakeThreeOperationsEach(t *testing.T) {
-	const keys = 200
-	p := &process{Store: memstore.New(nil)}
-	var mu sync.Mutex
-	ops := map[string]int{}
-	p.before = func(_ context.Context, op, _ string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		ops[op]++
-		return nil
-	}
-	f := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
-		found := map[int]int{}
-		for _, n := range keys {
-			found[n] = n
+	synctest.Test(t, func(t *testing.T) {
+		const keys = 200
+		p := faultstore.New(memstore.New(nil))
+		f := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
+			found := map[int]int{}
+			for _, n := range keys {
+				found[n] = n
+			}
+			return found, nil
+		}, memo.Store(p), memo.Name("f"))
+		asked := []int{-1}
+		if _, err := f.Call(t.Context(), asked); err != nil { // begins the epoch
+			t.Fatal(err)
 		}
-		return found, nil
-	}, memo.Store(p), memo.Name("f"))
-	asked := []int{-1}
-	if _, err := f.Call(t.Context(), asked); err != nil { // begins the epoch
-		t.Fatal(err)
-	}
-	for n := range keys {
-		asked = append(asked, n)
-	}
-	clear(ops)
-	if _, err := f.Call(t.Context(), asked); err != nil {
-		t.Fatal(err)
-	}
-	if want := map[string]int{"get": 1, "add": keys, "swap": keys}; !maps.Equal(ops, want) {
-		t.Errorf("got %v, want %v", ops, want)
-	}
+		for n := range keys {
+			asked = append(asked, n)
+		}
+		each := []faultstore.Op{faultstore.Get, faultstore.Set, faultstore.Add, faultstore.Swap, faultstore.Delete}
+		var before, got []int64
+		for _, op := range each {
+			before = append(before, p.Count(op))
+		}
+		if _, err := f.Call(t.Context(), asked); err != nil {
+			t.Fatal(err)
+		}
+		for i, op := range each {
+			got = append(got, p.Count(op)-before[i])
+		}
+		if want := []int64{1, 0, keys, keys, 0}; !slices.Equal(got, want) {
+			t.Errorf("%d operations to get, set, add, swap and delete, want %d", got, want)
+		}
+	})
 }
 
 func TestEpochsOfABatchAreReadOnceEach(t *testing.T) {
@@ -160,13 +162,13 @@ func TestEpochsOfABatchAreReadOnceEach(t *testing.T) {
 		asked = append(asked, n)
 	}
 	g := memo.NewGroup("g")
-	memo.NewBatch(fn, memo.Store(&process{Store: s}), memo.Name("f"), g).Call(t.Context(), asked)
+	memo.NewBatch(fn, memo.Store(faultstore.New(s)), memo.Name("f"), g).Call(t.Context(), asked)
 
-	p, longest := &process{Store: s}, 0
-	p.before = func(_ context.Context, op, keys string) error {
-		longest = max(longest, len(strings.Fields(keys)))
+	p, longest := faultstore.New(s), 0
+	p.Before(faultstore.All, func(_ context.Context, c faultstore.Call) error {
+		longest = max(longest, len(c.Keys))
 		return nil
-	}
+	})
 	f := memo.NewBatch(fn, memo.Store(p), memo.Name("f"), memo.NewGroup("g"))
 	if _, err := f.Call(t.Context(), asked); err != nil || f.Stats().Executions != 0 {
 		t.Fatalf("%d executions, error %v", f.Stats().Executions, err)
@@ -179,37 +181,39 @@ func TestEpochsOfABatchAreReadOnceEach(t *testing.T) {
 // Every result of a batch has all tags that fn adds. That is many epochs for each of many
 // results, which are begun and read for all of them together.
 func TestEpochsOfManyTagsAreBegunOnceForAllResultsOfABatch(t *testing.T) {
-	const keys, tags = 200, 100
-	s := memstore.New(nil)
-	p := &process{Store: s}
-	var asked atomic.Int64 // for epochs of tags
-	p.before = func(_ context.Context, op, keys string) error {
-		asked.Add(int64(strings.Count(keys, "::tag:")))
-		return nil
-	}
-	fn := func(ctx context.Context, keys []int) (map[int]int, error) {
-		found := map[int]int{}
-		for _, n := range keys {
-			found[n] = n
+	synctest.Test(t, func(t *testing.T) {
+		const keys, tags = 200, 100
+		s := memstore.New(nil)
+		p := faultstore.New(s)
+		var asked atomic.Int64 // for epochs of tags
+		p.Before(faultstore.All, func(_ context.Context, c faultstore.Call) error {
+			asked.Add(int64(strings.Count(strings.Join(c.Keys, " "), "::tag:")))
+			return nil
+		})
+		fn := func(ctx context.Context, keys []int) (map[int]int, error) {
+			found := map[int]int{}
+			for _, n := range keys {
+				found[n] = n
+			}
+			for n := range tags {
+				memo.AddTags(ctx, fmt.Sprint("row:", n))
+			}
+			return found, nil
 		}
-		for n := range tags {
-			memo.AddTags(ctx, fmt.Sprint("row:", n))
+		var rows []int
+		for n := range keys {
+			rows = append(rows, n)
 		}
-		return found, nil
-	}
-	var rows []int
-	for n := range keys {
-		rows = append(rows, n)
-	}
-	f := memo.NewBatch(fn, memo.Store(p), memo.Name("f"), memo.NewGroup("many"))
-	f.Call(t.Context(), rows)
-	if got := asked.Load(); got > 5*tags { // to read and to add each, and some to renew
-		t.Errorf("%d operations for the epochs of %d tags", got, tags)
-	}
-	again := memo.NewBatch(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.NewGroup("many"))
-	if again.Call(t.Context(), rows); again.Stats().Executions != 0 {
-		t.Error("the next process executes what is stored")
-	}
+		f := memo.NewBatch(fn, memo.Store(p), memo.Name("f"), memo.NewGroup("many"))
+		f.Call(t.Context(), rows)
+		if got := asked.Load(); got > 5*tags { // to read and to add each, and some to renew
+			t.Errorf("%d operations for the epochs of %d tags", got, tags)
+		}
+		again := memo.NewBatch(fn, memo.Store(faultstore.New(s)), memo.Name("f"), memo.NewGroup("many"))
+		if again.Call(t.Context(), rows); again.Stats().Executions != 0 {
+			t.Error("the next process executes what is stored")
+		}
+	})
 }
 
 func TestBatchIsSplitByMaxBatch(t *testing.T) {
@@ -244,7 +248,7 @@ func TestConcurrentBatchesExecuteEachKeyOnce(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for range 3 {
-			b := memo.NewBatch(slow, memo.Store(&process{Store: s}), memo.Name("batch"), memo.MaxBatch(7))
+			b := memo.NewBatch(slow, memo.Store(faultstore.New(s)), memo.Name("batch"), memo.MaxBatch(7))
 			for from := range 10 {
 				wg.Go(func() {
 					keys := make([]int, 20)
@@ -275,8 +279,8 @@ func TestConcurrentBatchesExecuteEachKeyOnce(t *testing.T) {
 func TestMissingKeysAreRememberedIfAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rows := memstore.New(nil), newTable()
-		a := memo.NewBatch(rows.read, memo.CacheMissing(time.Second), memo.Store(&process{Store: s}), memo.Name("batch"))
-		b := memo.NewBatch(rows.read, memo.CacheMissing(time.Second), memo.Store(&process{Store: s}), memo.Name("batch"))
+		a := memo.NewBatch(rows.read, memo.CacheMissing(time.Second), memo.Store(faultstore.New(s)), memo.Name("batch"))
+		b := memo.NewBatch(rows.read, memo.CacheMissing(time.Second), memo.Store(faultstore.New(s)), memo.Name("batch"))
 		for _, f := range []*memo.Batch[int, string]{a, b, a, b} {
 			wantValues(t, f, []int{9}, map[int]string{})
 		}

@@ -12,26 +12,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// A deadStore fails every operation.
-type deadStore struct{ _ int }
-
-var errDead = errors.New("dead")
-
-func (*deadStore) Get(context.Context, string) ([]byte, error)              { return nil, errDead }
-func (*deadStore) Set(context.Context, string, []byte, time.Duration) error { return errDead }
-func (*deadStore) Add(context.Context, string, []byte, time.Duration) error { return errDead }
-func (*deadStore) Swap(context.Context, string, store.Token, []byte, time.Duration) error {
-	return errDead
-}
-func (*deadStore) Delete(context.Context, ...string) error { return errDead }
-
 func TestDebtsOfAnOutageAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := New(func(context.Context, int) (int, error) { return 1, nil }, Store(new(deadStore)), Name("f"),
+		dead := faultstore.New(memstore.New(nil), faultstore.Fail(errors.New("dead"))).Bare()
+		f := New(func(context.Context, int) (int, error) { return 1, nil }, Store(dead), Name("f"),
 			Logger(slog.New(slog.DiscardHandler)))
 		keys := make([]int, maxDebts+100)
 		for i := range keys {
@@ -86,31 +75,11 @@ func TestFailuresRememberedAreBounded(t *testing.T) {
 	}
 }
 
-// A gated store answers look-ups when its gate opens, and notes what they were for.
-type gated struct {
-	store.Store
-	gate chan struct{}
-	mu   sync.Mutex
-	keys []string // guarded by mu
-}
-
-func (g *gated) GetMulti(ctx context.Context, keys []string) (map[string][]byte, error) {
-	g.mu.Lock()
-	g.keys = append(g.keys, keys...)
-	g.mu.Unlock()
-	<-g.gate
-	return nil, nil
-}
-
-func (g *gated) Get(ctx context.Context, key string) ([]byte, error) {
-	g.GetMulti(ctx, []string{key})
-	return nil, store.ErrNotFound
-}
-
 func TestStoreIsNotAskedForThoseWhoHaveLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gated{Store: memstore.New(nil), gate: make(chan struct{})}
-		b := newBackend(g)
+		var asked faultstore.Log
+		gate := faultstore.NewGate()
+		b := newBackend(faultstore.New(memstore.New(nil), asked.Note, gate.Wait))
 		var wg sync.WaitGroup
 		read := func(ctx context.Context, limit time.Duration, key string) {
 			wg.Go(func() { b.read(ctx, deadlineIn(limit), []string{key}) })
@@ -125,10 +94,10 @@ func TestStoreIsNotAskedForThoseWhoHaveLeft(t *testing.T) {
 		read(t.Context(), 0, "patient")
 		hangUp()
 		time.Sleep(2 * time.Second)
-		close(g.gate)
+		gate.Open()
 		wg.Wait()
 		synctest.Wait()
-		if got, want := slices.Compact(g.keys), []string{"first", "patient"}; !slices.Equal(got, want) {
+		if got, want := slices.Compact(asked.Keys()), []string{"first", "patient"}; !slices.Equal(got, want) {
 			t.Errorf("the store was asked for %q, want %q", got, want)
 		}
 	})

@@ -9,23 +9,17 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// An offClock is a process as others see it whose own clocks are off by less: what it
+// offClock returns a store as a process sees it whose clock is off, to others: what it
 // writes was made at another time. A positive off is as much as others are behind.
-type offClock struct {
-	*process
-	off time.Duration
-}
-
-func (o offClock) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return o.process.Set(ctx, key, memo.Shifted(key, value, o.off), ttl)
-}
-
-func (o offClock) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	return o.process.Swap(ctx, key, old, memo.Shifted(key, value, o.off), ttl)
+func offClock(s store.Store, off time.Duration) store.Store {
+	p := faultstore.New(s)
+	p.WriteAs(func(key string, value []byte) []byte { return memo.Shifted(key, value, off) })
+	return p
 }
 
 // The writer stores a result once. Readers look at different times and cannot make a
@@ -50,7 +44,7 @@ func TestNoClockMakesAResultOutliveItsExpiryInTheStore(t *testing.T) {
 				}
 				written := time.Now()
 				w := memo.New(func(context.Context, string) (string, error) { return "old", nil },
-					append(options, memo.Store(offClock{&process{Store: s}, test.off}))...)
+					append(options, memo.Store(offClock(s, test.off)))...)
 				if err := w.Set(t.Context(), "k", "old"); err != nil {
 					t.Fatal(err)
 				}
@@ -59,7 +53,7 @@ func TestNoClockMakesAResultOutliveItsExpiryInTheStore(t *testing.T) {
 				var readers []*memo.Func[string, string]
 				const steps = 25
 				for range 2 * steps {
-					readers = append(readers, memo.New(fail, append(options, memo.Store(&process{Store: s}))...))
+					readers = append(readers, memo.New(fail, append(options, memo.Store(faultstore.New(s)))...))
 					for i, r := range readers {
 						_, err := r.Call(t.Context(), "k")
 						age := time.Since(written)

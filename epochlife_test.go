@@ -9,41 +9,30 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// A ledger is a store that notes with which expiry each key was written last.
+// A ledger notes with which expiry each key was written last.
 type ledger struct {
-	store.Store
 	mu   sync.Mutex
 	ends map[string]time.Time // guarded by mu; the zero Time for no end
 }
 
-func (l *ledger) note(key string, ttl time.Duration, err error) error {
+// note is done after each write.
+func (l *ledger) note(_ context.Context, c faultstore.Call) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ends == nil {
 		l.ends = map[string]time.Time{}
 	}
-	if err == nil && ttl == 0 {
+	if key := c.Keys[0]; c.Err == nil && c.TTL == 0 {
 		l.ends[key] = time.Time{}
-	} else if err == nil {
-		l.ends[key] = time.Now().Add(ttl)
+	} else if c.Err == nil {
+		l.ends[key] = time.Now().Add(c.TTL)
 	}
-	return err
-}
-
-func (l *ledger) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return l.note(key, ttl, l.Store.Set(ctx, key, value, ttl))
-}
-
-func (l *ledger) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return l.note(key, ttl, l.Store.Add(ctx, key, value, ttl))
-}
-
-func (l *ledger) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	return l.note(key, ttl, l.Store.Swap(ctx, key, old, value, ttl))
+	return nil
 }
 
 // last returns the key that is kept for longest, and for how long; forever if it has no end.
@@ -96,9 +85,10 @@ func TestNothingStaysInTheStoreLongAfterTheResults(t *testing.T) {
 	for _, ttl := range []time.Duration{time.Second, time.Minute, 24 * time.Hour} {
 		t.Run(fmt.Sprint(ttl), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &ledger{Store: memstore.New(nil)}
+				s, l := faultstore.New(memstore.New(nil)), new(ledger)
+				s.After(faultstore.Set|faultstore.Add|faultstore.Swap, l.note)
 				for range 5 {
-					useEverything(t, l, ttl)
+					useEverything(t, s.Bare(), ttl)
 					time.Sleep(ttl / 2)
 				}
 				if key, left := l.last(); left > 3*ttl+2*time.Minute {
@@ -132,7 +122,7 @@ func TestEpochsOutliveTheResultsThatRecordThem(t *testing.T) {
 							memo.SetTTL(ctx, life.setTTL)
 						}
 						return n, nil
-					}, g, memo.Store(&process{Store: s}), memo.Name("f"), memo.Tags("static"), memo.Options(opts))
+					}, g, memo.Store(faultstore.New(s)), memo.Name("f"), memo.Tags("static"), memo.Options(opts))
 				}
 				short := build(memo.TTL(time.Second), memo.SharedName())
 				a, b := build(life.opts...), build(life.opts...)
@@ -159,17 +149,17 @@ func TestEpochsOutliveTheResultsThatRecordThem(t *testing.T) {
 // That an epoch is to last costs an operation now and then, and not one for each result.
 func TestEpochsAreProlongedNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{Store: memstore.New(nil)}
+		p := faultstore.New(memstore.New(nil))
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.NewGroup("g"),
 			memo.Store(p), memo.Name("f"), memo.Tags("a", "b"), memo.TTL(time.Hour))
 		f.Call(t.Context(), 0)
-		before := p.ops.Load()
+		before := p.Count(faultstore.All)
 		const misses = 1000
 		for n := range misses {
 			time.Sleep(time.Minute)
 			f.Call(t.Context(), n+1)
 		}
-		perMiss := float64(p.ops.Load()-before) / misses
+		perMiss := float64(p.Count(faultstore.All)-before) / misses
 		// The epochs are more than a second old at each miss, and are read with the key.
 		if perMiss > 3.5 {
 			t.Errorf("a miss takes %.2f operations", perMiss)

@@ -8,31 +8,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
-
-// A peer is a store as one process of a fleet sees it. after, if set, is called after
-// each Set, and may lose its answer.
-type peer struct {
-	store.Store
-	after func() error
-}
-
-func (p *peer) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	err := p.Store.Set(ctx, key, value, ttl)
-	if p.after != nil && err == nil {
-		return p.after()
-	}
-	return err
-}
 
 // readers returns a function in two processes with one source.
 func readers(s store.Store, opts ...Option) (source *atomic.Int64, a, b *Func[string, int64]) {
 	source = new(atomic.Int64)
 	read := func(context.Context, string) (int64, error) { return source.Load(), nil }
-	a = New(read, Store(&peer{Store: s}), Name("f"), TTL(time.Hour), Options(opts))
-	b = New(read, Store(&peer{Store: s}), Name("f"), TTL(time.Hour))
+	a = New(read, Store(faultstore.New(s).Bare()), Name("f"), TTL(time.Hour), Options(opts))
+	b = New(read, Store(faultstore.New(s).Bare()), Name("f"), TTL(time.Hour))
 	return source, a, b
 }
 
@@ -74,13 +60,14 @@ func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
 // owed is owed.
 func TestEpochsThatAreTakenForOwedAreOwed(t *testing.T) {
 	var n atomic.Int64
-	s := &peer{Store: memstore.New(nil), after: func() error {
+	s := faultstore.New(memstore.New(nil))
+	s.After(faultstore.Set, func(context.Context, faultstore.Call) error {
 		if n.Add(1)%2 == 0 {
 			return store.ErrConflict // which opens no breaker
 		}
 		return nil
-	}}
-	f := New(func(context.Context, string) (int, error) { return 1, nil }, Store(s), Name("f"))
+	})
+	f := New(func(context.Context, string) (int, error) { return 1, nil }, Store(s.Bare()), Name("f"))
 	f.Call(t.Context(), "w")
 	r, key := f.core.shared.realm, f.core.shared.scope[0].key
 	for range 500 {
@@ -104,12 +91,10 @@ func TestEpochsThatAreTakenForOwedAreOwed(t *testing.T) {
 func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		_, a, b := readers(s)
+		here := faultstore.New(s)
+		_, a, b := readers(s, Store(here.Bare()))
 		a.Call(t.Context(), "w")
-		a.core.shared.store.(*peer).after = func() error {
-			time.Sleep(240 * time.Millisecond) // the way back
-			return nil
-		}
+		here.After(faultstore.Set, faultstore.Stall(240*time.Millisecond)) // the way back
 		time.Sleep(5 * time.Second)
 		go a.Clear(t.Context())
 		time.Sleep(100 * time.Millisecond)
@@ -243,7 +228,7 @@ func TestReportWhileAResultIsHeldIsNotLost(t *testing.T) {
 
 // Clear gave the tier's memory back, but not what was noted of its copies.
 func TestClearGivesNotesOfCopiesBack(t *testing.T) {
-	f := New(func(_ context.Context, n int) (int, error) { return n, nil }, Store(&peer{Store: memstore.New(nil)}), Name("f"))
+	f := New(func(_ context.Context, n int) (int, error) { return n, nil }, Store(faultstore.New(memstore.New(nil)).Bare()), Name("f"))
 	for i := range 100 {
 		f.Call(t.Context(), i)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -115,13 +116,13 @@ func TestStoreSeesTheValuesOfItsCallsContext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				resume := make(chan bool)
 				var others atomic.Int64
-				s := &process{Store: memstore.New(nil), before: func(ctx context.Context, _, _ string) error {
+				s := faultstore.New(memstore.New(nil), func(ctx context.Context, _ faultstore.Call) error {
 					<-resume
 					if got := ctx.Value(userKey{}); got == "mallory" {
 						others.Add(1)
 					}
 					return errors.New("late")
-				}}
+				})
 				g := memo.NewGroup("g", memo.Store(s), memo.ContextFrom(onlyUser), memo.Logger(slog.New(slog.DiscardHandler)))
 				f := memo.New(func(context.Context, string) (int, error) { return 0, nil }, g, memo.Name("f"))
 				p := &pooled{context.WithValue(t.Context(), groupKey{}, g), "alice"}

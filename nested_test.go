@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -278,8 +279,8 @@ func TestResultMadeFromOldAndNewIsNotHeld(t *testing.T) {
 		t.Run(fmt.Sprintf("stored=%v", stored), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New(nil)
-				ctx, here := t.Context(), memo.Store(&process{Store: s})
-				elsewhere := memo.NewGroup("torn", memo.Store(&process{Store: s}))
+				ctx, here := t.Context(), memo.Store(faultstore.New(s))
+				elsewhere := memo.NewGroup("torn", memo.Store(faultstore.New(s)))
 				var version atomic.Int64
 				read := func(context.Context, string) (int64, error) { return version.Load(), nil }
 				tagged := memo.Options{memo.NewGroup("torn"), here, memo.Tags("t"), memo.TTL(time.Hour)}

@@ -10,27 +10,10 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
-
-// A bare store has the five methods of a store and no ability beyond.
-type bare struct{ store.Store }
-
-// An ordeal is a before that a test changes while the store is in use.
-type ordeal struct {
-	now atomic.Pointer[func(ctx context.Context, op, keys string) error]
-}
-
-func (o *ordeal) begin(before func(ctx context.Context, op, keys string) error) { o.now.Store(&before) }
-func (o *ordeal) end()                                                          { o.now.Store(nil) }
-
-func (o *ordeal) before(ctx context.Context, op, keys string) error {
-	if before := o.now.Load(); before != nil {
-		return (*before)(ctx, op, keys)
-	}
-	return nil
-}
 
 func square(_ context.Context, n int) (int, error) { return n * n, nil }
 
@@ -46,9 +29,9 @@ func squares(_ context.Context, ns []int) (map[int]int, error) {
 // ended the process.
 func TestPanicOfAStoreThatReadsKeyByKeyIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{Store: memstore.New(nil), before: func(context.Context, string, string) error { panic("no client") }}
-		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), quietly)
-		b := memo.NewBatch(squares, memo.Store(bare{p}), memo.Name("squares"), quietly)
+		p := faultstore.New(memstore.New(nil), faultstore.Panic("no client"))
+		f := memo.New(square, memo.Store(p.Bare()), memo.Name("square"), quietly)
+		b := memo.NewBatch(squares, memo.Store(p.Bare()), memo.Name("squares"), quietly)
 		for n := range 5 {
 			if got, err := f.Call(t.Context(), n); got != n*n || err != nil {
 				t.Errorf("got %d, %v, want %d", got, err, n*n)
@@ -68,11 +51,10 @@ func TestStoreThatIgnoresItsContextCostsOneTimeout(t *testing.T) {
 	for _, d := range []time.Duration{400 * time.Millisecond, time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var slow ordeal
-				slow.begin(func(context.Context, string, string) error { time.Sleep(d); return nil })
-				p := &process{Store: memstore.New(nil), before: slow.before}
-				f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), quietly)
-				b := memo.NewBatch(squares, memo.Store(bare{p}), memo.Name("squares"), quietly)
+				p := faultstore.New(memstore.New(nil))
+				mend := p.Before(faultstore.All, faultstore.Stall(d))
+				f := memo.New(square, memo.Store(p.Bare()), memo.Name("square"), quietly)
+				b := memo.NewBatch(squares, memo.Store(p.Bare()), memo.Name("squares"), quietly)
 				took := func(what string, do func()) time.Duration {
 					began := time.Now()
 					do()
@@ -101,7 +83,7 @@ func TestStoreThatIgnoresItsContextCostsOneTimeout(t *testing.T) {
 						t.Error("Invalidate did not say that it could not reach the store")
 					}
 				})
-				slow.end()
+				mend()
 				time.Sleep(5 * time.Minute)
 			})
 		})
@@ -117,7 +99,7 @@ type byValue struct {
 // The type of such a store can be compared and its value cannot: New panicked, with an
 // error of the runtime.
 func TestStoreThatOnlyLooksComparable(t *testing.T) {
-	s := bare{byValue{Store: &process{Store: memstore.New(nil)}}}
+	s := struct{ store.Store }{byValue{Store: faultstore.New(memstore.New(nil))}}
 	f := memo.New(square, memo.Store(s), memo.Name("square"), memo.NoLocal())
 	for range 2 {
 		if got, err := f.Call(t.Context(), 3); got != 9 || err != nil {
@@ -158,17 +140,15 @@ func TestErrorOfABatchThatOnlyLooksComparable(t *testing.T) {
 func TestBatchSendsSixteenWritesAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var under, utmost, all atomic.Int64
-		p := &process{Store: memstore.New(nil), before: func(ctx context.Context, op, key string) error {
-			if op == "get" {
-				return nil
-			}
+		p := faultstore.New(memstore.New(nil))
+		p.Before(faultstore.Writes, func(ctx context.Context, c faultstore.Call) error {
 			all.Add(1)
 			defer under.Add(-1)
 			for n, most := under.Add(1), utmost.Load(); n > most && !utmost.CompareAndSwap(most, n); {
 				most = utmost.Load()
 			}
-			return slowBy(time.Millisecond)(ctx, op, key)
-		}}
+			return faultstore.Delay(time.Millisecond)(ctx, c)
+		})
 		b := memo.NewBatch(squares, memo.Store(p), memo.Name("squares"))
 		keys := make([]int, 500)
 		for i := range keys {

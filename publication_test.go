@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -44,12 +45,12 @@ type program struct {
 // newProgram makes a program whose store takes a millisecond for each operation.
 func newProgram(s store.Store, log io.Writer, opts ...memo.Option) *program {
 	a := new(program)
-	p := &process{Store: s, before: func(ctx context.Context, op, keys string) error {
-		if a.slow.Load() && op == "swap" && strings.Contains(keys, ":one:") {
-			return slowBy(20*time.Millisecond)(ctx, op, keys)
+	p := faultstore.New(s, func(ctx context.Context, c faultstore.Call) error {
+		if a.slow.Load() && c.Op == faultstore.Swap && c.Has(":one:") {
+			return faultstore.Delay(20*time.Millisecond)(ctx, c)
 		}
-		return slowBy(time.Millisecond)(ctx, op, keys)
-	}}
+		return faultstore.Delay(time.Millisecond)(ctx, c)
+	})
 	a.group = memo.NewGroup("g", append(memo.Options{memo.Store(p), memo.Logger(slog.New(slog.NewTextHandler(log, nil))), memo.TTL(time.Hour)}, opts...))
 	a.one = memo.New(a.run, a.group, memo.Name("one"))
 	a.outer = memo.New(func(ctx context.Context, n int) (int, error) {
@@ -201,16 +202,15 @@ func TestWhatFnHasReturnedIsStoredThoughItsContextIsOver(t *testing.T) {
 func TestResultThatIsNotStoredIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		var lossy ordeal
-		p := &process{Store: memstore.New(nil), before: lossy.before}
+		p := faultstore.New(memstore.New(nil))
 		f := memo.New(square, memo.Store(p), memo.Name("square"), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 		f.Call(t.Context(), 0)
 		lost := map[string]bool{}
-		lossy.begin(func(_ context.Context, op, keys string) error {
-			if op != "swap" || lost[keys] {
+		p.Before(faultstore.Swap, func(_ context.Context, c faultstore.Call) error {
+			if lost[c.Keys[0]] {
 				return nil
 			}
-			lost[keys] = true // but the lease is given back
+			lost[c.Keys[0]] = true // but the lease is given back
 			return errors.New("full")
 		})
 		lines := func() (lines []string) {
@@ -240,12 +240,12 @@ func TestResultThatIsNotStoredIsLoggedOnceAMinute(t *testing.T) {
 func TestResultsThatAreLostInAnOutageAreOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		p := &process{Store: memstore.New(nil)}
+		p := faultstore.New(memstore.New(nil))
 		f := memo.New(square, memo.Store(p), memo.Name("square"), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 		f.Call(t.Context(), 0)
-		p.breakDown(errDown)
+		mend := p.Down(errDown)
 		each(100, func(n int) { f.Call(t.Context(), n+1) })
-		p.mend()
+		mend()
 		time.Sleep(time.Second)
 		each(100, func(n int) { f.Call(t.Context(), n+1000) })
 		if got := strings.Count(log.String(), "\n"); got != 2 || strings.Contains(log.String(), "not stored") {
@@ -264,14 +264,14 @@ func TestResultsThatWaitForASlowStoreAreBounded(t *testing.T) {
 				var log bytes.Buffer
 				c := &counting{Codec: codec.JSON}
 				s := memstore.New(nil)
-				slow := &slowForPages{process: &process{Store: s}, codec: c}
+				slow, stored := slowForPages(s, c)
 				f := memo.New(func(context.Context, int) ([]byte, error) {
 					time.Sleep(time.Second)
 					return page, nil
 				}, append(opts, memo.Store(slow), memo.Name("page"), memo.NoLocal(), memo.TTL(memo.Forever), memo.Codec(c), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))...)
 				each(n, func(i int) { f.Call(t.Context(), i) })
 				time.Sleep(time.Hour)
-				if got := slow.stored.Load(); got == 0 || got > most+3*16 { // some were written before their callers had gone
+				if got := stored.Load(); got == 0 || got > most+3*16 { // some were written before their callers had gone
 					t.Errorf("%d results of a MiB were stored an hour later, want %d or a few more", got, most)
 				}
 				if got := c.most.Load(); got > 16 {
@@ -301,20 +301,25 @@ func (c *counting) Append(b []byte, v any) ([]byte, error) {
 
 const aPage = `"aaaaaaaaaaaaaaaa"`
 
-// slowForPages takes almost too long to store a page.
-type slowForPages struct {
-	*process
-	codec  *counting
-	stored atomic.Int64
-}
-
-func (s *slowForPages) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	if bytes.Contains(value, []byte(aPage)) {
-		defer s.codec.encoded.Add(-1)
-		s.stored.Add(1)
-		time.Sleep(240 * time.Millisecond)
-	}
-	return s.process.Swap(ctx, key, old, value, ttl)
+// slowForPages returns a store that takes almost too long to store a page that c has
+// encoded, and how many it was given.
+func slowForPages(s store.Store, c *counting) (p *faultstore.Store, stored *atomic.Int64) {
+	p, stored = faultstore.New(s), new(atomic.Int64)
+	isPage := func(c faultstore.Call) bool { return bytes.Contains(c.Value, []byte(aPage)) }
+	p.Before(faultstore.Swap, func(_ context.Context, call faultstore.Call) error {
+		if isPage(call) {
+			stored.Add(1)
+			time.Sleep(240 * time.Millisecond)
+		}
+		return nil
+	})
+	p.After(faultstore.Swap, func(_ context.Context, call faultstore.Call) error {
+		if isPage(call) {
+			c.encoded.Add(-1)
+		}
+		return nil
+	})
+	return p, stored
 }
 
 // The leases of a big batch and those of its results that were late in the queue ran out
@@ -335,13 +340,13 @@ func TestBigBatchIsStoredWholeByAQuickStore(t *testing.T) {
 				s := memstore.New(&memstore.Options{MaxBytes: 1 << 30})
 				var runs, writing, most atomic.Int64
 				start := func() *memo.Batch[int, int] {
-					p := &process{Store: s, before: func(ctx context.Context, op, keys string) error {
-						if op == "swap" {
+					p := faultstore.New(s, func(ctx context.Context, call faultstore.Call) error {
+						if call.Op == faultstore.Swap {
 							raise(&most, writing.Add(1))
 							defer writing.Add(-1)
 						}
-						return slowBy(c.each)(ctx, op, keys)
-					}}
+						return faultstore.Delay(c.each)(ctx, call)
+					})
 					return memo.NewBatch(func(ctx context.Context, ns []int) (map[int]int, error) {
 						memo.AddTags(ctx, "t")
 						runs.Add(int64(len(ns)))

@@ -7,31 +7,19 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// A picky store refuses operations of one key: all, or those named.
-type picky struct {
-	key atomic.Pointer[string]
-	ops string // "" for all
-	err error
-}
-
-func (p *picky) refuse(key string) { p.key.Store(&key) }
-
-func (p *picky) before(_ context.Context, op, keys string) error {
-	key := p.key.Load()
-	if key == nil || !strings.Contains(keys, *key) || p.ops != "" && !strings.Contains(p.ops, op) {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", store.ErrRefused, p.err)
+// refusing refuses calls with key among their keys, because of err.
+func refusing(key string, err error) faultstore.Fault {
+	return faultstore.Keys(key, faultstore.Fail(fmt.Errorf("%w: %w", store.ErrRefused, err)))
 }
 
 // lines are what was logged.
@@ -57,11 +45,14 @@ var errType = errors.New("the value there is of another type")
 // Three calls for such a key opened the breaker, and all functions went on without the
 // store. Those of a look-up that waited with it were lost with it.
 func TestKeyThatTheStoreRefusesIsThatKeysMiss(t *testing.T) {
-	for name, ops := range map[string]string{"for all": "", "for reading": "get", "for adding": "add", "for replacing": "swap"} {
+	for name, ops := range map[string]faultstore.Op{
+		"for all": faultstore.All, "for reading": faultstore.Get, "for adding": faultstore.Add, "for replacing": faultstore.Swap,
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, refusing, logged := memstore.New(nil), &picky{ops: ops, err: errType}, new(lines)
-				here, there := bare{&process{Store: s, before: refusing.before}}, bare{&process{Store: s}}
+				s, logged := memstore.New(nil), new(lines)
+				p := faultstore.New(s)
+				here, there := p.Bare(), faultstore.New(s).Bare()
 				options := memo.Options{memo.NoLocal(), memo.Logger(slog.New(slog.NewTextHandler(logged, nil)))}
 				runs := map[int]int{}
 				f := memo.New(func(_ context.Context, n int) (int, error) { runs[n]++; return n * n, nil }, options, memo.Store(here), memo.Name("f"))
@@ -77,7 +68,7 @@ func TestKeyThatTheStoreRefusesIsThatKeysMiss(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				refusing.refuse(key)
+				permit := p.Before(ops, refusing(key, errType))
 				began := time.Now()
 				for i := range 10 {
 					if got, err := f.Call(t.Context(), 13); got != 169 || err != nil {
@@ -101,7 +92,8 @@ func TestKeyThatTheStoreRefusesIsThatKeysMiss(t *testing.T) {
 				if key, err = batch.Key(13); err != nil {
 					t.Fatal(err)
 				}
-				refusing.refuse(key)
+				permit()
+				p.Before(ops, refusing(key, errType))
 				if got, err := batch.Call(t.Context(), []int{11, 12, 13, 14}); len(got) != 4 || err != nil {
 					t.Errorf("the batch returned %v, %v", got, err)
 				}
@@ -118,18 +110,13 @@ func TestKeyThatTheStoreRefusesIsThatKeysMiss(t *testing.T) {
 
 func TestResultOfAKeyThatTheStoreRefusesIsKeptInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refusing := &picky{ops: "get", err: errType}
-		p := &process{Store: memstore.New(nil), before: func(ctx context.Context, op, keys string) error {
-			if err := refusing.before(ctx, "get", keys); err != nil && op == "add" {
-				return store.ErrExists // as Redis says of a value of another type
-			}
-			return refusing.before(ctx, op, keys)
-		}}
+		p := faultstore.New(memstore.New(nil))
 		runs := 0
 		f := memo.New(func(_ context.Context, n int) (int, error) { runs++; return n * n, nil },
-			memo.Store(bare{p}), memo.Name("f"), memo.LocalTTL(time.Minute), quietly)
+			memo.Store(p.Bare()), memo.Name("f"), memo.LocalTTL(time.Minute), quietly)
 		key, _ := f.Key(1)
-		refusing.refuse(key)
+		p.Before(faultstore.Add, faultstore.Keys(key, faultstore.Fail(store.ErrExists))) // as Redis says of a value of another type
+		p.Before(faultstore.Get, refusing(key, errType))
 		for range 50 {
 			f.Call(t.Context(), 1)
 			time.Sleep(time.Second)
@@ -143,30 +130,25 @@ func TestResultOfAKeyThatTheStoreRefusesIsKeptInTheProcess(t *testing.T) {
 // All of them were repeated together, and none ever reached the store.
 func TestInvalidationThatTheStoreRefusesHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, refusing, down := memstore.New(nil), &picky{ops: "delete", err: errors.New("no permission")}, new(ordeal)
-		p := &process{Store: s, before: func(ctx context.Context, op, keys string) error {
-			if err := down.before(ctx, op, keys); err != nil {
-				return err
-			}
-			return refusing.before(ctx, op, keys)
-		}}
+		s := memstore.New(nil)
+		p := faultstore.New(s)
 		f := memo.New(square, memo.Store(p), memo.Name("f"), quietly)
 		g := memo.New(square, memo.Store(p), memo.Name("g"), quietly)
-		there := memo.New(square, memo.Store(&process{Store: s}), memo.Name("g"), quietly)
+		there := memo.New(square, memo.Store(faultstore.New(s)), memo.Name("g"), quietly)
 		for n := range 5 {
 			f.Call(t.Context(), n)
 			g.Call(t.Context(), n)
 		}
 		key, _ := f.Key(3)
-		refusing.refuse(key)
-		down.begin(func(context.Context, string, string) error { return errors.New("down") })
+		mend := p.Before(faultstore.All, faultstore.Fail(errors.New("down")))
+		permit := p.Before(faultstore.Delete, refusing(key, errors.New("no permission")))
 		if err := f.Invalidate(t.Context(), 0, 1, 2, 3, 4); err == nil {
 			t.Error("Invalidate did not say that it could not reach the store")
 		}
 		if err := g.Clear(t.Context()); err == nil {
 			t.Error("Clear did not say that it could not reach the store")
 		}
-		down.end()
+		mend()
 		time.Sleep(10 * time.Second)
 		for n := range 5 {
 			key, _ := f.Key(n)
@@ -177,7 +159,7 @@ func TestInvalidationThatTheStoreRefusesHoldsUpNoOther(t *testing.T) {
 		if there.Call(t.Context(), 1); there.Stats().Executions != 1 {
 			t.Error("the Clear of another function has not reached the store")
 		}
-		refusing.refuse("nothing")
+		permit()
 		time.Sleep(5 * time.Second)
 		if _, err := s.Get(t.Context(), key); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("when it may be deleted: Get = %v, want ErrNotFound", err)
@@ -189,18 +171,12 @@ func TestInvalidationThatTheStoreRefusesHoldsUpNoOther(t *testing.T) {
 // that nothing reached it.
 func TestStoreThatRefusesWritesIsReadAndSaidToOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var full ordeal
 		logged := new(lines)
 		s := memstore.New(nil)
-		p := &process{Store: s, before: full.before}
+		p := faultstore.New(s)
 		f := memo.New(square, memo.Store(p), memo.Name("f"), memo.NoLocal(), memo.TTL(time.Hour), memo.Logger(slog.New(slog.NewTextHandler(logged, nil))))
 		f.Call(t.Context(), 1)
-		full.begin(func(_ context.Context, op, _ string) error {
-			if op == "get" || op == "delete" {
-				return nil
-			}
-			return fmt.Errorf("%w: OOM", store.ErrReadOnly)
-		})
+		evict := p.Before(faultstore.Set|faultstore.Add|faultstore.Swap, faultstore.Fail(fmt.Errorf("%w: OOM", store.ErrReadOnly)))
 		for i := range 150 {
 			for _, n := range []int{1, 1000 + i} {
 				if got, err := f.Call(t.Context(), n); got != n*n || err != nil {
@@ -215,7 +191,7 @@ func TestStoreThatRefusesWritesIsReadAndSaidToOnceAMinute(t *testing.T) {
 		if n := strings.Count(logged.String(), "a store refuses writes"); n != 3 || strings.Count(logged.String(), "\n") != n || !strings.Contains(logged.String(), "OOM") {
 			t.Errorf("it was logged %d times in 150 s, want 3, with the reason:\n%s", n, logged)
 		}
-		full.end()
+		evict()
 		f.Call(t.Context(), 2)
 		f.Call(t.Context(), 2)
 		if got := f.Stats(); got.SharedHits != 151 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -29,19 +30,19 @@ func TestProcessesWithDifferentShapesRunSideBySide(t *testing.T) {
 	olds := memo.New(func(_ context.Context, id int) (oldUser, error) {
 		runs[0].Add(1)
 		return oldUser{fmt.Sprint("old", id)}, nil
-	}, memo.Store(&process{Store: s}), memo.Name("user"))
+	}, memo.Store(faultstore.New(s)), memo.Name("user"))
 	news := memo.New(func(_ context.Context, id int) (newUser, error) {
 		runs[1].Add(1)
 		return newUser{fmt.Sprint("new", id), "mail"}, nil
-	}, memo.Store(&process{Store: s}), memo.Name("user"))
+	}, memo.Store(faultstore.New(s)), memo.Name("user"))
 	renames := memo.New(func(_ context.Context, id int) (renamed, error) {
 		runs[2].Add(1)
 		return renamed{fmt.Sprint("renamed", id)}, nil
-	}, memo.Store(&process{Store: s}), memo.Name("user"))
+	}, memo.Store(faultstore.New(s)), memo.Name("user"))
 	byText := memo.New(func(_ context.Context, id string) (oldUser, error) {
 		runs[3].Add(1)
 		return oldUser{"text" + id}, nil
-	}, memo.Store(&process{Store: s}), memo.Name("user"), memo.KeyFunc(func(id string) string { return id }))
+	}, memo.Store(faultstore.New(s)), memo.Name("user"), memo.KeyFunc(func(id string) string { return id }))
 
 	const users = 5
 	for range 4 {
@@ -82,8 +83,8 @@ func TestProcessesWithDifferentCodecsReadAllResults(t *testing.T) {
 					runs.Add(1)
 					return user{fmt.Sprint("u", id), map[string][]int{"admin": {id}}}, nil
 				}
-				w := memo.New(load, memo.Store(&process{Store: s}), memo.Name("user"), memo.Codec(writer))
-				r := memo.New(load, memo.Store(&process{Store: s}), memo.Name("user"), memo.Codec(reader))
+				w := memo.New(load, memo.Store(faultstore.New(s)), memo.Name("user"), memo.Codec(writer))
+				r := memo.New(load, memo.Store(faultstore.New(s)), memo.Name("user"), memo.Codec(reader))
 				want, _ := w.Call(t.Context(), 7)
 				got, err := r.Call(t.Context(), 7)
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -111,8 +112,8 @@ func TestResultInACodecThatNobodyKnowsHereIsAMiss(t *testing.T) {
 	s := memstore.New(nil)
 	var runs atomic.Int64
 	double := func(_ context.Context, n int) (int, error) { runs.Add(1); return 2 * n, nil }
-	w := memo.New(double, memo.Store(&process{Store: s}), memo.Name("double"), memo.Codec(hush{codec.JSON}))
-	r := memo.New(double, memo.Store(&process{Store: s}), memo.Name("double"))
+	w := memo.New(double, memo.Store(faultstore.New(s)), memo.Name("double"), memo.Codec(hush{codec.JSON}))
+	r := memo.New(double, memo.Store(faultstore.New(s)), memo.Name("double"))
 	for _, f := range []*memo.Func[int, int]{w, r} {
 		if got, err := f.Call(t.Context(), 21); got != 42 || err != nil {
 			t.Errorf("got %v, %v", got, err)

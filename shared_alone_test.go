@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -18,7 +19,7 @@ func TestExecutionOnItsOwnIsOvertakenByAReportedInvalidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var holds, refuses atomic.Bool
+		var holds atomic.Bool
 		goOn := make(chan bool)
 		read := func(context.Context, string) (int64, error) {
 			v := source.Load()
@@ -27,19 +28,14 @@ func TestExecutionOnItsOwnIsOvertakenByAReportedInvalidate(t *testing.T) {
 			}
 			return v, nil
 		}
-		p := &process{Store: s, before: func(_ context.Context, op, _ string) error {
-			if op == "add" && refuses.Swap(false) {
-				return errDown
-			}
-			return nil
-		}}
-		a := memo.New(read, memo.Store(notifying{p}), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
-		b := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"))
+		p := faultstore.New(s)
+		a := memo.New(read, memo.Store(p.Notifying()), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
+		b := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "before") // from now on it hears of changes
 		synctest.Wait()
 
 		holds.Store(true)
-		refuses.Store(true)
+		p.Before(faultstore.Add, faultstore.First(1, faultstore.Fail(errDown)))
 		var got, later int64
 		var wg sync.WaitGroup
 		wg.Go(func() { got, _ = a.Call(t.Context(), "x") })
@@ -71,14 +67,8 @@ func TestResultOfAnExecutionOnItsOwnIsNotKeptAfterAReportedInvalidate(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var refuses atomic.Bool
-		p := &process{Store: s, before: func(_ context.Context, op, _ string) error {
-			if op == "add" && refuses.Swap(false) {
-				return errDown
-			}
-			return nil
-		}}
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		p := faultstore.New(s)
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a := memo.New(func(ctx context.Context, k string) (int64, error) {
 			v := source.Load()
 			if k == "x" && v == 0 {
@@ -88,10 +78,10 @@ func TestResultOfAnExecutionOnItsOwnIsNotKeptAfterAReportedInvalidate(t *testing
 				}
 			}
 			return v, nil
-		}, memo.Store(notifying{p}), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
+		}, memo.Store(p.Notifying()), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
 		a.Call(t.Context(), "before") // from now on it hears of changes
 		synctest.Wait()
-		refuses.Store(true)
+		p.Before(faultstore.Add, faultstore.First(1, faultstore.Fail(errDown)))
 		for _, want := range []int64{0, 1} {
 			if got, _ := a.Call(t.Context(), "x"); got != want {
 				t.Errorf("got %d, want %d", got, want)
@@ -106,17 +96,11 @@ func TestResultOfAnExecutionOnItsOwnIsNotKeptAfterAReportedInvalidate(t *testing
 func TestLeaseWhoseAnswerIsLostIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		var loses atomic.Bool
-		p := &process{Store: s, after: func(_ context.Context, op, _ string) error {
-			if op == "add" && loses.Swap(false) {
-				return errDown
-			}
-			return nil
-		}}
+		p := faultstore.New(s)
 		here := memo.New(square, memo.Store(p), memo.Name("square"), quietly)
-		there := memo.New(square, memo.Store(&process{Store: s}), memo.Name("square"))
+		there := memo.New(square, memo.Store(faultstore.New(s)), memo.Name("square"))
 		here.Call(t.Context(), 1)
-		loses.Store(true)
+		p.After(faultstore.Add, faultstore.First(1, faultstore.Fail(errDown)))
 		here.Call(t.Context(), 2)
 		synctest.Wait()
 		began := time.Now()

@@ -1,13 +1,13 @@
 package memo_test
 
 import (
-	"context"
 	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -15,10 +15,10 @@ import (
 // lost their time until it opened again.
 func TestBreakerStaysOpenAtAStoreThatIsTooSlowForCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var slow ordeal
-		slow.begin(slowBy(400 * time.Millisecond))
-		p := &process{Store: memstore.New(nil), before: slow.before}
-		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), quietly) // which is pinged with a Get
+		s := memstore.New(nil)
+		p := faultstore.New(s)
+		mend := p.Before(faultstore.All, faultstore.Delay(400*time.Millisecond))
+		f := memo.New(square, memo.Store(p.Bare()), memo.Name("square"), quietly) // which is pinged with a Get
 		lost := 0
 		for n := range 1000 {
 			began := time.Now()
@@ -31,10 +31,10 @@ func TestBreakerStaysOpenAtAStoreThatIsTooSlowForCalls(t *testing.T) {
 		if lost > 3 {
 			t.Errorf("%d calls waited for the store, want the 3 that open the breaker", lost)
 		}
-		slow.end()
+		mend()
 		time.Sleep(2 * time.Second)
 		f.Call(t.Context(), -1)
-		if _, err := memo.New(square, memo.Store(&process{Store: p.Store}), memo.Name("square")).Peek(t.Context(), -1); err != nil {
+		if _, err := memo.New(square, memo.Store(faultstore.New(s)), memo.Name("square")).Peek(t.Context(), -1); err != nil {
 			t.Errorf("two seconds after the store has become quick, another process finds no result: %v", err)
 		}
 	})
@@ -45,15 +45,15 @@ func TestBreakerStaysOpenAtAStoreThatIsTooSlowForCalls(t *testing.T) {
 func TestStoreThatIsBackIsUsedAgainThoughNobodyCalled(t *testing.T) {
 	for _, pause := range []time.Duration{2 * time.Second, 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &process{Store: memstore.New(nil)}
+			p := faultstore.New(memstore.New(nil))
 			f := memo.New(square, memo.Store(p), memo.Name("square"), memo.NoLocal(), memo.TTL(memo.Forever), quietly)
 			f.Call(t.Context(), 1)
-			p.breakDown(errDown)
+			mend := p.Down(errDown)
 			for n := range 10 {
 				f.Call(t.Context(), n)
 			}
 			time.Sleep(time.Hour)
-			p.mend()
+			mend()
 			time.Sleep(pause)
 			f.Call(t.Context(), 1)
 			if got := f.Stats().SharedHits; got != 1 {
@@ -66,16 +66,15 @@ func TestStoreThatIsBackIsUsedAgainThoughNobodyCalled(t *testing.T) {
 // A ping that such a store did not return from kept it out until it did.
 func TestStoreThatIgnoresItsContextIsUsedAgainAfterAPingThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hangs ordeal
-		p := &process{Store: memstore.New(nil), before: hangs.before}
-		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), memo.NoLocal(), quietly)
+		p := faultstore.New(memstore.New(nil))
+		f := memo.New(square, memo.Store(p.Bare()), memo.Name("square"), memo.NoLocal(), quietly)
 		f.Call(t.Context(), 1)
-		hangs.begin(func(context.Context, string, string) error { time.Sleep(time.Hour); return nil })
+		mend := p.Before(faultstore.All, faultstore.Stall(time.Hour))
 		for n := range 10 {
 			f.Call(t.Context(), n)
 		}
 		time.Sleep(10 * time.Second)
-		hangs.end()
+		mend()
 		time.Sleep(2 * time.Second)
 		f.Call(t.Context(), 1)
 		if got := f.Stats().SharedHits; got != 1 {
@@ -87,10 +86,9 @@ func TestStoreThatIgnoresItsContextIsUsedAgainAfterAPingThatHangs(t *testing.T) 
 
 func TestPingsOfAStoreThatHangsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hangs ordeal
-		p := &process{Store: memstore.New(nil), before: hangs.before}
-		f := memo.New(square, memo.Store(bare{p}), memo.Name("square"), memo.NoLocal(), quietly)
-		hangs.begin(func(context.Context, string, string) error { time.Sleep(24 * time.Hour); return nil })
+		p := faultstore.New(memstore.New(nil))
+		f := memo.New(square, memo.Store(p.Bare()), memo.Name("square"), memo.NoLocal(), quietly)
+		mend := p.Before(faultstore.All, faultstore.Stall(24*time.Hour))
 		for n := range 10 {
 			f.Call(t.Context(), n)
 		}
@@ -99,7 +97,7 @@ func TestPingsOfAStoreThatHangsDoNotPileUp(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n > 20 {
 			t.Errorf("an hour without a call has made %d goroutines more", n)
 		}
-		hangs.end()
+		mend()
 		time.Sleep(48 * time.Hour)
 	})
 }

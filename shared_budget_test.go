@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -35,26 +36,25 @@ func tagged(ctx context.Context, n int) (int, error) {
 func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		fn     func(context.Context, int) (int, error)
-		first  bool                                        // the process has a copy, and then idles until its epochs are not known any more
-		before func(context.Context, string, string) error // while it calls
-		clear  bool                                        // elsewhere, before that
+		first  bool             // the process has a copy, and then idles until its epochs are not known any more
+		before faultstore.Fault // while it calls
+		clear  bool             // elsewhere, before that
 	}{
-		"a black hole, with a copy":           {fn: square, first: true, before: hole},
-		"a black hole, with a tagged copy":    {fn: tagged, first: true, before: hole},
-		"a miss":                              {fn: square, before: slowBy(200 * time.Millisecond), clear: true},
-		"a result with tags of its own":       {fn: tagged, before: slowBy(200 * time.Millisecond)},
-		"a copy that was cleared elsewhere":   {fn: square, first: true, before: slowBy(200 * time.Millisecond), clear: true},
-		"a result that was cleared elsewhere": {fn: tagged, before: slowBy(200 * time.Millisecond), clear: true},
+		"a black hole, with a copy":           {fn: square, first: true, before: faultstore.Hang},
+		"a black hole, with a tagged copy":    {fn: tagged, first: true, before: faultstore.Hang},
+		"a miss":                              {fn: square, before: faultstore.Delay(200 * time.Millisecond), clear: true},
+		"a result with tags of its own":       {fn: tagged, before: faultstore.Delay(200 * time.Millisecond)},
+		"a copy that was cleared elsewhere":   {fn: square, first: true, before: faultstore.Delay(200 * time.Millisecond), clear: true},
+		"a result that was cleared elsewhere": {fn: tagged, before: faultstore.Delay(200 * time.Millisecond), clear: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New(nil)
-				var trouble ordeal
-				p := &process{Store: s, before: trouble.before}
-				build := func(p *process) *memo.Func[int, int] {
+				p := faultstore.New(s)
+				build := func(p *faultstore.Store) *memo.Func[int, int] {
 					return memo.New(c.fn, memo.NewGroup("g"), memo.Store(p), memo.Name("f"), memo.LocalTTL(30*time.Second), quietly)
 				}
-				here, there := build(p), build(&process{Store: s})
+				here, there := build(p), build(faultstore.New(s))
 				there.Call(t.Context(), 3)
 				if c.first {
 					here.Call(t.Context(), 3)
@@ -65,14 +65,14 @@ func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				trouble.begin(c.before)
+				mend := p.Before(faultstore.All, c.before)
 				want, _ := c.fn(t.Context(), 3)
 				withinStoreTimeout(t, "Call", func() {
 					if got, err := here.Call(t.Context(), 3); got != want || err != nil {
 						t.Errorf("got %d, %v, want %d", got, err, want)
 					}
 				})
-				trouble.end()
+				mend()
 				time.Sleep(time.Minute)
 			})
 		})
@@ -82,20 +82,14 @@ func TestOneStoreTimeoutBoundsAllThatACallAsksFor(t *testing.T) {
 // A lease was given the longest StoreTimeout of all functions on the store.
 func TestLeaseHasWhatIsLeftOfTheFunctionsOwnStoreTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var trouble ordeal
-		p := &process{Store: memstore.New(nil), before: trouble.before}
+		p := faultstore.New(memstore.New(nil))
 		patient := memo.New(square, memo.Store(p), memo.Name("patient"), memo.StoreTimeout(10*time.Second), quietly)
 		f := memo.New(square, memo.Store(p), memo.Name("f"), quietly)
 		patient.Call(t.Context(), 1)
 		f.Call(t.Context(), 1)
-		trouble.begin(func(ctx context.Context, op, keys string) error {
-			if op == "get" {
-				return nil
-			}
-			return hole(ctx, op, keys)
-		})
+		mend := p.Before(faultstore.Writes, faultstore.Hang)
 		withinStoreTimeout(t, "Call", func() { f.Call(t.Context(), 2) })
-		trouble.end()
+		mend()
 		time.Sleep(time.Minute)
 	})
 }
@@ -103,31 +97,30 @@ func TestLeaseHasWhatIsLeftOfTheFunctionsOwnStoreTimeout(t *testing.T) {
 // Peek had one for the epochs of its copy, and another one for the store.
 func TestOneStoreTimeoutBoundsPeek(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var trouble ordeal
-		f := memo.New(square, memo.Store(&process{Store: memstore.New(nil), before: trouble.before}), memo.Name("square"),
+		p := faultstore.New(memstore.New(nil))
+		f := memo.New(square, memo.Store(p), memo.Name("square"),
 			memo.LocalTTL(30*time.Second), quietly)
 		f.Call(t.Context(), 3)
 		time.Sleep(5 * time.Second) // longer than epochs count
-		trouble.begin(hole)
+		mend := p.Before(faultstore.All, faultstore.Hang)
 		withinStoreTimeout(t, "Peek", func() {
 			if e, err := f.Peek(t.Context(), 3); !errors.Is(err, memo.ErrMiss) {
 				t.Errorf("got %v, %v, want a miss: it may be old", e, err)
 			}
 		})
-		trouble.end()
+		mend()
 		time.Sleep(time.Minute)
 	})
 }
 
 // It asked for the epochs of each key in turn, and each could take a StoreTimeout.
 func TestBatchAsksForTheEpochsOfItsCopiesInOneRoundTrip(t *testing.T) {
-	for name, before := range map[string]func(context.Context, string, string) error{
-		"quick": slowBy(0), "20 ms": slowBy(20 * time.Millisecond), "200 ms": slowBy(200 * time.Millisecond), "black hole": hole,
+	for name, before := range map[string]faultstore.Fault{
+		"quick": faultstore.Delay(0), "20 ms": faultstore.Delay(20 * time.Millisecond), "200 ms": faultstore.Delay(200 * time.Millisecond), "black hole": faultstore.Hang,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var trouble ordeal
-				p := &process{Store: memstore.New(nil), before: trouble.before}
+				p := faultstore.New(memstore.New(nil))
 				b := memo.NewBatch(func(ctx context.Context, ns []int) (map[int]int, error) {
 					for _, n := range ns {
 						memo.AddTags(ctx, fmt.Sprint("t", n))
@@ -140,17 +133,17 @@ func TestBatchAsksForTheEpochsOfItsCopiesInOneRoundTrip(t *testing.T) {
 					keys = append(keys, n)
 				}
 				time.Sleep(5 * time.Second) // longer than epochs count
-				trouble.begin(before)
-				ops := p.ops.Load()
+				mend := p.Before(faultstore.All, before)
+				ops := p.Count(faultstore.All)
 				withinStoreTimeout(t, "Call", func() {
 					if got, err := b.Call(t.Context(), keys); len(got) != len(keys) || err != nil {
 						t.Errorf("got %d results, %v", len(got), err)
 					}
 				})
-				if got := p.ops.Load() - ops; name != "black hole" && got != 1 {
+				if got := p.Count(faultstore.All) - ops; name != "black hole" && got != 1 {
 					t.Errorf("%d operations for the epochs of %d copies, want 1", got, len(keys))
 				}
-				trouble.end()
+				mend()
 				time.Sleep(time.Minute)
 			})
 		})
@@ -162,16 +155,16 @@ func TestBatchAsksForTheEpochsOfItsCopiesInOneRoundTrip(t *testing.T) {
 func TestFirstSetOfAFunctionWithTagsIsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		build := func(p *process) *memo.Func[int, int] {
+		build := func(p *faultstore.Store) *memo.Func[int, int] {
 			return memo.New(square, memo.NewGroup("g"), memo.Store(p), memo.Name("square"), memo.Tags("a", "b", "c"))
 		}
-		here := build(&process{Store: s, before: slowBy(20 * time.Millisecond)})
+		here := build(faultstore.New(s, faultstore.Delay(20*time.Millisecond)))
 		withinStoreTimeout(t, "Set", func() {
 			if err := here.Set(t.Context(), 3, 10); err != nil {
 				t.Error(err)
 			}
 		})
-		there := build(&process{Store: s})
+		there := build(faultstore.New(s))
 		if got, err := there.Call(t.Context(), 3); got != 10 || err != nil {
 			t.Errorf("another process got %d, %v, want what was set", got, err)
 		}
@@ -205,19 +198,18 @@ func TestInvalidateTagsTakesOneStoreTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New(nil)
 				var source versioned
-				build := func(p *process) (*memo.Group, *memo.Func[string, int64]) {
+				build := func(p *faultstore.Store) (*memo.Group, *memo.Func[string, int64]) {
 					g := memo.NewGroup("g", memo.Store(p))
 					return g, memo.New(source.read, g, memo.Name("f"), memo.Tags("t0"), quietly)
 				}
-				var slow ordeal
-				p := &process{Store: s, before: slow.before}
+				p := faultstore.New(s)
 				g, here := build(p)
-				_, there := build(&process{Store: s})
+				_, there := build(faultstore.New(s))
 				if c.known {
 					here.Call(t.Context(), "x")
 					there.Call(t.Context(), "x")
 				}
-				slow.begin(slowBy(c.delay))
+				p.Before(faultstore.All, faultstore.Delay(c.delay))
 				source.Store(1)
 				withinStoreTimeout(t, "InvalidateTags", func() {
 					if err := g.InvalidateTags(t.Context(), c.tags...); (err == nil) != c.ok {

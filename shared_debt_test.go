@@ -3,7 +3,6 @@ package memo_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -20,39 +20,25 @@ func TestLaterDebtOutlivesAnEarlierSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var fails, later atomic.Bool
-		deleted, goOn := make(chan bool), make(chan bool)
-		p := &process{Store: s,
-			before: func(_ context.Context, op, _ string) error {
-				if op == "delete" && fails.Load() {
-					return errDown
-				}
-				return nil
-			},
-			after: func(_ context.Context, op, _ string) error {
-				if op == "delete" && !later.Swap(true) {
-					deleted <- true
-					<-goOn
-				}
-				return nil
-			}}
+		p, deleted := faultstore.New(s), faultstore.NewGate()
+		p.After(faultstore.Delete, faultstore.First(1, deleted.Wait))
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.StoreTimeout(0))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		var wg sync.WaitGroup
 		wg.Go(func() { a.Invalidate(t.Context(), "x") })
-		<-deleted
+		<-deleted.Reached()
 		b.Call(t.Context(), "x")
 		source.Store(1)
-		fails.Store(true)
+		mend := p.Before(faultstore.Delete, faultstore.Fail(errDown))
 		if err := a.Invalidate(t.Context(), "x"); err == nil {
 			t.Fatal("no error")
 		}
-		goOn <- true
+		deleted.Open()
 		wg.Wait()
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("the process that owes the invalidation got %d", got)
 		}
-		fails.Store(false)
+		mend()
 		time.Sleep(5 * time.Second)
 		if got, _ := b.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("after the invalidation was to be repeated another process got %d", got)
@@ -66,18 +52,12 @@ func TestRefreshDoesNotBelieveAStoreThatIsOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var fails atomic.Bool
-		p := &process{Store: s, before: func(_ context.Context, op, _ string) error {
-			if op == "delete" && fails.Load() {
-				return errDown
-			}
-			return nil
-		}}
+		p := faultstore.New(s)
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.TTL(150*time.Millisecond), memo.StaleWhileRevalidate(time.Hour))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"), memo.TTL(time.Hour))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.TTL(time.Hour))
 		b.Call(t.Context(), "x")
 		source.Store(1)
-		fails.Store(true)
+		mend := p.Before(faultstore.Delete, faultstore.Fail(errDown))
 		a.Invalidate(t.Context(), "x")
 		a.Call(t.Context(), "x")
 		time.Sleep(200 * time.Millisecond)
@@ -86,7 +66,7 @@ func TestRefreshDoesNotBelieveAStoreThatIsOwed(t *testing.T) {
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("got %d", got)
 		}
-		fails.Store(false)
+		mend()
 		time.Sleep(5 * time.Second)
 	})
 }
@@ -97,22 +77,15 @@ func TestDebtsToASlowStoreArePaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var fails atomic.Bool
-		slow := slowBy(400 * time.Millisecond)
-		p := &process{Store: s, before: func(ctx context.Context, op, key string) error {
-			if err := slow(ctx, op, key); err != nil || !fails.Load() {
-				return err
-			}
-			return errDown
-		}}
+		p := faultstore.New(s, faultstore.Delay(400*time.Millisecond))
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.StoreTimeout(5*time.Second))
 		a.Call(t.Context(), "x")
 		source.Store(1)
-		fails.Store(true)
+		mend := p.Before(faultstore.All, faultstore.Fail(errDown))
 		a.Invalidate(t.Context(), "x")
-		fails.Store(false)
+		mend()
 		time.Sleep(30 * time.Second)
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		if got, _ := b.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("got %d", got)
 		}
@@ -124,32 +97,21 @@ func TestDebtsToASlowStoreArePaid(t *testing.T) {
 func TestLatePaymentRevivesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var source versioned
-		var swaps atomic.Int64
-		paying, goOn := make(chan bool), make(chan bool)
-		p := &process{Store: memstore.New(nil), before: func(_ context.Context, op, key string) error {
-			if op == "swap" && strings.Contains(key, ":clear:") {
-				switch swaps.Add(1) {
-				case 1:
-					return errDown
-				case 2: // the repetition
-					paying <- true
-					<-goOn
-				}
-			}
-			return nil
-		}}
+		p, paying := faultstore.New(memstore.New(nil)), faultstore.NewGate()
+		p.Before(faultstore.Swap, faultstore.Keys(":clear:", faultstore.First(1, faultstore.Fail(errDown))))
+		p.Before(faultstore.Swap, faultstore.Keys(":clear:", faultstore.First(1, paying.Wait))) // the repetition
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.TTL(time.Hour))
 		a.Call(t.Context(), "w")
 		if err := a.Clear(t.Context()); err == nil {
 			t.Fatal("no error")
 		}
 		a.Call(t.Context(), "x")
-		<-paying
+		<-paying.Reached()
 		source.Store(1)
 		if err := a.Clear(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		goOn <- true
+		paying.Open()
 		time.Sleep(1200 * time.Millisecond)
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("more than a second after Clear got %d", got)
@@ -162,16 +124,16 @@ func TestLatePaymentRevivesNothing(t *testing.T) {
 func TestDebtsThatBecomeTooManyReachTagsThatWereTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		p := &process{Store: s}
+		p := faultstore.New(s)
 		var source versioned
-		build := func(p *process) (*memo.Group, *memo.Func[string, int64]) {
+		build := func(p *faultstore.Store) (*memo.Group, *memo.Func[string, int64]) {
 			g1, g2 := memo.NewGroup("g1"), memo.NewGroup("g2")
 			inner := memo.New(source.read, g1, memo.Store(p), memo.Name("inner"), memo.Tags("t"), memo.TTL(time.Hour), quietly)
 			return g1, memo.New(inner.Call, g2, memo.Store(p), memo.Name("outer"), memo.TTL(time.Hour), quietly)
 		}
 		g, a := build(p)
 		a.Call(t.Context(), "x")
-		p.breakDown(errDown)
+		mend := p.Down(errDown)
 		source.Store(1)
 		g.InvalidateTags(t.Context(), "t")
 		many := make([]string, 5000)
@@ -179,9 +141,9 @@ func TestDebtsThatBecomeTooManyReachTagsThatWereTakenOver(t *testing.T) {
 			many[i] = fmt.Sprint("u", i)
 		}
 		g.InvalidateTags(t.Context(), many...)
-		p.mend()
+		mend()
 		time.Sleep(5 * time.Second)
-		_, b := build(&process{Store: s})
+		_, b := build(faultstore.New(s))
 		for who, f := range map[string]*memo.Func[string, int64]{"the process that invalidated": a, "another process": b} {
 			if got, _ := f.Call(t.Context(), "x"); got != 1 {
 				t.Errorf("%s got %d", who, got)
@@ -194,15 +156,14 @@ func TestDebtsThatBecomeTooManyReachTagsThatWereTakenOver(t *testing.T) {
 func TestOwedEpochIsNotAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var empty atomic.Int64
-		p := &process{Store: memstore.New(nil), before: func(_ context.Context, op, keys string) error {
-			switch {
-			case op == "set":
-				return errDown
-			case op == "get" && keys == "":
+		p := faultstore.New(memstore.New(nil))
+		p.Before(faultstore.Set, faultstore.Fail(errDown))
+		p.Before(faultstore.Get, func(_ context.Context, c faultstore.Call) error {
+			if len(c.Keys) == 0 {
 				empty.Add(1)
 			}
 			return nil
-		}}
+		})
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"), quietly)
 		f.Call(t.Context(), 1)
 		f.Clear(t.Context())
@@ -223,13 +184,7 @@ func TestTurnThatBeginsAnewDoesNotKeepResultsOut(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New(nil)
-				var fails atomic.Bool
-				p := &process{Store: s, before: func(_ context.Context, op, _ string) error {
-					if op == "swap" && fails.Load() {
-						return errDown
-					}
-					return nil
-				}}
+				p := faultstore.New(s)
 				g := memo.NewGroup("g")
 				var runs atomic.Int64
 				f := memo.New(func(ctx context.Context, _ string) (int64, error) {
@@ -242,9 +197,9 @@ func TestTurnThatBeginsAnewDoesNotKeepResultsOut(t *testing.T) {
 				if how == "evicted" {
 					s.Delete(t.Context(), "::turn:g:")
 				} else {
-					fails.Store(true)
+					mend := p.Before(faultstore.Swap, faultstore.Fail(errDown))
 					g.InvalidateTags(t.Context(), "other")
-					fails.Store(false)
+					mend()
 				}
 				time.Sleep(5 * time.Second)
 				runs.Store(0)
@@ -267,24 +222,17 @@ func TestReadingFromBeforeClearDoesNotTakeItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var later atomic.Bool
-		read, goOn := make(chan bool), make(chan bool)
-		p := &process{Store: s, after: func(_ context.Context, op, _ string) error {
-			if op == "get" && !later.Swap(true) {
-				read <- true
-				<-goOn
-			}
-			return nil
-		}}
+		p, read := faultstore.New(s), faultstore.NewGate()
+		p.After(faultstore.Get, faultstore.First(1, read.Wait))
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.LocalTTL(0))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		b.Call(t.Context(), "x")
 		b.Call(t.Context(), "y")
 		go a.Call(t.Context(), "y")
-		<-read
+		<-read.Reached()
 		source.Store(1)
 		a.Clear(t.Context())
-		goOn <- true
+		read.Open()
 		synctest.Wait()
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("got %d", got)

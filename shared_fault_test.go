@@ -14,52 +14,34 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// hole is a before of a store that takes every request and never answers.
-func hole(ctx context.Context, _, _ string) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-// slowBy returns a before of a store that takes so long to answer.
-func slowBy(d time.Duration) func(context.Context, string, string) error {
-	return func(ctx context.Context, _, _ string) error {
-		select {
-		case <-time.After(d):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // A panic of the store's client in a look-up left this behind: every later call for
 // the key waited for it. In a Swap it ended the process.
 func TestPanicOfTheStoreIsAFailure(t *testing.T) {
-	for _, op := range []string{"get", "add", "swap"} {
-		t.Run(op, func(t *testing.T) {
+	for name, op := range map[string]faultstore.Op{"get": faultstore.Get, "add": faultstore.Add, "swap": faultstore.Swap} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var panics atomic.Bool
-				p := &process{Store: memstore.New(nil), before: func(_ context.Context, now, key string) error {
-					if now == op && panics.Swap(false) {
-						panic("the client's fault")
-					}
-					return nil
-				}}
+				p := faultstore.New(memstore.New(nil))
+				end := func() {}
+				panics := func() {
+					end()
+					end = p.Before(op, faultstore.First(1, faultstore.Panic("the client's fault")))
+				}
 				f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"))
 				b := memo.NewBatch(func(_ context.Context, keys []int) (map[int]int, error) {
 					return map[int]int{1: 1, 2: 2, 3: 3}, nil
 				}, memo.Store(p), memo.Name("b"))
 				for range 2 {
-					panics.Store(true)
+					panics()
 					if got, err := f.Call(t.Context(), 1); got != 1 || err != nil {
 						t.Errorf("got %v, %v", got, err)
 					}
 				}
-				panics.Store(true)
+				panics()
 				for _, keys := range [][]int{{1, 2, 3}, {2}} {
 					if got, err := b.Call(t.Context(), keys); len(got) != len(keys) || err != nil {
 						t.Errorf("got %v, %v", got, err)
@@ -99,7 +81,7 @@ func TestPanicOfACodecIsAMiss(t *testing.T) {
 			s := memstore.New(nil)
 			for range 2 {
 				f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil },
-					memo.Store(&process{Store: s}), memo.Name("f"), memo.Codec(explosive{codec.JSON, in}), quietly)
+					memo.Store(faultstore.New(s)), memo.Name("f"), memo.Codec(explosive{codec.JSON, in}), quietly)
 				if got, err := f.Call(t.Context(), 1); got != 1 || err != nil {
 					t.Errorf("got %v, %v", got, err)
 				}
@@ -127,7 +109,7 @@ func (m moody) MarshalText() ([]byte, error) {
 // calls waited for it, or looked at it again and again.
 func TestPanicOfAnArgumentHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := memo.New(func(_ context.Context, m moody) (int, error) { return 1, nil }, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"),
+		f := memo.New(func(_ context.Context, m moody) (int, error) { return 1, nil }, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"),
 			memo.TTL(time.Nanosecond), memo.StaleIfError(time.Hour))
 		for what, do := range map[string]func(moody){
 			"Call":    func(m moody) { f.Call(t.Context(), m) },
@@ -154,20 +136,13 @@ func TestPanicOfAnArgumentHoldsUpNobody(t *testing.T) {
 // A store that swallows requests costs a call one StoreTimeout, and not one for each
 // operation.
 func TestStoreThatSwallowsRequestsCostsOneTimeout(t *testing.T) {
-	for what, before := range map[string]func(context.Context, string, string) error{
-		"all": hole,
-		"writes": func(ctx context.Context, op, key string) error {
-			if op == "get" {
-				return nil
-			}
-			return hole(ctx, op, key)
-		},
-	} {
+	for what, ops := range map[string]faultstore.Op{"all": faultstore.All, "writes": faultstore.Writes} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := memo.NewGroup("g")
+				p, g := faultstore.New(memstore.New(nil)), memo.NewGroup("g")
+				p.Before(ops, faultstore.Hang)
 				f := memo.New(func(_ context.Context, k string) (string, error) { return k, nil },
-					memo.Store(&process{Store: memstore.New(nil), before: before}), memo.Name("f"), g, memo.Tags("t"), quietly)
+					memo.Store(p), memo.Name("f"), g, memo.Tags("t"), quietly)
 				for _, c := range []struct {
 					what string
 					do   func()
@@ -195,7 +170,7 @@ func TestStoreThatSwallowsRequestsCostsOneTimeout(t *testing.T) {
 func TestShortDeadlinesOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil },
-			memo.Store(&process{Store: memstore.New(nil), before: hole}), memo.Name("f"), quietly)
+			memo.Store(faultstore.New(memstore.New(nil), faultstore.Hang)), memo.Name("f"), quietly)
 		failed := 0
 		for i := range 100 {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -215,7 +190,7 @@ func TestShortDeadlinesOpenTheBreaker(t *testing.T) {
 // opened the breaker.
 func TestShortStoreTimeoutOpensNoBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{Store: memstore.New(nil), before: slowBy(5 * time.Millisecond)}
+		p := faultstore.New(memstore.New(nil), faultstore.Delay(5*time.Millisecond))
 		fn := func(_ context.Context, n int) (int, error) { return n, nil }
 		hasty := memo.New(fn, memo.Store(p), memo.Name("hasty"), memo.StoreTimeout(time.Millisecond), quietly)
 		other := memo.New(fn, memo.Store(p), memo.Name("other"), memo.NoLocal(), quietly)
@@ -238,7 +213,7 @@ func TestShortStoreTimeoutOpensNoBreaker(t *testing.T) {
 // StoreTimeout allowed.
 func TestOwnStoreTimeoutHoldsForAJoinedLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{Store: memstore.New(nil), before: slowBy(time.Hour)}
+		p := faultstore.New(memstore.New(nil), faultstore.Delay(time.Hour))
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"), quietly)
 		go f.With(memo.StoreTimeout(0)).Call(t.Context(), 1)
 		synctest.Wait()
@@ -254,13 +229,8 @@ func TestOwnStoreTimeoutHoldsForAJoinedLookUp(t *testing.T) {
 // Without a StoreTimeout nothing bounded Invalidate, not even its context.
 func TestInvalidateKeepsItsContextWithoutAStoreTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var answers atomic.Bool
-		p := &process{Store: memstore.New(nil), before: func(ctx context.Context, op, key string) error {
-			if answers.Load() {
-				return nil
-			}
-			return hole(ctx, op, key)
-		}}
+		p := faultstore.New(memstore.New(nil))
+		mend := p.Before(faultstore.All, faultstore.Hang)
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"), memo.StoreTimeout(0), quietly)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -271,7 +241,7 @@ func TestInvalidateKeepsItsContextWithoutAStoreTimeout(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("took %v", took)
 		}
-		answers.Store(true)
+		mend()
 		time.Sleep(time.Minute)
 	})
 }
@@ -279,18 +249,12 @@ func TestInvalidateKeepsItsContextWithoutAStoreTimeout(t *testing.T) {
 // With an old result in hand, SoftTimeout did not hold for the look-up in the store.
 func TestSoftTimeoutHoldsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hangs atomic.Bool
-		p := &process{Store: memstore.New(nil), before: func(ctx context.Context, op, key string) error {
-			if hangs.Load() {
-				return hole(ctx, op, key)
-			}
-			return nil
-		}}
+		p := faultstore.New(memstore.New(nil))
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"),
 			memo.TTL(500*time.Millisecond), memo.StaleIfError(time.Hour), memo.SoftTimeout(10*time.Millisecond), quietly)
 		f.Call(t.Context(), 1)
 		time.Sleep(600 * time.Millisecond)
-		hangs.Store(true)
+		p.Before(faultstore.All, faultstore.Hang)
 		began := time.Now()
 		f.Call(t.Context(), 1)
 		if took := time.Since(began); took != 10*time.Millisecond {
@@ -305,7 +269,7 @@ func TestSoftTimeoutHoldsForTheStore(t *testing.T) {
 func TestNothingIsExecutedForCallersWhoLeftDuringTheLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil },
-			memo.Store(&process{Store: memstore.New(nil), before: hole}), memo.Name("f"), quietly)
+			memo.Store(faultstore.New(memstore.New(nil), faultstore.Hang)), memo.Name("f"), quietly)
 		for i := range 100 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			f.Call(ctx, i)
@@ -329,7 +293,7 @@ func TestEveryCallOfAStoreCountsOnce(t *testing.T) {
 			f := memo.New(func(_ context.Context, n int) (int, error) {
 				time.Sleep(time.Millisecond)
 				return n, nil
-			}, memo.Store(&process{Store: s}), memo.Name("f"),
+			}, memo.Store(faultstore.New(s)), memo.Name("f"),
 				memo.TTL(20*time.Millisecond), memo.StaleWhileRevalidate(20*time.Millisecond), memo.LocalTTL(5*time.Millisecond))
 			fs = append(fs, f)
 			for range callers {
@@ -362,7 +326,7 @@ func TestEveryCallOfAStoreCountsOnce(t *testing.T) {
 // Set said that it was repeated until it reached the store. It is not.
 func TestSetThatTheStoreRefusesStaysInTheProcess(t *testing.T) {
 	s := memstore.New(&memstore.Options{MaxBytes: 1000})
-	f := memo.New(func(context.Context, int) (string, error) { return "", nil }, memo.Store(&process{Store: s}), memo.Name("f"), quietly)
+	f := memo.New(func(context.Context, int) (string, error) { return "", nil }, memo.Store(faultstore.New(s)), memo.Name("f"), quietly)
 	long := strings.Repeat("x", 2000)
 	if err := f.Set(t.Context(), 1, long); err != nil {
 		t.Error(err)
@@ -379,17 +343,17 @@ func TestSetThatTheStoreRefusesStaysInTheProcess(t *testing.T) {
 func TestSetThatFailsInvalidatesWhatThereIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		p := &process{Store: s}
+		p := faultstore.New(s)
 		a := memo.New(func(context.Context, int) (string, error) { return "old", nil }, memo.Store(p), memo.Name("f"), quietly)
 		a.Call(t.Context(), 1)
-		p.breakDown(errDown)
+		mend := p.Down(errDown)
 		err := a.Set(t.Context(), 1, "set")
 		if !errors.Is(err, errDown) || strings.Contains(err.Error(), "repeated") {
 			t.Errorf("got %v", err)
 		}
-		p.mend()
+		mend()
 		time.Sleep(time.Minute)
-		b := memo.New(func(context.Context, int) (string, error) { return "new", nil }, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(func(context.Context, int) (string, error) { return "new", nil }, memo.Store(faultstore.New(s)), memo.Name("f"))
 		if got, _ := b.Call(t.Context(), 1); got != "new" {
 			t.Errorf("got %q", got)
 		}
@@ -408,8 +372,8 @@ func (l logs) WithGroup(string) slog.Handler             { return l }
 // used a memoized function never returned.
 func TestLogHandlerMayUseTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{Store: memstore.New(nil)}
-		p.breakDown(errDown)
+		p := faultstore.New(memstore.New(nil))
+		p.Down(errDown)
 		var f *memo.Func[int, int]
 		var logged atomic.Bool
 		f = memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"),
@@ -428,7 +392,7 @@ func TestRandomFaultsFailNoCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		faults := []error{errDown, store.ErrConflict, store.ErrExists, store.ErrNotFound}
-		fault := func(context.Context, string, string) error {
+		fault := func(context.Context, faultstore.Call) error {
 			if n := rand.N(24); n < len(faults) {
 				return faults[n]
 			}
@@ -436,11 +400,12 @@ func TestRandomFaultsFailNoCall(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for range 3 {
-			g := memo.NewGroup("g")
+			g, p := memo.NewGroup("g"), faultstore.New(s, fault)
+			p.After(faultstore.All, fault)
 			f := memo.New(func(ctx context.Context, n int) (int, error) {
 				memo.AddTags(ctx, "t")
 				return n, nil
-			}, memo.Store(&process{Store: s, before: fault, after: fault}), memo.Name("f"), g, quietly,
+			}, memo.Store(p), memo.Name("f"), g, quietly,
 				memo.TTL(10*time.Millisecond), memo.StaleIfError(time.Second))
 			for range 8 {
 				wg.Go(func() {
@@ -477,10 +442,10 @@ func TestRandomFaultsFailNoCall(t *testing.T) {
 func TestLookUpsThatWaitSuitAStoreThatReadsKeyByKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
-		p := &process{Store: s, before: slowBy(20 * time.Millisecond)}
+		p := faultstore.New(s, faultstore.Delay(20*time.Millisecond))
 		fn := func(_ context.Context, n int) (int, error) { return n, nil }
-		there := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"))
-		here := memo.New(fn, memo.Store(struct{ store.Store }{p}), memo.Name("f"), quietly)
+		there := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"))
+		here := memo.New(fn, memo.Store(p.Bare()), memo.Name("f"), quietly)
 		const keys = 600
 		for i := range keys {
 			there.Call(t.Context(), i)

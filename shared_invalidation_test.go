@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -30,7 +31,7 @@ func TestTagsReachThroughAFunctionWithoutAStore(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
 		build := func() (*memo.Group, *memo.Func[string, int64]) {
-			g, p := memo.NewGroup("g"), &process{Store: s}
+			g, p := memo.NewGroup("g"), faultstore.New(s)
 			inner := memo.New(source.read, g, memo.Store(p), memo.Name("inner"), memo.Tags("t"), memo.TTL(time.Hour))
 			between := memo.New(inner.Call, memo.TTL(time.Hour))
 			return g, memo.New(between.Call, g, memo.Store(p), memo.Name("outer"), memo.TTL(time.Hour))
@@ -63,7 +64,7 @@ func TestTakenTagsKeepTheirEpochs(t *testing.T) {
 				var version atomic.Int64
 				build := func() (g *memo.Group, inner, outer *memo.Func[string, int64]) {
 					g = memo.NewGroup("g")
-					p := memo.Options{g, memo.Store(&process{Store: s}), memo.TTL(time.Hour)}
+					p := memo.Options{g, memo.Store(faultstore.New(s)), memo.TTL(time.Hour)}
 					inner = memo.New(func(ctx context.Context, k string) (int64, error) {
 						memo.AddTags(ctx, "t"+k)
 						return version.Load(), nil
@@ -112,8 +113,8 @@ func TestResultThatTheStoreRefusesKnowsOfClear(t *testing.T) {
 		read := func(context.Context, string) (string, error) {
 			return fmt.Sprint(source.Load(), strings.Repeat("x", 2000)), nil
 		}
-		a := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
-		b := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"), quietly)
+		a := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.LocalTTL(time.Hour), memo.TTL(time.Hour), quietly)
+		b := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"), quietly)
 		a.Call(t.Context(), "x")
 		source.Store(1)
 		if err := b.Clear(t.Context()); err != nil {
@@ -137,8 +138,8 @@ func TestRememberedErrorsKnowOfClear(t *testing.T) {
 			}
 			return "", errDown
 		}
-		a := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"), memo.CacheErrors(time.Hour, nil))
-		b := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"))
+		a := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.CacheErrors(time.Hour, nil))
+		b := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		mended.Store(true)
 		b.Clear(t.Context())
@@ -164,16 +165,14 @@ func TestWhatIsNotStoredKnowsOfItsTags(t *testing.T) {
 					}
 					return 0, errDown
 				}
-				a := &process{Store: s, before: func(_ context.Context, op, key string) error {
-					if op == "add" && strings.Contains(key, ":f:") && how != "error" {
-						return errDown
-					}
-					return nil
-				}}
+				a := faultstore.New(s)
+				if how != "error" {
+					a.Before(faultstore.Add, faultstore.Keys(":f:", faultstore.Fail(errDown)))
+				}
 				ga, gb := memo.NewGroup("g"), memo.NewGroup("g")
 				f := memo.New(read, ga, memo.Store(a), memo.Name("f"), memo.TTL(time.Hour), memo.LocalTTL(time.Hour), memo.CacheErrors(time.Hour, nil))
 				outer := memo.New(f.Call, ga, memo.Store(a), memo.Name("outer"), memo.TTL(time.Hour))
-				memo.New(read, gb, memo.Store(&process{Store: s}), memo.Name("f")).Call(t.Context(), "w")
+				memo.New(read, gb, memo.Store(faultstore.New(s)), memo.Name("f")).Call(t.Context(), "w")
 				f.Call(t.Context(), "x")
 				time.Sleep(500 * time.Millisecond)
 				source.Store(1)
@@ -209,8 +208,8 @@ func TestExecutionOvertakenElsewhereIsNotJoined(t *testing.T) {
 					defer time.Sleep(10 * time.Second)
 					return source.read(ctx, k)
 				}
-				a := memo.New(slow, memo.Store(&process{Store: s}), memo.Name("f"))
-				b := memo.New(slow, memo.Store(&process{Store: s}), memo.Name("f"))
+				a := memo.New(slow, memo.Store(faultstore.New(s)), memo.Name("f"))
+				b := memo.New(slow, memo.Store(faultstore.New(s)), memo.Name("f"))
 				go a.Call(t.Context(), "x")
 				time.Sleep(time.Second)
 				source.Store(1)
@@ -231,7 +230,7 @@ func TestGroupGivenToSetDefaultClearsBeforeTheFirstCall(t *testing.T) {
 	s := memstore.New(nil)
 	var source versioned
 	build := func() (*memo.Group, *memo.Func[string, int64]) {
-		g := memo.NewGroup("default", memo.Store(&process{Store: s}))
+		g := memo.NewGroup("default", memo.Store(faultstore.New(s)))
 		memo.SetDefault(g)
 		return g, memo.New(source.read, memo.Name("f"))
 	}
@@ -250,7 +249,7 @@ func TestGroupGivenToSetDefaultClearsBeforeTheFirstCall(t *testing.T) {
 // Neither did one whose functions had been dropped.
 func TestGroupClearsWhatDroppedFunctionsStored(t *testing.T) {
 	var source versioned
-	g := memo.NewGroup("g", memo.Store(&process{Store: memstore.New(nil)}))
+	g := memo.NewGroup("g", memo.Store(faultstore.New(memstore.New(nil))))
 	memo.New(source.read, g, memo.Name("f"), memo.SharedName()).Call(t.Context(), "x")
 	for range 3 {
 		runtime.GC()
@@ -266,23 +265,17 @@ func TestGroupClearsWhatDroppedFunctionsStored(t *testing.T) {
 
 // Set held what it had written after an Invalidate that began later had returned.
 func TestInvalidateOvertakesASetUnderWay(t *testing.T) {
-	written, goOn := make(chan bool), make(chan bool)
-	p := &process{Store: memstore.New(nil), after: func(_ context.Context, op, key string) error {
-		if op == "set" && strings.HasSuffix(key, ":x") {
-			written <- true
-			<-goOn
-		}
-		return nil
-	}}
+	p, written := faultstore.New(memstore.New(nil)), faultstore.NewGate()
+	p.After(faultstore.Set, faultstore.Keys(":x", written.Wait))
 	f := memo.New(func(context.Context, string) (string, error) { return "new", nil },
 		memo.Store(p), memo.Name("f"), memo.StoreTimeout(0), memo.LocalTTL(time.Hour))
 	var wg sync.WaitGroup
 	wg.Go(func() { f.Set(t.Context(), "x", "old") })
-	<-written
+	<-written.Reached()
 	if err := f.Invalidate(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
-	goOn <- true
+	written.Open()
 	wg.Wait()
 	if got, _ := f.Call(t.Context(), "x"); got != "new" {
 		t.Errorf("got %q", got)
@@ -293,8 +286,8 @@ func TestInvalidateOvertakesASetUnderWay(t *testing.T) {
 func TestCallUnderLocalTTLZeroAsksTheStore(t *testing.T) {
 	s := memstore.New(nil)
 	var source versioned
-	a := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"), memo.LocalTTL(time.Hour))
-	b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+	a := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.LocalTTL(time.Hour))
+	b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 	a.Call(t.Context(), "x")
 	source.Store(1)
 	b.Invalidate(t.Context(), "x")
@@ -308,33 +301,26 @@ func TestCallUnderLocalTTLZeroJoinsNoLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		answered, goOn := make(chan bool), make(chan bool)
-		var later atomic.Bool
-		p := &process{Store: s, after: func(_ context.Context, op, _ string) error {
-			if op == "get" && !later.Swap(true) {
-				answered <- true
-				<-goOn
-			}
-			return nil
-		}}
+		p, answered := faultstore.New(s), faultstore.NewGate()
+		p.After(faultstore.Get, faultstore.First(1, answered.Wait))
 		a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.LocalTTL(0), memo.StoreTimeout(0))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		b.Call(t.Context(), "x")
 		go a.Call(t.Context(), "x")
-		<-answered
+		<-answered.Reached()
 		source.Store(1)
 		b.Invalidate(t.Context(), "x")
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("a call that began after Invalidate had returned elsewhere got %d", got)
 		}
-		goOn <- true
+		answered.Open()
 	})
 }
 
 // Two Funcs of one function have a tier each. Invalidate reached only one.
 func TestInvalidateReachesEveryFuncOfTheName(t *testing.T) {
 	var source versioned
-	p := &process{Store: memstore.New(nil)}
+	p := faultstore.New(memstore.New(nil))
 	a := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName())
 	b := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName())
 	a.Call(t.Context(), "x")
@@ -353,8 +339,8 @@ func TestDeployThatMovesAFunctionToAnotherGroup(t *testing.T) {
 		s := memstore.New(nil)
 		var runs atomic.Int64
 		fn := func(context.Context, int) (int64, error) { return runs.Add(1), nil }
-		before := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.NewGroup("g1"), memo.TTL(time.Hour))
-		after := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.NewGroup("g2"), memo.TTL(time.Hour))
+		before := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), memo.NewGroup("g1"), memo.TTL(time.Hour))
+		after := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), memo.NewGroup("g2"), memo.TTL(time.Hour))
 		for range 20 {
 			before.Call(t.Context(), 1)
 			after.Call(t.Context(), 1)
@@ -371,9 +357,9 @@ func TestDeployThatMovesAFunctionToAnotherGroup(t *testing.T) {
 func TestDeployThatAddsATag(t *testing.T) {
 	s := memstore.New(nil)
 	var source versioned
-	before := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"), memo.NewGroup("g"), memo.TTL(time.Hour))
+	before := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.NewGroup("g"), memo.TTL(time.Hour))
 	g := memo.NewGroup("g")
-	after := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"), g, memo.TTL(time.Hour), memo.Tags("t"))
+	after := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"), g, memo.TTL(time.Hour), memo.Tags("t"))
 	before.Call(t.Context(), "x")
 	after.Call(t.Context(), "x")
 	source.Store(1)
@@ -393,16 +379,16 @@ func TestEveryInvalidationHoldsInItsProcess(t *testing.T) {
 			var source [8]atomic.Int64
 			var wg sync.WaitGroup
 			for range 3 {
-				p := &process{Store: s, before: func(context.Context, string, string) error {
+				p := faultstore.New(s, func(context.Context, faultstore.Call) error {
 					pauseSometimes(4, 300*time.Microsecond)
 					if rand.N(50) == 0 {
 						return errDown
 					}
 					return nil
-				}}
+				})
 				var shared store.Store = p
 				if notifies {
-					shared = notifying{p}
+					shared = p.Notifying()
 				}
 				f, invalidate := invalidated(&source, memo.Store(shared), memo.TTL(20*time.Millisecond), memo.StaleWhileRevalidate(time.Second))
 				for range 6 {
@@ -436,12 +422,14 @@ func TestEveryInvalidationHoldsInTheFleet(t *testing.T) {
 			var source, floor [8]atomic.Int64
 			var wg sync.WaitGroup
 			for range 4 {
-				p := &process{Store: s, before: func(context.Context, string, string) error {
+				p := faultstore.New(s, func(context.Context, faultstore.Call) error {
 					pauseSometimes(4, 200*time.Microsecond)
 					return nil
-				}}
-				heard := hearing{p, make(chan struct{}, 1)}
-				opts, only := memo.Options{memo.Store(heard)}, -1
+				})
+				hears := faultstore.NewGate()
+				hears.Open()
+				p.After(faultstore.Notify, hears.Wait)
+				opts, only := memo.Options{memo.Store(p.Notifying())}, -1
 				if mode == "without copies" { // nothing is listened for, and Clear is seen within a second
 					opts, only = memo.Options{memo.Store(p), memo.NoLocal()}, 0
 				}
@@ -451,7 +439,7 @@ func TestEveryInvalidationHoldsInTheFleet(t *testing.T) {
 					call, only = memo.New(f.Call, opts, memo.Name("outer")).Call, 1
 				}
 				if f.Call(t.Context(), 0); mode != "without copies" {
-					<-heard.up
+					<-hears.Reached()
 				}
 				wg.Go(func() {
 					for range 500 {

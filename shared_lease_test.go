@@ -3,7 +3,6 @@ package memo_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -21,12 +21,12 @@ func TestARefreshTakesFiveOperations(t *testing.T) {
 	for _, how := range []string{"Refresh", "in the background"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &process{Store: memstore.New(nil)}
+				p := faultstore.New(memstore.New(nil))
 				f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"),
 					memo.TTL(100*time.Millisecond), memo.StaleWhileRevalidate(time.Hour))
 				f.Call(t.Context(), 1)
 				time.Sleep(200 * time.Millisecond)
-				before := p.ops.Load()
+				before := p.Count(faultstore.All)
 				if how == "Refresh" {
 					f.Refresh(t.Context(), 1)
 				} else {
@@ -39,7 +39,7 @@ func TestARefreshTakesFiveOperations(t *testing.T) {
 				if how == "Refresh" {
 					want-- // which replaces whatever there is
 				}
-				if got := p.ops.Load() - before; got != want {
+				if got := p.Count(faultstore.All) - before; got != want {
 					t.Errorf("got %d operations, want %d", got, want)
 				}
 			})
@@ -60,7 +60,7 @@ func TestRefreshesInQuickSuccessionAreOneInTheFleet(t *testing.T) {
 			return 1, nil
 		}
 		for range 4 {
-			f := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.NoLocal(),
+			f := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), memo.NoLocal(),
 				memo.TTL(300*time.Millisecond), memo.StaleWhileRevalidate(time.Hour))
 			go func() {
 				for range 200 {
@@ -79,22 +79,14 @@ func TestRefreshesInQuickSuccessionAreOneInTheFleet(t *testing.T) {
 // A store that says in turns that there is a key and that there is none kept a call
 // asking for ever.
 func TestStoreThatContradictsItselfHoldsUpNobody(t *testing.T) {
-	p := &process{Store: memstore.New(nil), before: func(_ context.Context, op, key string) error {
-		switch {
-		case !strings.Contains(key, ":f:"): // not about results
-			return nil
-		case op == "get":
-			return store.ErrNotFound
-		case op == "add":
-			return store.ErrExists
-		}
-		return nil
-	}}
+	p := faultstore.New(memstore.New(nil))
+	p.Before(faultstore.Get, faultstore.Keys(":f:", faultstore.Fail(store.ErrNotFound))) // of results
+	p.Before(faultstore.Add, faultstore.Keys(":f:", faultstore.Fail(store.ErrExists)))
 	f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(p), memo.Name("f"))
 	if got, err := f.Call(t.Context(), 1); got != 1 || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if got := p.ops.Load(); got > 50 {
+	if got := p.Count(faultstore.All); got > 50 {
 		t.Errorf("got %d operations", got)
 	}
 }
@@ -108,8 +100,8 @@ func TestRefreshOvertakesAnEarlierOneElsewhere(t *testing.T) {
 			defer time.Sleep(time.Second)
 			return source.read(ctx, k)
 		}
-		a := memo.New(slow, memo.Store(&process{Store: s}), memo.Name("f"))
-		b := memo.New(slow, memo.Store(&process{Store: s}), memo.Name("f"))
+		a := memo.New(slow, memo.Store(faultstore.New(s)), memo.Name("f"))
+		b := memo.New(slow, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		source.Store(1)
 		go a.Refresh(t.Context(), "x")
@@ -141,7 +133,7 @@ func TestRefreshThatOutlastsTheOldResultIsKept(t *testing.T) {
 				f := memo.New(func(context.Context, string) (int64, error) {
 					time.Sleep(2 * time.Second)
 					return runs.Add(1), nil
-				}, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"), tt.opts)
+				}, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"), tt.opts)
 				f.Call(t.Context(), "x")
 				time.Sleep(2 * time.Second)
 				if tt.how == "Refresh" {
@@ -171,7 +163,7 @@ func TestExecutionsWithoutAResultDoNotQueueUpInTheFleet(t *testing.T) {
 					f := memo.New(func(context.Context, string) (int, error) {
 						time.Sleep(time.Second)
 						return 0, failure
-					}, memo.Store(&process{Store: s}), memo.Name("f"), memo.TTL(0))
+					}, memo.Store(faultstore.New(s)), memo.Name("f"), memo.TTL(0))
 					wg.Go(func() { f.Call(t.Context(), "x") })
 				}
 				wg.Wait()
@@ -194,8 +186,8 @@ func TestExecutionThatIsGivenUpHoldsUpNoOtherProcess(t *testing.T) {
 			}
 			return k, nil
 		}
-		a := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), memo.LoadTimeout(time.Second))
-		b := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"))
+		a := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), memo.LoadTimeout(time.Second))
+		b := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"))
 		go a.Call(t.Context(), 1)
 		synctest.Wait()
 		began := time.Now()
@@ -222,8 +214,8 @@ func TestErrorsAreRememberedAfterInvalidateElsewhere(t *testing.T) {
 			}
 			return 1, nil
 		}
-		a := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"), memo.TTL(time.Hour), memo.CacheErrors(time.Minute, nil))
-		b := memo.New(read, memo.Store(&process{Store: s}), memo.Name("f"))
+		a := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"), memo.TTL(time.Hour), memo.CacheErrors(time.Minute, nil))
+		b := memo.New(read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		b.Invalidate(t.Context(), "x")
 		fails.Store(true)
@@ -248,7 +240,7 @@ func TestFailedRefreshesBackOffWithoutCopies(t *testing.T) {
 				return 0, errDown
 			}
 			return 1, nil
-		}, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"), memo.TTL(time.Second), memo.StaleIfError(time.Hour), memo.NoLocal())
+		}, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"), memo.TTL(time.Second), memo.StaleIfError(time.Hour), memo.NoLocal())
 		f.Call(t.Context(), "x")
 		fails.Store(true)
 		time.Sleep(2 * time.Second)
@@ -271,7 +263,7 @@ func TestKeptErrorTakesThePlaceOfAnOlderResult(t *testing.T) {
 				return 7, errDown
 			}
 			return 1, nil
-		}, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"), memo.TTL(time.Hour), memo.CacheIf(func(int, error) bool { return true }))
+		}, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"), memo.TTL(time.Hour), memo.CacheIf(func(int, error) bool { return true }))
 		f.Call(t.Context(), 1)
 		fails.Store(true)
 		f.Refresh(t.Context(), 1)
@@ -297,7 +289,7 @@ func TestOverlappingBatchesInAFleetExecuteEachKeyOnce(t *testing.T) {
 				}
 				time.Sleep(20 * time.Millisecond)
 				return found, nil
-			}, memo.Store(&process{Store: s}), memo.Name("b"), memo.MaxBatch(3))
+			}, memo.Store(faultstore.New(s)), memo.Name("b"), memo.MaxBatch(3))
 			for from := range 20 {
 				wg.Go(func() {
 					keys := make([]int, 10)
@@ -333,8 +325,8 @@ func TestForeverGoesThroughTheStore(t *testing.T) {
 				s := memstore.New(nil)
 				var runs atomic.Int64
 				fn := func(context.Context, int) (int64, error) { return runs.Add(1), nil }
-				a := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), opts)
-				b := memo.New(fn, memo.Store(&process{Store: s}), memo.Name("f"), opts)
+				a := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), opts)
+				b := memo.New(fn, memo.Store(faultstore.New(s)), memo.Name("f"), opts)
 				a.Call(t.Context(), i)
 				time.Sleep(30 * time.Minute)
 				if got, err := b.Call(t.Context(), i); got != 1 || err != nil {

@@ -1,14 +1,13 @@
 package memo_test
 
 import (
-	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -19,22 +18,16 @@ func TestResultThatWasNotStoredIsTrustedForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		var lost atomic.Bool
-		lossy := &process{Store: s, before: func(_ context.Context, op, _ string) error {
-			if op == "swap" && lost.Load() {
-				return errors.New("lost")
-			}
-			return nil
-		}}
-		a := memo.New(source.read, memo.Store(notifying{lossy}), memo.Name("f"))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		lossy := faultstore.New(s)
+		a := memo.New(source.read, memo.Store(lossy.Notifying()), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "warm") // epochs, subscription
 		synctest.Wait()
-		lost.Store(true)
+		mend := lossy.Before(faultstore.Swap, faultstore.Fail(errors.New("lost")))
 		if got, err := a.Call(t.Context(), "x"); got != 0 || err != nil {
 			t.Fatalf("got %d, %v, want 0", got, err)
 		}
-		lost.Store(false)
+		mend()
 		want := source.Add(1)
 		if err := b.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)

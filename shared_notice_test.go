@@ -12,19 +12,20 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
 // A prompt process is a notifying one whose reports are exact.
-type prompt struct{ notifying }
+type prompt struct{ faultstore.Notifying }
 
 func (prompt) Prompt() {}
 
 // A heard process lets a test report changes itself. It says nothing when its
 // subscription is stopped, as one whose last reports are still on their way.
 type heard struct {
-	*process
+	*faultstore.Store
 	sink atomic.Pointer[store.Sink]
 }
 
@@ -41,11 +42,11 @@ func TestNotifiedInvalidationDropsEveryCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		p := notifying{&process{Store: s}}
+		p := faultstore.New(s).Notifying()
 		// Two Funcs of one function have a copy each. One of them only was dropped.
 		a1 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName(), memo.LocalTTL(time.Hour))
 		a2 := memo.New(source.read, memo.Store(p), memo.Name("f"), memo.SharedName(), memo.LocalTTL(time.Hour))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		for range 3 {
 			a1.Call(t.Context(), "x")
 			a2.Call(t.Context(), "x")
@@ -72,8 +73,8 @@ func TestNotifiedInvalidationDetachesTheExecution(t *testing.T) {
 			began <- true
 			<-goOn
 			return v, nil
-		}, memo.Store(notifying{&process{Store: s}}), memo.Name("f"))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		}, memo.Store(faultstore.New(s).Notifying()), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Peek(t.Context(), "w")
 		synctest.Wait()
 		go a.Call(t.Context(), "x")
@@ -96,7 +97,7 @@ func TestNotifiedInvalidationDetachesTheExecution(t *testing.T) {
 func TestOwnWritesAreHeldWithPromptReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil },
-			memo.Store(prompt{notifying{&process{Store: memstore.New(nil)}}}), memo.Name("f"))
+			memo.Store(prompt{faultstore.New(memstore.New(nil)).Notifying()}), memo.Name("f"))
 		f.Peek(t.Context(), 0)
 		synctest.Wait()
 		f.Call(t.Context(), 1)
@@ -115,9 +116,9 @@ func TestLostConnectionMakesCopiesOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		h := &heard{process: &process{Store: s}}
+		h := &heard{Store: faultstore.New(s)}
 		a := memo.New(source.read, memo.Store(h), memo.Name("f"), memo.LocalTTL(time.Hour))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		synctest.Wait()
 		a.Call(t.Context(), "x")
@@ -143,9 +144,9 @@ func TestWhatWasReadBeforeTheSubscriptionIsNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		h := &heard{process: &process{Store: s}}
+		h := &heard{Store: faultstore.New(s)}
 		a := memo.New(source.read, memo.Store(h), memo.Name("f"), memo.LocalTTL(time.Hour))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		synctest.Wait()
 		a.Call(t.Context(), "x")
@@ -170,9 +171,9 @@ func TestReportsOfAnEndedSubscriptionAreOfNoAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(nil)
 		var source versioned
-		h := &heard{process: &process{Store: s}}
+		h := &heard{Store: faultstore.New(s)}
 		a := memo.New(source.read, memo.Store(h), memo.Name("f"))
-		b := memo.New(source.read, memo.Store(&process{Store: s}), memo.Name("f"))
+		b := memo.New(source.read, memo.Store(faultstore.New(s)), memo.Name("f"))
 		a.Call(t.Context(), "x")
 		time.Sleep(3 * time.Minute) // by when it has ended
 		former := h.reports()
@@ -197,10 +198,13 @@ func TestReportsOfAnEndedSubscriptionAreOfNoAccount(t *testing.T) {
 // The realm kept every function that had copies.
 func TestDroppedFunctionsAreCollectedWhileOthersListen(t *testing.T) {
 	s := memstore.New(nil)
-	h := hearing{&process{Store: s}, make(chan struct{}, 1)}
+	p, hears := faultstore.New(s), faultstore.NewGate()
+	hears.Open()
+	p.After(faultstore.Notify, hears.Wait)
+	h := p.Notifying()
 	keeper := memo.New(func(context.Context, int) (int, error) { return 1, nil }, memo.Store(h), memo.Name("keeper"))
 	keeper.Call(t.Context(), 1)
-	<-h.up
+	<-hears.Reached()
 	const all = 20
 	collected := make(chan int, all)
 	for i := range all {
@@ -221,7 +225,7 @@ func TestDroppedFunctionsAreCollectedWhileOthersListen(t *testing.T) {
 // Connections that come and go, and reports of all kinds, while calls and Clears are
 // under way.
 func TestReportsAtAnyTimeFailNoCall(t *testing.T) {
-	h := &heard{process: &process{Store: memstore.New(nil)}}
+	h := &heard{Store: faultstore.New(memstore.New(nil))}
 	f := memo.New(func(_ context.Context, n int) (int, error) { return n, nil }, memo.Store(h), memo.Name("f"), memo.Local(20))
 	var keys []string
 	for i := range 50 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -56,7 +57,7 @@ func TestCallReturnsTheOldResultOfTheStoreDuringARefresh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var source laggard
-				options := append(memo.Options{memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"),
+				options := append(memo.Options{memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"),
 					memo.TTL(time.Second), memo.StaleWhileRevalidate(time.Minute)}, c.options...)
 				var call func(context.Context, string) (int64, error)
 				if !c.batch {
@@ -97,7 +98,7 @@ func TestCallReturnsTheOldResultOfTheStoreDuringARefresh(t *testing.T) {
 func TestCallThatJoinsAFailingRefreshReturnsTheOldResultOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := laggard{err: errDown}
-		f := memo.New(source.read, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"),
+		f := memo.New(source.read, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"),
 			memo.TTL(time.Second), memo.StaleIfError(time.Minute), memo.NoLocal())
 		f.Call(t.Context(), "k")
 		source.lag(time.Second)
@@ -120,7 +121,7 @@ func TestCallThatJoinsAFailingRefreshReturnsTheOldResultOfTheStore(t *testing.T)
 func TestCallDuringARefreshReturnsTheFreshResultOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var source laggard
-		f := memo.New(source.read, memo.Store(&process{Store: memstore.New(nil)}), memo.Name("f"), memo.NoLocal())
+		f := memo.New(source.read, memo.Store(faultstore.New(memstore.New(nil))), memo.Name("f"), memo.NoLocal())
 		f.Call(t.Context(), "k")
 		source.lag(5 * time.Second)
 		var wg sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -220,13 +221,13 @@ var pairs = []struct {
 
 // inBothDirections runs test for every pair, with either release as the one that acts, in
 // the process p.
-func inBothDirections(t *testing.T, test func(t *testing.T, p *process, source *gated, within time.Duration, acts, other release)) {
+func inBothDirections(t *testing.T, test func(t *testing.T, p *faultstore.Store, source *gated, within time.Duration, acts, other release)) {
 	for _, p := range pairs {
 		for _, acting := range []string{"older", "newer"} {
 			t.Run(p.name+"/"+acting, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s, source := memstore.New(nil), new(gated)
-					here, there := &process{Store: s}, &process{Store: s}
+					here, there := faultstore.New(s), faultstore.New(s)
 					if acting == "older" {
 						test(t, here, source, p.within, p.older(here, source), p.newer(there, source))
 					} else {
@@ -246,7 +247,7 @@ func TestInvalidationByKeyReachesEveryVersion(t *testing.T) {
 		"Set":        func(ctx context.Context, r release, version int64) error { return r.set(ctx, version) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBothDirections(t, func(t *testing.T, _ *process, source *gated, within time.Duration, acts, other release) {
+			inBothDirections(t, func(t *testing.T, _ *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 				acts.call(t)
 				other.call(t) // half a second ago and still: what was read of the list before does not count
 				for version := range int64(4) {
@@ -269,7 +270,7 @@ func TestInvalidationByKeyReachesEveryVersion(t *testing.T) {
 
 // A release that has never executed anything reaches the others as well.
 func TestInvalidationByKeyReachesEveryVersionFromOneThatIsNotListed(t *testing.T) {
-	inBothDirections(t, func(t *testing.T, _ *process, source *gated, within time.Duration, acts, other release) {
+	inBothDirections(t, func(t *testing.T, _ *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 		other.call(t)
 		source.Store(1)
 		if err := acts.invalidate(t.Context()); err != nil {
@@ -283,7 +284,7 @@ func TestInvalidationByKeyReachesEveryVersionFromOneThatIsNotListed(t *testing.T
 }
 
 func TestInvalidationByKeyOvertakesExecutionsOfEveryVersion(t *testing.T) {
-	inBothDirections(t, func(t *testing.T, _ *process, source *gated, within time.Duration, acts, other release) {
+	inBothDirections(t, func(t *testing.T, _ *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 		source.began, source.goOn = make(chan bool), make(chan bool)
 		began, goOn := source.began, source.goOn
 		done := make(chan int64)
@@ -308,33 +309,33 @@ func TestInvalidationByKeyOvertakesExecutionsOfEveryVersion(t *testing.T) {
 func TestInvalidateOfManyKeysInManyVersionsIsTwoOperations(t *testing.T) {
 	s := memstore.New(nil)
 	source := new(gated)
-	p := &process{Store: s}
+	p := faultstore.New(s)
 	f := memo.New(func(ctx context.Context, _ int) (int64, error) { return source.read(ctx, "") }, memo.Store(p), memo.Name("f"))
 	args := make([]int, 100)
 	for i := range args {
 		args[i] = i
 	}
 	f.Call(t.Context(), 1)
-	releaseOf(&process{Store: s}, 1, source, secondOf, ofSecond).call(t)
-	releaseOf(&process{Store: s}, 1, source, thirdOf, ofThird).call(t)
-	before := p.ops.Load()
+	releaseOf(faultstore.New(s), 1, source, secondOf, ofSecond).call(t)
+	releaseOf(faultstore.New(s), 1, source, thirdOf, ofThird).call(t)
+	before := p.Count(faultstore.All)
 	f.Invalidate(t.Context(), args...)
-	if got := p.ops.Load() - before; got != 2 {
+	if got := p.Count(faultstore.All) - before; got != 2 {
 		t.Errorf("Invalidate took %d operations, want 2", got)
 	}
-	before = p.ops.Load()
+	before = p.Count(faultstore.All)
 	f.Set(t.Context(), 1, 2)
-	if got := p.ops.Load() - before; got != 3 {
+	if got := p.Count(faultstore.All) - before; got != 3 {
 		t.Errorf("Set took %d operations, want 3", got)
 	}
 }
 
 // Where the server drops the list, nothing that is not listed any more stays valid.
 func TestVersionIsReachedAfterTheListWasLost(t *testing.T) {
-	inBothDirections(t, func(t *testing.T, p *process, source *gated, within time.Duration, acts, other release) {
+	inBothDirections(t, func(t *testing.T, p *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 		acts.call(t)
 		other.call(t)
-		p.Store.Delete(t.Context(), "::clear:f:")
+		p.Delete(t.Context(), "::clear:f:")
 		time.Sleep(2 * time.Second)
 		acts.call(t) // begins a list in which the other one is not
 		source.Store(1)
@@ -362,7 +363,7 @@ func TestVersionsThatAreListedAtOnceAreAllReached(t *testing.T) {
 				s, source := memstore.New(nil), new(gated)
 				releases := make([]release, many)
 				for i := range releases {
-					releases[i] = releaseOf(&process{Store: s}, 42, source, sameOf, sameOf, memo.Version(fmt.Sprint("v", i)))
+					releases[i] = releaseOf(faultstore.New(s), 42, source, sameOf, sameOf, memo.Version(fmt.Sprint("v", i)))
 				}
 				var wg sync.WaitGroup
 				for _, r := range releases {
@@ -395,14 +396,13 @@ func TestVersionsThatAreNotUsedAnyMoreAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, source := memstore.New(nil), new(gated)
 		var deleted atomic.Int64
-		p := &process{Store: s, before: func(_ context.Context, op, keys string) error {
-			if op == "delete" {
-				deleted.Store(int64(len(strings.Fields(keys))))
-			}
+		p := faultstore.New(s)
+		p.Before(faultstore.Delete, func(_ context.Context, c faultstore.Call) error {
+			deleted.Store(int64(len(c.Keys)))
 			return nil
-		}}
+		})
 		for i := range 5 {
-			releaseOf(&process{Store: s}, 42, source, sameOf, sameOf, memo.Version(fmt.Sprint("v", i))).call(t)
+			releaseOf(faultstore.New(s), 42, source, sameOf, sameOf, memo.Version(fmt.Sprint("v", i))).call(t)
 		}
 		r := releaseOf(p, 42, source, sameOf, sameOf)
 		for i, want := range []int64{6, 6, 1} { // Clear makes the others former ones, and the next drops them
@@ -419,23 +419,18 @@ func TestVersionsThatAreNotUsedAnyMoreAreForgotten(t *testing.T) {
 
 // An Invalidate that does not reach the store reaches every version when it does.
 func TestPendingInvalidationReachesEveryVersion(t *testing.T) {
-	for _, failing := range []string{"get", "delete", "swap", "get delete swap set add"} {
-		t.Run(failing, func(t *testing.T) {
-			inBothDirections(t, func(t *testing.T, p *process, source *gated, within time.Duration, acts, other release) {
-				var fails atomic.Bool
-				p.before = func(_ context.Context, op, _ string) error {
-					if fails.Load() && strings.Contains(failing, op) {
-						return errDown
-					}
-					return nil
-				}
+	for name, failing := range map[string]faultstore.Op{
+		"get": faultstore.Get, "delete": faultstore.Delete, "swap": faultstore.Swap, "all": faultstore.All,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothDirections(t, func(t *testing.T, p *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 				acts.call(t)
 				other.call(t)
 				source.Store(1)
-				fails.Store(true)
+				mend := p.Before(failing, faultstore.Fail(errDown))
 				acts.invalidate(t.Context())
 				time.Sleep(50 * time.Millisecond)
-				fails.Store(false)
+				mend()
 				time.Sleep(5 * time.Second)
 				if got := other.call(t); got != 1 {
 					t.Errorf("got %d", got)
@@ -448,7 +443,7 @@ func TestPendingInvalidationReachesEveryVersion(t *testing.T) {
 // Clear is seen within a second, an Invalidate at once: also one that comes when Clear has
 // begun the list anew.
 func TestInvalidateRightAfterClearReachesEveryVersion(t *testing.T) {
-	inBothDirections(t, func(t *testing.T, _ *process, source *gated, within time.Duration, acts, other release) {
+	inBothDirections(t, func(t *testing.T, _ *faultstore.Store, source *gated, within time.Duration, acts, other release) {
 		if within > 0 {
 			return
 		}

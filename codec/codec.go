@@ -127,33 +127,10 @@ func Check(c Codec, t reflect.Type) error {
 	return trial.For(c).Check(t)
 }
 
-// maxWireDepth bounds the nesting in bytes to be decoded, for the same reason:
-// a stack that overflows ends the process. It is the limit of encoding/json
-// (and leaves room for levels that maxDepth does not count, inside of types
-// that write themselves).
+// maxWireDepth bounds the nesting in bytes to be decoded: a stack that overflows
+// ends the process. It is the limit of encoding/json. Values have at most 1000
+// levels, not counting those inside of types that write themselves.
 const maxWireDepth = 10000
-
-// target returns the value that v points to.
-func target(codec, method string, v any) (reflect.Value, error) {
-	p := reflect.ValueOf(v)
-	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return reflect.Value{}, fmt.Errorf("memo: codec: %s: %s needs a non-nil pointer to the value, not %T", codec, method, v)
-	}
-	return p.Elem(), nil
-}
-
-// catch turns a panic into an error. The libraries below panic on some inputs,
-// as do methods of the values (MarshalJSON on a nil pointer is a classic), and
-// neither may take down the caller of a cache.
-func catch(codec, method string, err *error) {
-	if p := recover(); p != nil {
-		if cause, ok := p.(error); ok {
-			*err = fmt.Errorf("memo: codec: %s: %s: panic: %w", codec, method, cause)
-			return
-		}
-		*err = fmt.Errorf("memo: codec: %s: %s: panic: %v", codec, method, p)
-	}
-}
 
 // implementations says of an interface with methods that no value can be read
 // into it, and of a protobuf message that it needs a codec of its own, or "".

@@ -67,25 +67,15 @@ func gobHeader(v reflect.Value) byte {
 
 // gobPlain reports whether the type does not write itself.
 func gobPlain(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	for _, m := range gobRules.Methods {
-		if p.Implements(m.Writer) || p.Implements(m.Reader) {
-			return false
-		}
-	}
-	return true
+	writer, reader := trial.Own(t, gobRules.Methods)
+	return writer < 0 && reader < 0
 }
 
-func (gobCodec) Decode(data []byte, v any) (err error) {
-	value, err := target("gob", "Decode", v)
-	if err != nil {
-		return err
-	}
+func (gobCodec) Decode(data []byte, v any) error {
 	if len(data) == 0 {
 		return errors.New("memo: codec: gob: there is no data")
 	}
-	defer catch("gob", "Decode", &err)
-	value.SetZero()
+	value := reflect.ValueOf(v).Elem()
 	header, data := data[0], data[1:]
 	switch {
 	case header > gobEmpty:

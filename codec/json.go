@@ -55,13 +55,7 @@ func (jsonCodec) Append(dst []byte, v any) ([]byte, error) {
 	return out, nil
 }
 
-func (jsonCodec) Decode(data []byte, v any) (err error) {
-	value, err := target("json", "Decode", v)
-	if err != nil {
-		return err
-	}
-	defer catch("json", "Decode", &err)
-	value.SetZero()
+func (jsonCodec) Decode(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("memo: codec: json: %w", err)
 	}

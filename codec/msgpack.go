@@ -55,9 +55,8 @@ func msgpackRefuse(t reflect.Type) string {
 
 // isPlain reports whether package msgpack writes a struct field by field.
 func isPlain(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != timeType && !slices.ContainsFunc(msgpackMethods, func(m trial.Method) bool {
-		return reflect.PointerTo(t).Implements(m.Writer) || reflect.PointerTo(t).Implements(m.Reader)
-	})
+	writer, reader := trial.Own(t, msgpackMethods)
+	return t.Kind() == reflect.Struct && t != timeType && writer < 0 && reader < 0
 }
 
 var timeType = reflect.TypeFor[time.Time]()
@@ -70,13 +69,9 @@ func isLoose(t reflect.Type) bool {
 	if loose, ok := msgpackLoose.Load(t); ok {
 		return loose.(bool)
 	}
-	loose := trial.Contains(t, func(t reflect.Type) bool {
-		for _, m := range msgpackMethods {
-			if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(m.Writer) && t != timeType {
-				return true
-			}
-		}
-		return t.Kind() == reflect.Interface
+	loose := trial.Contains(t, func(t reflect.Type, _ bool) bool {
+		writer, _ := trial.Own(t, msgpackMethods)
+		return t.Kind() == reflect.Interface || writer >= 0 && t != timeType
 	})
 	msgpackLoose.Store(t, loose)
 	return loose
@@ -145,12 +140,6 @@ func (msgpackCodec) Append(dst []byte, v any) ([]byte, error) {
 }
 
 func (msgpackCodec) Decode(data []byte, v any) (err error) {
-	value, err := target("msgpack", "Decode", v)
-	if err != nil {
-		return err
-	}
-	defer catch("msgpack", "Decode", &err)
-	value.SetZero()
 	r := msgpackReaders.Get().(*msgpackReader)
 	if r.extensions, err = scanMsgpack(data, r.extensions[:0]); err != nil {
 		msgpackReaders.Put(r)

@@ -50,19 +50,9 @@ func (protoCodec) Append(dst []byte, v any) ([]byte, error) {
 	return w.b, nil
 }
 
-func (protoCodec) Decode(data []byte, v any) (err error) {
-	p := reflect.ValueOf(v)
-	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return fmt.Errorf("memo: codec: proto: Decode needs a non-nil pointer to the value, not %T", v)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("memo: codec: proto: Decode: panic: %v", r)
-		}
-	}()
-	p.Elem().SetZero()
+func (protoCodec) Decode(data []byte, v any) error {
 	r := reader{b: data}
-	r.value(p.Elem(), 0)
+	r.value(reflect.ValueOf(v).Elem(), 0)
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("%d bytes are left over after the value", len(r.b))
 	}

@@ -5,76 +5,11 @@ import (
 	"math/big"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/seed-0226adef/memo/internal/messages"
 )
-
-// A difference is where and how a value came back changed.
-type difference struct {
-	path string
-	typ  reflect.Type
-	was  string
-	got  string
-	kind differenceKind
-}
-
-type differenceKind uint8
-
-const (
-	changed differenceKind = iota
-	lost                   // what came back is zero
-	hidden                 // the same, and the field is unexported
-	retyped                // an interface holds another type
-	garbled                // a string that is not valid UTF-8
-)
-
-// why words the difference of a sample, with what became of what.
-func (d *difference) why(codec string) string {
-	return d.words(codec, d.was+" comes back as "+d.got)
-}
-
-// error is the difference of a value that a program holds. It ends up in logs,
-// and so tells nothing of the value.
-func (d *difference) error(codec string) error {
-	change := "a " + d.typ.String()
-	if d.typ.Kind() == reflect.Interface {
-		change = "what is in an interface"
-	}
-	if d.kind == lost {
-		change += " comes back as zero or nil"
-	} else {
-		change += " comes back as another"
-	}
-	return valueError(codec, shorten(d.path), d.words(codec, change))
-}
-
-func (d *difference) words(codec, change string) string {
-	switch d.kind {
-	case hidden:
-		return `is unexported, and ` + codec + ` does not write it; export it, tag it memo:"-" or use another codec`
-	case garbled:
-		return "is a string that is not valid UTF-8, which " + codec + " would change; use []byte or another codec"
-	case retyped:
-		return "would come back as " + d.got + "; use a concrete type or another codec"
-	case lost:
-		return "is lost: " + change + d.advice()
-	}
-	return "would change: " + change + d.advice()
-}
-
-func (d *difference) advice() string {
-	if d.path == "" {
-		return "; use another type or codec"
-	}
-	return `; tag it memo:"-" if it may change, or use another type or codec`
-}
-
-func (d *difference) refusal(codec string) *Refusal {
-	return &Refusal{Path: d.path, Type: d.typ, Why: d.why(codec)}
-}
 
 // A differ compares a value with what came back of it.
 //
@@ -88,163 +23,153 @@ func (d *difference) refusal(codec string) *Refusal {
 type differ struct {
 	guard    *Guard
 	evidence *evidence // nil compares everything exactly
-	level    int       // of nesting
-	hid      bool      // what is compared is an unexported field
-	inside   int       // of how many types that write themselves
+	part     bool      // what is compared is part of a value
+	hid      bool      // it is an unexported field
+	inside   int       // of how many types that write themselves, if there is evidence
 	seen     map[[2]uintptr]bool
 }
 
 // evidence collects, over many samples, what came back of types that write
 // themselves.
 type evidence struct {
-	order []string
-	lost  map[string]*difference // came back zero, by path
-	kept  map[string]bool        // came back at least once
-	whole map[string]bool        // came back at least once, says its Equal method, with all that is in it
+	kept map[string]bool // whether it came back at least once, by path
+	lost []*Refusal      // what came back as zero before it did
+	open bool            // something came back as zero
 }
 
-func newEvidence() evidence {
-	return evidence{lost: map[string]*difference{}, kept: map[string]bool{}, whole: map[string]bool{}}
-}
-
-// isKept reports whether what is at path came back from a sample.
-func (e *evidence) isKept(path string) bool {
-	if e.kept[path] {
-		return true
-	}
-	for whole := range e.whole {
-		if rest, ok := strings.CutPrefix(path, whole); ok && (rest == "" || rest[0] == '.' || rest[0] == '[' || whole == "") {
-			return true
-		}
-	}
-	return false
-}
-
-func (d *differ) compare(a, b reflect.Value, path string) *difference {
+func (d *differ) compare(a, b reflect.Value, path string) *Refusal {
 	a, b = settable(a), settable(b)
-	d.level++
-	defer func() { d.level-- }()
-	if d.evidence != nil && isComposite(a.Kind()) && !isKnown(a.Type()) && d.guard.writesItself(a.Type()) {
-		d.inside++
-		defer func() { d.inside-- }()
-	}
-	if same, ok := equalMethod(a, b); ok && same {
-		if d.inside > 0 && d.evidence != nil && !a.IsZero() {
-			d.evidence.whole[path] = true
+	outermost := !d.part
+	d.part = true
+	switch k := a.Kind(); k {
+	case reflect.Struct, reflect.Slice, reflect.Map, reflect.Array:
+		s := d.guard.shape(a.Type())
+		if s.self && d.evidence != nil {
+			d.inside++
+			defer func() { d.inside-- }()
 		}
-		return nil
-	} else if ok && d.inside == 0 {
-		return d.differs(a, b, path)
+		same, ok := s.equals(a, b)
+		switch {
+		case ok && same:
+			if d.inside > 0 { // all that is in it came back
+				d.kinds(a, a, path)
+				return d.leaf(a, b, path, true)
+			}
+			return nil
+		case ok && d.inside == 0:
+			return d.differs(a, b, path)
+		case s.known && k == reflect.Struct:
+			return d.known(a, b, path)
+		case outermost && (k == reflect.Slice || k == reflect.Map) && a.IsNil() != b.IsNil():
+			return d.leaf(a, b, path, false)
+		}
 	}
-	if a.Kind() == reflect.Struct && isKnown(a.Type()) {
-		return d.known(a, b, path)
-	}
-	if messages.Is(a.Type()) {
-		s := messages.Supported()
-		return d.leaf(a, b, path, s == nil || s.Equal(a.Addr().Interface(), b.Addr().Interface()))
-	}
+	return d.kinds(a, b, path)
+}
+
+func (d *differ) kinds(a, b reflect.Value, path string) *Refusal {
+	same := false
 	switch a.Kind() {
 	case reflect.Struct:
 		return d.fields(a, b, path)
-	case reflect.Pointer, reflect.Interface:
-		return d.behind(a, b, path)
 	case reflect.Slice, reflect.Array:
-		return d.elements(a, b, path)
+		if a.Len() == b.Len() {
+			return d.elements(a, b, path)
+		}
 	case reflect.Map:
-		return d.entries(a, b, path)
+		if a.Len() == b.Len() {
+			return d.entries(a, b, path)
+		}
+	case reflect.Pointer, reflect.Interface:
+		if !a.IsNil() && !b.IsNil() {
+			return d.behind(a, b, path)
+		}
+		same = a.IsNil() && b.IsNil()
 	case reflect.Float32, reflect.Float64:
-		return d.leaf(a, b, path, sameFloat(a.Float(), b.Float()))
+		same = sameFloat(a.Float(), b.Float())
 	case reflect.Complex64, reflect.Complex128:
 		x, y := a.Complex(), b.Complex()
-		return d.leaf(a, b, path, sameFloat(real(x), real(y)) && sameFloat(imag(x), imag(y)))
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return d.leaf(a, b, path, a.Pointer() == b.Pointer())
+		same = sameFloat(real(x), real(y)) && sameFloat(imag(x), imag(y))
+	case reflect.Func:
+		same = a.Pointer() == b.Pointer()
+	default:
+		same = a.Equal(b)
 	}
-	return d.leaf(a, b, path, a.Equal(b))
-}
-
-func isComposite(k reflect.Kind) bool {
-	return k == reflect.Struct || k == reflect.Slice || k == reflect.Map || k == reflect.Array
+	return d.leaf(a, b, path, same)
 }
 
 func sameFloat(a, b float64) bool { return a == b || a != a && b != b }
 
-func (d *differ) leaf(a, b reflect.Value, path string, same bool) *difference {
-	if same {
-		d.keep(a, path)
-		return nil
-	}
-	return d.differ(a, b, path)
-}
-
-// differ reports the difference, or takes it for evidence.
-func (d *differ) differ(a, b reflect.Value, path string) *difference {
-	if d.inside == 0 || d.evidence == nil {
+// leaf returns the difference between a and b, or takes it for evidence.
+func (d *differ) leaf(a, b reflect.Value, path string, same bool) *Refusal {
+	switch e := d.evidence; {
+	case d.inside == 0 && !same:
 		return d.differs(a, b, path)
-	}
-	e := d.evidence
-	if !b.IsZero() {
+	case d.inside == 0:
+	case !b.IsZero():
 		e.kept[path] = true
-	} else if e.lost[path] == nil {
-		e.order = append(e.order, path)
-		e.lost[path] = d.differs(a, b, path)
+	case !same:
+		e.open = true
+		if _, known := e.kept[path]; !known {
+			e.kept[path] = false
+			e.lost = append(e.lost, d.differs(a, b, path))
+		}
 	}
 	return nil
 }
 
-func (d *differ) keep(a reflect.Value, path string) {
-	if d.inside > 0 && d.evidence != nil && !a.IsZero() {
-		d.evidence.kept[path] = true
-	}
-}
-
-func (d *differ) fields(a, b reflect.Value, path string) *difference {
-	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		if f.Name == "_" || mayBeLost(f) || omitted(f, a.Field(i), b.Field(i)) {
+func (d *differ) fields(a, b reflect.Value, path string) *Refusal {
+	for f, x := range a.Fields() {
+		y := b.Field(f.Index[0])
+		if f.Name == "_" || mayBeLost(f) || omitted(f, x, y) {
 			continue
 		}
 		d.hid = !f.IsExported()
-		if diff := d.compare(a.Field(i), b.Field(i), join(path, f.Name)); diff != nil {
-			return diff
+		if r := d.compare(x, y, join(path, f.Name)); r != nil {
+			return r
 		}
 	}
 	return nil
 }
 
-// known compares values of a type of the standard library, whose fields mean
-// nothing to its users: the difference is one of the value.
-func (d *differ) known(a, b reflect.Value, path string) *difference {
-	if x, ok := a.Addr().Interface().(*big.Rat); ok && x.Cmp(b.Addr().Interface().(*big.Rat)) == 0 {
-		return nil // a number has several forms
+// omitted reports whether the field was left out because its owner said so:
+// omitzero asks the value's own IsZero.
+func omitted(f reflect.StructField, a, b reflect.Value) bool {
+	if !b.IsZero() || isNil(a) || !strings.Contains(string(f.Tag), ",omit") {
+		return false
 	}
-	inner := differ{guard: d.guard, level: 1}
-	diff := inner.fields(a, b, "")
-	switch {
-	case diff == nil:
-		d.keep(a, path)
-		return nil
-	case d.inside > 0 && d.evidence != nil:
-		return d.differ(a, b, path)
-	}
-	text := func(v reflect.Value, detail string) string {
-		return fmt.Sprintf("%v (%s %s)", v.Addr().Interface(), diff.path, detail)
-	}
-	return &difference{path: path, typ: a.Type(), was: text(a, diff.was), got: text(b, diff.got)}
+	z, ok := settable(a).Interface().(interface{ IsZero() bool })
+	return ok && z.IsZero()
 }
 
-func (d *differ) behind(a, b reflect.Value, path string) *difference {
-	switch {
-	case a.IsNil() || b.IsNil():
-		return d.leaf(a, b, path, a.IsNil() && b.IsNil())
-	case a.Kind() == reflect.Interface:
+// known compares values of a type of the standard library, whose fields mean
+// nothing to its users, or two messages: the difference is one of the value.
+func (d *differ) known(a, b reflect.Value, path string) *Refusal {
+	x, y := a.Addr().Interface(), b.Addr().Interface()
+	if messages.Is(a.Type()) {
+		s := messages.Supported()
+		return d.leaf(a, b, path, s == nil || s.Equal(x, y))
+	}
+	if x, ok := x.(*big.Rat); ok && x.Cmp(y.(*big.Rat)) == 0 {
+		return nil // a number has several forms
+	}
+	inner := differ{guard: d.guard, part: true}
+	r := inner.fields(a, b, "")
+	if r == nil || d.inside > 0 {
+		return d.leaf(a, b, path, r == nil)
+	}
+	return d.refuse(a, path, fmt.Sprintf("%v (%s %s)", x, r.Path, r.was), fmt.Sprintf("%v (%s %s)", y, r.Path, r.got), false)
+}
+
+func (d *differ) behind(a, b reflect.Value, path string) *Refusal {
+	if a.Kind() == reflect.Interface {
 		x, y := a.Elem(), b.Elem()
 		if x.Type() != y.Type() {
-			return &difference{path: path, typ: a.Type(), was: typeName(x), got: typeName(y), kind: retyped}
+			r := d.refuse(a, path, typeName(x), typeName(y), false)
+			r.Why = "would come back as " + r.got + "; use a concrete type or another codec"
+			return r
 		}
 		return d.compare(addressable(x), addressable(y), path)
-	case a.Pointer() == b.Pointer():
-		return nil
 	}
 	at := [2]uintptr{a.Pointer(), b.Pointer()}
 	if d.seen[at] {
@@ -254,116 +179,8 @@ func (d *differ) behind(a, b reflect.Value, path string) *difference {
 		d.seen = map[[2]uintptr]bool{}
 	}
 	d.seen[at] = true
-	d.keep(a, path)
+	d.leaf(a, b, path, true)
 	return d.compare(a.Elem(), b.Elem(), path)
-}
-
-func (d *differ) elements(a, b reflect.Value, path string) *difference {
-	if a.Len() != b.Len() || d.level == 1 && a.Kind() == reflect.Slice && a.IsNil() != b.IsNil() {
-		return d.differ(a, b, path)
-	}
-	plain := isPlain(a.Type().Elem()) && d.inside == 0
-	for i := range a.Len() {
-		if plain && a.Index(i).Equal(b.Index(i)) {
-			continue // and no path is spelled out for it
-		}
-		if diff := d.compare(a.Index(i), b.Index(i), fmt.Sprintf("%s[%s]", path, d.index(strconv.Itoa(i)))); diff != nil {
-			return diff
-		}
-	}
-	return nil
-}
-
-// isPlain reports whether two values of t are the same where == says so.
-func isPlain(t reflect.Type) bool {
-	k := t.Kind()
-	return reflect.Bool <= k && k <= reflect.Float64 || k == reflect.String
-}
-
-// index is left out where samples are compared: every element stands for all.
-func (d *differ) index(at string) string {
-	if d.evidence != nil {
-		return ""
-	}
-	return at
-}
-
-func (d *differ) entries(a, b reflect.Value, path string) *difference {
-	if a.Len() != b.Len() || d.level == 1 && a.IsNil() != b.IsNil() {
-		return d.differ(a, b, path)
-	}
-	for _, e := range sorted(a) {
-		key := e.key
-		at := fmt.Sprintf("%s[%s]", path, d.index(show(key)))
-		got, ok := d.entry(b, key)
-		if !ok && d.inside == 0 {
-			return d.key(key, at)
-		} else if !ok {
-			return d.differ(a, b, path)
-		}
-		if diff := d.compare(addressable(e.value), addressable(got), at); diff != nil {
-			return diff
-		}
-	}
-	return nil
-}
-
-type mapEntry struct{ key, value reflect.Value }
-
-// sorted returns the entries of a map in an order that is the same every time,
-// so that the difference found first is.
-func sorted(m reflect.Value) []mapEntry {
-	var entries []mapEntry
-	for iter := m.MapRange(); iter.Next(); {
-		entries = append(entries, mapEntry{iter.Key(), iter.Value()})
-	}
-	slices.SortFunc(entries, func(a, b mapEntry) int { return strings.Compare(show(a.key), show(b.key)) })
-	return entries
-}
-
-// key is the difference of a key that is not there any more.
-func (d *differ) key(key reflect.Value, at string) *difference {
-	diff := &difference{path: at, typ: key.Type(), was: "the key " + show(key), got: "another"}
-	if isGarbled(key) {
-		diff.kind = garbled
-	}
-	return diff
-}
-
-func isGarbled(v reflect.Value) bool {
-	return v.Kind() == reflect.String && !utf8.ValidString(v.String())
-}
-
-// entry returns the value under key, or under one that is the same without
-// being identical, as times are.
-func (d *differ) entry(m, key reflect.Value) (reflect.Value, bool) {
-	if got := m.MapIndex(key); got.IsValid() {
-		return got, true
-	}
-	switch k := key.Kind(); {
-	case k <= reflect.Uintptr, k == reflect.String, k == reflect.Pointer:
-		return reflect.Value{}, false
-	}
-	exact := differ{guard: d.guard}
-	for iter := m.MapRange(); iter.Next(); {
-		if exact.compare(addressable(key), addressable(iter.Key()), "key") == nil {
-			return iter.Value(), true
-		}
-	}
-	return reflect.Value{}, false
-}
-
-func (d *differ) differs(a, b reflect.Value, path string) *difference {
-	diff := &difference{path: path, typ: a.Type(), was: show(a), got: show(b)}
-	switch {
-	case isGarbled(a):
-		diff.kind = garbled
-	case b.IsZero() && d.hid && d.inside == 0:
-		diff.kind = hidden
-	case b.IsZero():
-		diff.kind = lost
-	}
-	return diff
 }
 
 // addressable returns a copy of v that can be addressed, and so looked into.
@@ -373,43 +190,125 @@ func addressable(v reflect.Value) reflect.Value {
 	return c
 }
 
-// omitted reports whether the field was left out because its owner said so:
-// omitzero asks the value's own IsZero.
-func omitted(f reflect.StructField, a, b reflect.Value) bool {
-	if !b.IsZero() || !strings.Contains(string(f.Tag), ",omit") {
-		return false
+// elements compares element by element. Among samples each of them stands for
+// all, so the path of none has an index.
+func (d *differ) elements(a, b reflect.Value, path string) *Refusal {
+	at := path + "[]"
+	d.leaf(a, b, path, true)
+	for i := range a.Len() {
+		if r := d.compare(a.Index(i), b.Index(i), at); r != nil {
+			if d.evidence == nil {
+				r.Path = fmt.Sprintf("%s[%d]%s", path, i, r.Path[len(at):])
+			}
+			return r
+		}
 	}
-	a = settable(a)
-	if !a.CanInterface() {
-		return false
-	}
-	z, ok := a.Interface().(interface{ IsZero() bool })
-	return ok && !(a.Kind() == reflect.Pointer && a.IsNil()) && z.IsZero()
+	return nil
 }
 
-// equalMethod asks Equal(T) bool of T, if T is a struct that shows nothing of
+// entries compares in an order that is the same every time, so that the
+// difference found first is.
+func (d *differ) entries(a, b reflect.Value, path string) *Refusal {
+	keys := a.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(show(a), show(b)) })
+	at := path + "[]"
+	d.leaf(a, b, path, true)
+	for _, key := range keys {
+		if d.evidence == nil {
+			at = path + "[" + show(key) + "]"
+		}
+		want, got := d.entry(a, key), d.entry(b, key)
+		if !got.IsValid() && d.inside == 0 {
+			return d.refuse(key, at, "the key "+show(key), "another", false)
+		} else if !got.IsValid() {
+			return d.leaf(a, b, path, false)
+		}
+		if r := d.compare(addressable(want), addressable(got), at); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// entry returns the value under key, or under one that is the same without
+// being identical, as times are.
+func (d *differ) entry(m, key reflect.Value) reflect.Value {
+	got, k := m.MapIndex(key), key.Kind()
+	if got.IsValid() || k <= reflect.Uintptr || k == reflect.String || k == reflect.Pointer {
+		return got
+	}
+	for iter := m.MapRange(); iter.Next(); {
+		if exact := (differ{guard: d.guard}); exact.compare(addressable(key), addressable(iter.Key()), "") == nil {
+			return iter.Value()
+		}
+	}
+	return got
+}
+
+func (d *differ) differs(a, b reflect.Value, path string) *Refusal {
+	return d.refuse(a, path, show(a), show(b), b.IsZero())
+}
+
+// refuse words the difference between a and what came back, which is zero if
+// lost is true. The error of a value that a program holds ends up in logs, and
+// so tells nothing of the value.
+func (d *differ) refuse(a reflect.Value, path, was, got string, lost bool) *Refusal {
+	r := &Refusal{Path: path, was: was, got: got}
+	if d.evidence != nil {
+		r.Type = a.Type()
+	} else {
+		if was, got = "a "+a.Type().String(), "another"; a.Kind() == reflect.Interface {
+			was = "what is in an interface"
+		}
+		if lost {
+			got = "zero or nil"
+		}
+	}
+	change := was + " comes back as " + got + `; tag it memo:"-" if it may change, or use another type or codec`
+	if path == "" {
+		change = was + " comes back as " + got + "; use another type or codec"
+	}
+	switch {
+	case a.Kind() == reflect.String && !utf8.ValidString(a.String()):
+		r.Why = "is a string that is not valid UTF-8, which " + d.guard.Name() + " would change; use []byte or another codec"
+	case lost && d.hid && d.inside == 0:
+		r.Why = `is unexported, and ` + d.guard.Name() + ` does not write it; export it, tag it memo:"-" or use another codec`
+	case lost:
+		r.Why = "is lost: " + change
+	default:
+		r.Why = "would change: " + change
+	}
+	return r
+}
+
+// equalMethod returns Equal(T) bool of a T that is a struct and shows nothing of
 // itself. Types that are all there to be seen are compared by what is seen:
 // net.IP calls addresses of four and of 16 bytes equal.
-func equalMethod(a, b reflect.Value) (same, ok bool) {
-	t := a.Type()
-	if t.Kind() != reflect.Struct || t.NumField() == 0 || !a.CanInterface() {
-		return false, false
+func equalMethod(t reflect.Type) reflect.Value {
+	m, ok := t.MethodByName("Equal")
+	if !ok || t.Kind() != reflect.Struct || t.NumField() == 0 ||
+		m.Type != reflect.FuncOf([]reflect.Type{t, t}, []reflect.Type{reflect.TypeFor[bool]()}, false) {
+		return reflect.Value{}
 	}
-	for i := range t.NumField() {
-		if t.Field(i).IsExported() {
-			return false, false
+	for f := range t.Fields() {
+		if f.IsExported() {
+			return reflect.Value{}
 		}
+	}
+	return m.Func
+}
+
+// equals asks the type's own Equal, if there is one to be asked.
+func (s *shape) equals(a, b reflect.Value) (same, ok bool) {
+	if !s.equal.IsValid() {
+		return false, false
 	}
 	defer func() {
 		if recover() != nil {
 			same, ok = false, false
 		}
 	}()
-	m, found := t.MethodByName("Equal")
-	if !found || m.Type.NumIn() != 2 || m.Type.In(1) != t || m.Type.NumOut() != 1 || m.Type.Out(0).Kind() != reflect.Bool {
-		return false, false
-	}
-	return m.Func.Call([]reflect.Value{a, b})[0].Bool(), true
+	return s.equal.Call([]reflect.Value{a, b})[0].Bool(), true
 }
 
 func typeName(v reflect.Value) string {
@@ -418,32 +317,21 @@ func typeName(v reflect.Value) string {
 
 // show writes a value short enough for a sentence.
 func show(v reflect.Value) string {
-	var s string
-	switch v.Kind() {
-	case reflect.String:
-		s = fmt.Sprintf("%q", v.String())
-	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface, reflect.Func, reflect.Chan:
-		switch {
-		case v.IsNil():
-			return "nil"
-		case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
-			s = fmt.Sprintf("%q", v.Bytes())
-		case v.Kind() == reflect.Slice || v.Kind() == reflect.Map:
-			s = fmt.Sprintf("%v", v)
-		case v.Kind() == reflect.Pointer:
-			return "a pointer to " + show(v.Elem())
-		case v.Kind() == reflect.Interface && isNil(v.Elem()):
-			return "a nil " + typeName(v.Elem()) + " in an interface"
-		case v.Kind() == reflect.Interface:
-			return "a " + typeName(v.Elem()) + " in an interface"
-		default:
-			return "a " + typeName(v)
-		}
-	default:
-		s = fmt.Sprintf("%v", v)
+	switch k := v.Kind(); {
+	case isNil(v) || k == reflect.Interface && v.IsNil():
+		return "nil"
+	case k == reflect.Pointer:
+		return "a pointer to " + show(v.Elem())
+	case k == reflect.Interface && isNil(v.Elem()):
+		return "a nil " + typeName(v.Elem()) + " in an interface"
+	case k == reflect.Interface:
+		return "a " + typeName(v.Elem()) + " in an interface"
+	case k == reflect.Func || k == reflect.Chan:
+		return "a " + typeName(v)
+	case k == reflect.String:
+		return cut(fmt.Sprintf("%q", v.String()), 60)
+	case k == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
+		return cut(fmt.Sprintf("%q", v.Bytes()), 60)
 	}
-	if len(s) > 60 {
-		s = s[:57] + "..."
-	}
-	return s
+	return cut(fmt.Sprintf("%v", v), 60)
 }

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -13,22 +14,33 @@ type Guard struct {
 	rules Rules
 	alike bool // the codec cannot be told from another of its type: nothing is remembered
 
-	types  sync.Map // reflect.Type → verdict
-	selves sync.Map // reflect.Type → whether it writes itself
-	held   sync.Map // reflect.Type of an interface → *sync.Map of reflect.Type → verdict
+	shapes   sync.Map // reflect.Type → *shape
+	verdicts sync.Map // reflect.Type that values are written as → *sync.Map of their reflect.Type → verdict
 
-	once  sync.Once
-	works bool
+	// able reports whether the codec holds as little as a number. The errors of
+	// one that does not, because it is made for one type alone or does not
+	// work, say nothing about types.
+	able func() bool
 }
 
 // New returns a guard of c, which keeps to rules.
-func New(c Codec, rules Rules) *Guard { return &Guard{Codec: c, rules: rules} }
+func New(c Codec, rules Rules) *Guard {
+	if rules.Methods == nil {
+		rules.Methods = usual
+	}
+	g := &Guard{Codec: c, rules: rules}
+	g.able = sync.OnceValue(func() bool {
+		got, err := g.roundTrip(reflect.ValueOf(new(7)))
+		return err == nil && got.Elem().Int() == 7
+	})
+	return g
+}
 
 // guards holds the guards of codecs that have none of their own, by codec.
-var guards struct {
-	sync.RWMutex
+var guards = struct {
+	sync.Mutex
 	of map[Codec]*Guard
-}
+}{of: map[Codec]*Guard{}}
 
 // maxGuards bounds how many codecs are remembered, in a program that makes a
 // new one for each call.
@@ -43,24 +55,19 @@ func For(c Codec) *Guard {
 		return g
 	}
 	if !reflect.ValueOf(c).Comparable() {
-		return &Guard{Codec: c, alike: true}
-	}
-	guards.RLock()
-	g := guards.of[c]
-	guards.RUnlock()
-	if g != nil {
+		g := New(c, Rules{})
+		g.alike = true
 		return g
 	}
 	guards.Lock()
 	defer guards.Unlock()
-	if g = guards.of[c]; g == nil {
-		if guards.of == nil || len(guards.of) >= maxGuards {
-			guards.of = map[Codec]*Guard{}
+	if guards.of[c] == nil {
+		if len(guards.of) >= maxGuards {
+			clear(guards.of)
 		}
-		g = &Guard{Codec: c}
-		guards.of[c] = g
+		guards.of[c] = New(c, Rules{})
 	}
-	return g
+	return guards.of[c]
 }
 
 // prefix begins the errors of codecs.
@@ -68,31 +75,27 @@ func (g *Guard) prefix() string { return "memo: codec: " + g.Name() + ": " }
 
 // Check reports whether values of t would come back changed, or could not be
 // written. The error is a [*Refusal].
-func (g *Guard) Check(t reflect.Type) error { return g.verdict(t).err }
-
-func (g *Guard) verdict(t reflect.Type) verdict {
-	if v, ok := g.types.Load(t); ok {
-		return v.(verdict)
+func (g *Guard) Check(t reflect.Type) error {
+	if r := g.verdict(t, t).refusal; r != nil {
+		return r
 	}
-	v := g.try(t, t)
-	g.types.Store(t, v)
-	return v
+	return nil
 }
 
-// heldVerdict returns the verdict on values of t in an interface. Errors other
-// than a change are not remembered: what is lacking, such as gob.Register, may
-// still be done.
-func (g *Guard) heldVerdict(t, in reflect.Type) verdict {
-	m, ok := g.held.Load(in)
+// verdict returns what happens to values of t, written as values of in: that is
+// t or an interface. A refusal of what is in an interface is not remembered:
+// what is lacking, such as gob.Register, may still be done.
+func (g *Guard) verdict(t, in reflect.Type) verdict {
+	m, ok := g.verdicts.Load(in)
 	if !ok {
-		m, _ = g.held.LoadOrStore(in, new(sync.Map))
+		m, _ = g.verdicts.LoadOrStore(in, new(sync.Map))
 	}
 	known := m.(*sync.Map)
 	if v, ok := known.Load(t); ok {
 		return v.(verdict)
 	}
 	v := g.try(t, in)
-	if v.err == nil {
+	if v.refusal == nil || in == t {
 		known.Store(t, v)
 	}
 	return v
@@ -105,21 +108,21 @@ func (g *Guard) heldVerdict(t, in reflect.Type) verdict {
 //   - What is behind interfaces is tried when its type is met first.
 //   - If rare values of the type would change, the value is read back and
 //     compared.
-func (g *Guard) Append(dst []byte, v any) (out []byte, err error) {
-	p := reflect.ValueOf(v)
-	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return dst, fmt.Errorf("memo: codec: %s: Append needs a non-nil pointer to the value, not %T", g.Name(), v)
+func (g *Guard) Append(dst []byte, v any) ([]byte, error) {
+	p, err := g.target("Append", v)
+	if err != nil {
+		return dst, err
 	}
 	verdict := verdict{open: true}
 	if !g.alike {
-		verdict = g.verdict(p.Type().Elem())
+		verdict = g.verdict(p.Type().Elem(), p.Type().Elem())
 	}
-	if verdict.err != nil {
-		return dst, fmt.Errorf("memo: codec: %s: %w", g.Name(), verdict.err)
+	if verdict.refusal != nil {
+		return dst, fmt.Errorf("%s%w", g.prefix(), verdict.refusal)
 	}
 	out, open, err := g.write(dst, p, true)
 	if err == nil && (open || verdict.open) {
-		err = g.verify(out[len(dst):], p)
+		_, err = g.read(out[len(dst):], p, true)
 	}
 	if err != nil {
 		return dst, err
@@ -127,41 +130,65 @@ func (g *Guard) Append(dst []byte, v any) (out []byte, err error) {
 	return out, nil
 }
 
+// Decode is Decode of the codec, of which a panic is an error, into a value that
+// has been set to zero.
+func (g *Guard) Decode(data []byte, v any) (err error) {
+	p, err := g.target("Decode", v)
+	if err != nil {
+		return err
+	}
+	defer g.caught("Decode", &err)
+	p.Elem().SetZero()
+	return g.Codec.Decode(data, v)
+}
+
+func (g *Guard) target(method string, v any) (reflect.Value, error) {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return p, fmt.Errorf("%s%s needs a non-nil pointer to the value, not %T", g.prefix(), method, v)
+	}
+	return p, nil
+}
+
+// caught turns a panic into an error. Methods of values panic on what was made
+// up (and MarshalJSON on a nil pointer is a classic); so do the libraries, on
+// some inputs. Neither may take down the caller of a cache.
+func (g *Guard) caught(method string, err *error) {
+	if p := recover(); p != nil {
+		cause, ok := p.(error)
+		if !ok {
+			cause = fmt.Errorf("%v", p)
+		}
+		*err = fmt.Errorf("%s%s: panic: %w", g.prefix(), method, cause)
+	}
+}
+
 // write appends what p points to, after a look at what its type does not tell.
-// What is in interfaces is tried if held is true.
-func (g *Guard) write(dst []byte, p reflect.Value, held bool) (out []byte, open bool, err error) {
-	defer caught(g.Name(), "Append", &err)
-	if open, err = g.look(p.Elem(), held); err != nil {
-		return dst, open, err
+// What is in interfaces is tried if try is true.
+func (g *Guard) write(dst []byte, p reflect.Value, try bool) (out []byte, open bool, err error) {
+	defer g.caught("Append", &err)
+	w := walk{guard: g, try: try}
+	if r := w.value(p.Elem(), 0, false); r != nil {
+		return dst, false, fmt.Errorf("%s%w", g.prefix(), r)
 	}
 	if out, err = g.Codec.Append(dst, p.Interface()); err != nil {
-		return dst, open, err
+		return dst, false, err
 	}
-	return out, open || g.rules.Suspect != nil && g.rules.Suspect(out[len(dst):]), nil
+	return out, w.open || g.rules.Suspect != nil && g.rules.Suspect(out[len(dst):]), nil
 }
 
-// verify reads data back and compares it with what p points to.
-func (g *Guard) verify(data []byte, p reflect.Value) error {
-	got, err := g.read(data, p.Type().Elem())
-	if err != nil {
-		return fmt.Errorf("memo: codec: %s: %w", g.Name(), err)
-	}
-	d := differ{guard: g}
-	if diff := d.compare(p.Elem(), got.Elem(), ""); diff != nil {
-		return diff.error(g.Name())
-	}
-	return nil
-}
-
-func (g *Guard) read(data []byte, t reflect.Type) (got reflect.Value, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &unreadable{panicked(g.Name(), "Decode", p)}
-		}
-	}()
-	got = reflect.New(t)
+// read returns a pointer to what data holds of what p points to. If exact is
+// true, the two have to be the same.
+func (g *Guard) read(data []byte, p reflect.Value, exact bool) (got reflect.Value, err error) {
+	got = reflect.New(p.Type().Elem())
 	if err := g.Decode(data, got.Interface()); err != nil {
-		return got, &unreadable{err}
+		return got, fmt.Errorf("%s%w", g.prefix(), &unreadable{err})
+	}
+	if exact {
+		d := differ{guard: g}
+		if r := d.compare(p.Elem(), got.Elem(), ""); r != nil {
+			return got, fmt.Errorf("%s%w", g.prefix(), r)
+		}
 	}
 	return got, nil
 }
@@ -169,23 +196,19 @@ func (g *Guard) read(data []byte, t reflect.Type) (got reflect.Value, err error)
 // roundTrip writes what p points to and reads it back.
 func (g *Guard) roundTrip(p reflect.Value) (got reflect.Value, err error) {
 	data, open, err := g.write(nil, p, false)
-	if err == nil && open {
-		err = g.verify(data, p)
-	}
 	if err != nil {
 		return got, err
 	}
-	return g.read(data, p.Type().Elem())
+	return g.read(data, p, open)
 }
 
-// able reports whether the codec holds as little as a number. The errors of one
-// that does not, because it is made for one type alone or does not work, say
-// nothing about types.
-func (g *Guard) able() bool {
-	g.once.Do(func() {
-		n := 7
-		got, err := g.roundTrip(reflect.ValueOf(&n))
-		g.works = err == nil && got.Elem().Int() == 7
-	})
-	return g.works
+// An unreadable error is of a Decode that fails for what Append wrote.
+type unreadable struct{ err error }
+
+func (e *unreadable) Error() string { return "is written, and cannot be read back: " + e.err.Error() }
+func (e *unreadable) Unwrap() error { return e.err }
+
+func isUnreadable(err error) bool {
+	var u *unreadable
+	return errors.As(err, &u)
 }

@@ -1,185 +1,176 @@
 package trial
 
 import (
+	"encoding"
+	"encoding/gob"
+	"encoding/json"
 	"reflect"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/messages"
 )
 
+// A Method is one way for a type to write and read itself.
+type Method struct {
+	Write, Read    string // names of the methods
+	Writer, Reader reflect.Type
+}
+
+// The methods of the standard library's encoders.
+var (
+	JSON   = MethodOf[json.Marshaler, json.Unmarshaler]("MarshalJSON", "UnmarshalJSON")
+	Text   = MethodOf[encoding.TextMarshaler, encoding.TextUnmarshaler]("MarshalText", "UnmarshalText")
+	Binary = MethodOf[encoding.BinaryMarshaler, encoding.BinaryUnmarshaler]("MarshalBinary", "UnmarshalBinary")
+	Gob    = MethodOf[gob.GobEncoder, gob.GobDecoder]("GobEncode", "GobDecode")
+)
+
+// usual are the methods that a codec may call of which nothing is known.
+var usual = []Method{JSON, Text, Binary, Gob,
+	MethodOf[interface{ MarshalMsgpack() ([]byte, error) }, interface{ UnmarshalMsgpack([]byte) error }]("MarshalMsgpack", "UnmarshalMsgpack"),
+	MethodOf[interface{ MarshalCBOR() ([]byte, error) }, interface{ UnmarshalCBOR([]byte) error }]("MarshalCBOR", "UnmarshalCBOR"),
+	MethodOf[interface{ MarshalYAML() (any, error) }, interface{ UnmarshalYAML(func(any) error) error }]("MarshalYAML", "UnmarshalYAML"),
+	MethodOf[interface{ Marshal() ([]byte, error) }, interface{ Unmarshal([]byte) error }]("Marshal", "Unmarshal"),
+}
+
+// MethodOf returns the Method of two interfaces.
+func MethodOf[W, R any](write, read string) Method {
+	return Method{Write: write, Read: read, Writer: reflect.TypeFor[W](), Reader: reflect.TypeFor[R]()}
+}
+
+// Own returns which of the methods write t and which read it; -1 is none. A
+// type has them if its pointer does.
+func Own(t reflect.Type, methods []Method) (writer, reader int) {
+	p := reflect.PointerTo(t)
+	return slices.IndexFunc(methods, func(m Method) bool { return p.Implements(m.Writer) }),
+		slices.IndexFunc(methods, func(m Method) bool { return p.Implements(m.Reader) })
+}
+
 var timeType = reflect.TypeFor[time.Time]()
 
-// A shape says what can be met in values of a type, however deep.
+// A shape is what is known of a type before it is tried.
 type shape struct {
-	interfaces bool // what they hold is only known with the value
-	times      bool
-	recursive  bool // so values may contain themselves
-	fields     []field
+	known  bool          // its values need not be made up
+	values []value       // of a known type
+	self   bool          // the codec leaves its values to its methods
+	halved string        // why these methods cannot bring a value back, or ""
+	asks   bool          // its values are walked
+	fields []field       // of a struct: those that are walked
+	equal  reflect.Value // its method Equal, if it shows nothing of itself
 }
 
-// A field is one of a struct in which something can be met.
 type field struct {
 	index int
-	name  string
-	lost  bool // tagged memo:"-"
+	part
 }
 
-var shapes sync.Map // reflect.Type → shape
-
-func shapeOf(t reflect.Type) shape {
-	if s, ok := shapes.Load(t); ok {
-		return s.(shape)
+func (g *Guard) shape(t reflect.Type) *shape {
+	if s, ok := g.shapes.Load(t); ok {
+		return s.(*shape)
 	}
-	var s shape
-	s.add(t, map[reflect.Type]bool{})
-	if t.Kind() == reflect.Struct && !messages.Is(t) {
-		for i := range t.NumField() {
-			if f := t.Field(i); leads(f.Type) {
-				s.fields = append(s.fields, field{i, f.Name, mayBeLost(f)})
+	s := &shape{values: knownValues(t), asks: g.asks(t), equal: equalMethod(t)}
+	s.known = s.values != nil || messages.Is(t)
+	if w, r := Own(t, g.rules.Methods); !s.known && (w >= 0 || r >= 0) {
+		s.self = true
+		if w < 0 {
+			s.halved = "reads itself with " + g.rules.Methods[r].Read + " and does not write itself with " + g.rules.Methods[r].Write + "; implement both or neither"
+		} else if w != r {
+			s.halved = "writes itself with " + g.rules.Methods[w].Write + ", and " + g.Name() + " does not read it with " + g.rules.Methods[w].Read + "; implement both or neither"
+		}
+	}
+	if t.Kind() == reflect.Struct && !s.known && !s.self {
+		for i, p := range within(t) {
+			if g.asks(p.typ) {
+				s.fields = append(s.fields, field{i, p})
 			}
 		}
 	}
-	shapes.Store(t, s)
+	g.shapes.Store(t, s)
 	return s
 }
 
-// leads reports whether anything can be met in values of t.
-func leads(t reflect.Type) bool {
-	var s shape
-	s.add(t, map[reflect.Type]bool{})
-	return s.interfaces || s.times || s.recursive
+// asks reports whether values of t leave a question open that their type does
+// not answer: what an interface holds, whether a time can be written, whether
+// the value contains itself.
+func (g *Guard) asks(t reflect.Type) bool {
+	return Contains(t, func(t reflect.Type, again bool) bool {
+		return again || t.Kind() == reflect.Interface || t == timeType && g.rules.Time != nil
+	})
 }
 
 // Contains reports whether t, or a type that can be met in values of t, is one
-// of those.
-func Contains(t reflect.Type, is func(reflect.Type) bool) bool {
-	seen := map[reflect.Type]bool{}
-	var in func(reflect.Type) bool
-	in = func(t reflect.Type) bool {
-		if seen[t] {
+// of those. Again says that the type is met inside of itself.
+func Contains(t reflect.Type, is func(t reflect.Type, again bool) bool) bool {
+	inside := map[reflect.Type]bool{} // false for the types that have been left
+	var in func(part) bool
+	in = func(p part) bool {
+		again, seen := inside[p.typ]
+		if is(p.typ, again) {
+			return true
+		} else if seen {
 			return false
 		}
-		seen[t] = true
-		if is(t) {
-			return true
-		}
-		switch t.Kind() {
-		case reflect.Map:
-			return in(t.Key()) || in(t.Elem())
-		case reflect.Pointer, reflect.Slice, reflect.Array:
-			return in(t.Elem())
-		case reflect.Struct:
-			for i := range t.NumField() {
-				if in(t.Field(i).Type) {
-					return true
-				}
-			}
-		}
-		return false
+		inside[p.typ] = true
+		defer func() { inside[p.typ] = false }()
+		return slices.ContainsFunc(within(p.typ), in)
 	}
-	return in(t)
-}
-
-// add looks into t. seen is true for the types it is inside of, and false for
-// those that have been left.
-func (s *shape) add(t reflect.Type, seen map[reflect.Type]bool) {
-	if inside, known := seen[t]; known {
-		s.recursive = s.recursive || inside
-		return
-	}
-	seen[t] = true
-	defer func() { seen[t] = false }()
-	switch t.Kind() {
-	case reflect.Interface:
-		s.interfaces = true
-	case reflect.Map:
-		s.add(t.Key(), seen)
-		s.add(t.Elem(), seen)
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		s.add(t.Elem(), seen)
-	case reflect.Struct:
-		if t == timeType {
-			s.times = true
-			return
-		}
-		if messages.Is(t) {
-			return
-		}
-		for i := range t.NumField() {
-			s.add(t.Field(i).Type, seen)
-		}
-	}
+	return in(part{typ: t})
 }
 
 // A part is a type that can be met in values of another, and where.
 type part struct {
-	typ    reflect.Type
-	path   string
-	exempt bool // in a field tagged memo:"-"
+	typ  reflect.Type
+	path string
+	lost bool // in a field tagged memo:"-"
 }
 
-// partsOf lists the types in values of t, each where it is met first, the outer
+// within lists the types that are met in values of t first.
+func within(t reflect.Type) (parts []part) {
+	switch t.Kind() {
+	case reflect.Map:
+		return []part{{t.Key(), "[key]", false}, {t.Elem(), "[]", false}}
+	case reflect.Slice, reflect.Array:
+		return []part{{t.Elem(), "[]", false}}
+	case reflect.Pointer:
+		return []part{{t.Elem(), "", false}}
+	case reflect.Struct:
+		for f := range t.Fields() {
+			parts = append(parts, part{f.Type, f.Name, mayBeLost(f)})
+		}
+	}
+	return parts
+}
+
+// parts lists the types in values of t, each where it is met first, the outer
 // ones before those inside of them. It does not look into types that write
 // themselves.
-func (g *Guard) partsOf(t reflect.Type) []part {
-	var parts []part
-	type place struct {
-		typ    reflect.Type
-		exempt bool
-	}
-	seen := map[place]bool{}
+func (g *Guard) parts(t reflect.Type) (parts []part) {
+	seen := map[part]bool{}
 	var add func(part)
 	add = func(p part) {
-		if at := (place{p.typ, p.exempt}); seen[at] {
-			return
-		} else {
+		if at := (part{p.typ, "", p.lost}); !seen[at] {
 			seen[at] = true
-		}
-		parts = append(parts, p)
-		if isKnown(p.typ) || messages.Is(p.typ) || g.writesItself(p.typ) {
-			return
-		}
-		switch p.typ.Kind() {
-		case reflect.Map:
-			add(part{p.typ.Key(), p.path + "[key]", p.exempt})
-			add(part{p.typ.Elem(), p.path + "[]", p.exempt})
-		case reflect.Slice, reflect.Array:
-			add(part{p.typ.Elem(), p.path + "[]", p.exempt})
-		case reflect.Pointer:
-			add(part{p.typ.Elem(), p.path, p.exempt})
-		case reflect.Struct:
-			for i := range p.typ.NumField() {
-				f := p.typ.Field(i)
-				if f.Name != "_" {
-					add(part{f.Type, join(p.path, f.Name), p.exempt || mayBeLost(f)})
+			parts = append(parts, p)
+			if s := g.shape(p.typ); s.known || s.self {
+				return
+			}
+			for _, in := range within(p.typ) {
+				if in.path != "_" {
+					add(part{in.typ, join(p.path, in.path), p.lost || in.lost})
 				}
 			}
 		}
 	}
-	add(part{t, "", false})
+	add(part{typ: t})
 	return parts
-}
-
-// endless reports whether t is a pointer to itself, as in type T *T.
-func endless(t reflect.Type) bool {
-	seen := map[reflect.Type]bool{}
-	for t.Kind() == reflect.Pointer {
-		if seen[t] {
-			return true
-		}
-		seen[t] = true
-		t = t.Elem()
-	}
-	return false
 }
 
 // mayBeLost reports whether the field's owner gave it up.
 func mayBeLost(f reflect.StructField) bool { return f.Tag.Get("memo") == "-" }
 
 func join(path, name string) string {
-	if path == "" {
-		return name
+	if path == "" || name == "" || name[0] == '[' {
+		return path + name
 	}
 	return path + "." + name
 }

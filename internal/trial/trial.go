@@ -46,26 +46,41 @@ type Rules struct {
 	Suspect func(written []byte) bool
 }
 
-// A Refusal says that values of a type would not come back as they were.
+// A Refusal says that a value, or values of a type, would not come back as they
+// were.
 type Refusal struct {
-	Path string       // Go names from the type that was checked, or ""
-	Type reflect.Type // of the part at Path
+	Path string       // Go names from what was checked, or ""
+	Type reflect.Type // of the part at Path; nil if it is about one value
 	Why  string
+
+	was, got string // for the sample of a known type, which has this one inside
 }
 
 func (r *Refusal) Error() string {
-	if r.Path == "" {
+	switch {
+	case r.Type == nil && r.Path == "":
+		return "value " + r.Why
+	case r.Type == nil:
+		return "value at " + cut(r.Path, 80) + " " + r.Why
+	case r.Path == "":
 		return fmt.Sprintf("%s %s", r.Type, r.Why)
 	}
 	return fmt.Sprintf("field %s (%s) %s", r.Path, r.Type, r.Why)
 }
 
-// maxDepth bounds how deeply a value may be nested, and is how a value that
-// contains itself is found: encoding/gob and msgpack follow such a cycle until
-// the stack is exhausted, which no recover can catch.
-const maxDepth = 1000
+func cut(s string, n int) string {
+	if len(s) > n {
+		return s[:n-3] + "..."
+	}
+	return s
+}
 
 const (
+	// maxDepth bounds how deeply a value may be nested, and is how a value that
+	// contains itself is found: encoding/gob and msgpack follow such a cycle
+	// until the stack is exhausted, which no recover can catch.
+	maxDepth = 1000
+
 	// maxParts bounds how many values a sample is made of. What a larger type
 	// has beyond it stays zero, and is not tried.
 	maxParts = 4000

@@ -48,6 +48,10 @@ type (
 		Text  string
 		Valid bool
 	}
+	option[T any] struct { // v counts if ok
+		v  T
+		ok bool
+	}
 	decimal struct { // 10 with exponent 0 is 1 with exponent 1
 		value *big.Int
 		exp   int
@@ -123,6 +127,21 @@ func (m *maybe) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &m.Text)
 }
 
+func (o option[T]) MarshalJSON() ([]byte, error) {
+	if !o.ok {
+		return []byte("null"), nil
+	}
+	return json.Marshal(o.v)
+}
+
+func (o *option[T]) UnmarshalJSON(b []byte) error {
+	if *o = (option[T]{}); string(b) == "null" {
+		return nil
+	}
+	o.ok = true
+	return json.Unmarshal(b, &o.v)
+}
+
 func (d decimal) number() *big.Int {
 	n := new(big.Int)
 	if d.value != nil {
@@ -179,6 +198,7 @@ func TestCheckRefusesWhatComesBackChanged(t *testing.T) {
 		{of[struct{ Re *regexp.Regexp }](), "field Re (regexp.Regexp) would change", "field Re (regexp.Regexp) would change", "cannot be written"},
 		{of[struct{ L lossy }](), `field L (trial_test.lossy) would change: 0 comes back as 2`, `field L (trial_test.lossy) would change`, ok},
 		{of[map[lossy]int](), "comes back as another", "comes back as another", ok},
+		{of[option[func()]](), "field v (func()) is lost: a func() comes back as nil", "is unexported", "cannot be written"},
 		{of[[]money](), "field [].currency (string) is lost", "is unexported", "cannot be written"},
 		{of[struct{ P profile }](), "field P.secret (string) is unexported", "field P.secret (string) is unexported", "field P.secret (string) is unexported"},
 		{of[struct{ *profile }](), "cannot be read back", "embeds *trial_test.profile, a pointer", "cannot be written"},
@@ -205,7 +225,7 @@ func TestCheckRefusesWhatComesBackChanged(t *testing.T) {
 func TestMadeUpValuesThatATypeRefusesProveNothing(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		of[strict](), of[[]strict](), of[map[strict]int](), of[struct{ S strict }](), of[mail](), of[struct{ M *mail }](), of[bag](), of[maybe](), of[[]decimal](),
-		of[cross](), of[struct{ C []cross }](),
+		of[cross](), of[struct{ C []cross }](), of[option[[]byte]](), of[struct{ O []option[map[string]int] }](), of[option[struct{ L []string }]](),
 	} {
 		if err := codec.Check(codec.JSON, typ); err != nil {
 			t.Errorf("Check(%s) = %v", typ, err)

@@ -58,7 +58,7 @@ func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error
 // different executions, come joined. If ctx ends first it is ctx.Err().
 func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
 	c := &batchCall[K, V]{batch: b, policy: b.one.settle(), found: make(map[K]V, len(keys))}
-	if c.policy.off() {
+	if c.policy.off(ctx) {
 		return c.bypass(ctx, keys)
 	}
 	c.want(keys)

@@ -402,11 +402,11 @@ func TestStaleValuesOfABatchAreRefreshedTogether(t *testing.T) {
 	})
 }
 
-func TestBypassedBatchTouchesNoCache(t *testing.T) {
+func TestDisabledBatchTouchesNoCache(t *testing.T) {
 	rows := newTable()
 	b := memo.NewBatch(rows.read, memo.MaxBatch(2))
 	for range 2 {
-		got, err := b.With(memo.Bypass()).Call(t.Context(), []int{1, 2, 2, 3})
+		got, err := b.With(memo.Disabled(true)).Call(t.Context(), []int{1, 2, 2, 3})
 		if diff := cmp.Diff(rows.has, got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}

@@ -41,7 +41,7 @@ func TestCallbackThatWaitsForItsOwnExecutionGetsErrRecursive(t *testing.T) {
 			return err
 		},
 		"by way of a bypassed one": func(f *fns) error {
-			_, err := f.g.With(memo.Bypass()).Call(background(), 1)
+			_, err := f.g.With(memo.Disabled(true)).Call(background(), 1)
 			return err
 		},
 		"by way of a batch": func(f *fns) error { _, err := f.b.Call(background(), []int{1, 2}); return err },

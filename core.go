@@ -385,9 +385,6 @@ func (c *core) forget(sharedKey string) {
 // put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
 func (c *core) put(ctx context.Context, p *policy, key string, exec execution, value any) error {
-	if p.off() {
-		return nil
-	}
 	e := &entry{
 		key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(),
 		tags: p.allTags(c.space, nil), trusted: forever,

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -54,8 +55,11 @@ var (
 	tooLate      sync.Once
 )
 
-// off reports whether calls run fn and touch no cache.
-func (s *settings) off() bool {
+// off reports whether calls under ctx run fn and touch no cache.
+func (s *settings) off(ctx context.Context) bool { return s.disabled() || bypassed(ctx) }
+
+// disabled reports whether all calls do so.
+func (s *settings) disabled() bool {
 	if s.bypassSaid {
 		return s.bypass
 	}

@@ -293,6 +293,11 @@
 //
 //	memo.SetDefault(memo.Disabled(true))
 //
+// One request can be sent past all caches, whatever functions it goes through, to see
+// what is there now:
+//
+//	u, err := users.Call(memo.WithBypass(ctx), 42)
+//
 // # What it costs
 //
 // A hit on a fresh result allocates nothing where the argument is a number, a

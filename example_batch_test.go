@@ -60,7 +60,7 @@ func ExampleBatch_With() {
 	names := memo.NewBatch(namesOf)
 	names.Call(context.Background(), []int{1})
 
-	names.With(memo.Bypass()).Call(context.Background(), []int{1})
+	names.With(memo.Disabled(true)).Call(context.Background(), []int{1})
 	// Output:
 	// reading 1
 	// reading 1

@@ -59,13 +59,17 @@ func ExampleClone() {
 	// [3 1 2] <nil>
 }
 
-// One call looks at the source, and leaves what is held as it is.
-func ExampleBypass() {
+// One request looks at the source, through all functions, and leaves what is held as it is.
+func ExampleWithBypass() {
 	users := memo.New(loadUser)
+	greeting := memo.New(func(ctx context.Context, id int) (string, error) {
+		user, err := users.Call(ctx, id)
+		return "Hello, " + user.Name, err
+	})
 	ctx := context.Background()
-	users.Call(ctx, 42)
-	users.With(memo.Bypass()).Call(ctx, 42)
-	users.Call(ctx, 42)
+	greeting.Call(ctx, 42)
+	greeting.Call(memo.WithBypass(ctx), 42)
+	greeting.Call(ctx, 42)
 	// Output:
 	// loading user 42
 	// loading user 42

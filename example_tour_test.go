@@ -304,6 +304,16 @@ func Example_disabled() {
 	// 2 <nil>
 }
 
+func Example_onePastTheCache() {
+	ctx := context.Background()
+	users := memo.New(func(_ context.Context, id int) (string, error) { return "Ann", nil })
+
+	u, err := users.Call(memo.WithBypass(ctx), 42)
+
+	fmt.Println(u, err, users.Stats().Entries)
+	// Output: Ann <nil> 0
+}
+
 func TestForecastIsFetchedAgainAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetched := 0

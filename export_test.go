@@ -29,5 +29,8 @@ func Shifted(key string, value []byte, d time.Duration) []byte {
 	return value
 }
 
+// ForgetBypass makes this a program that has never called WithBypass.
+func ForgetBypass() { bypasses.Store(false) }
+
 // ForgetTooLate has the next SetDefault that comes too late logged again.
 func ForgetTooLate() { tooLate = sync.Once{} }

@@ -11,6 +11,7 @@ import (
 
 func init() {
 	hints.Of = hintOf
+	hints.Bypassed = bypassed
 	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().log() }
 	hints.LocalBytes = func(f any) int64 {
 		if p := f.(settler).settle(); !p.noLocal {

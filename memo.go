@@ -170,7 +170,7 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 // [ErrRecursive], [ErrGoexit] and, when fn outlasts its [LoadTimeout], an error
 // that matches [context.DeadlineExceeded].
 func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
-	if p := f.policy.Load(); p != nil && p.direct {
+	if p := f.policy.Load(); p != nil && p.direct && !bypassed(ctx) {
 		var buf keyBuffer
 		if key, buffer, err := f.key(&buf, &a); err == nil {
 			e := f.core.hit(key)
@@ -186,7 +186,7 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 // call is Call where a look at the entry alone does not do.
 func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	p := f.settle()
-	if p.off() {
+	if p.off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
 	var buf keyBuffer
@@ -218,7 +218,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 // wait for the same one share the next.
 func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	p := f.settle()
-	if p.off() {
+	if p.off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
 	key, err := f.ownKey(&a)
@@ -353,7 +353,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 		return Entry[R]{}, err
 	}
 	defer release(buffer)
-	if p.off() {
+	if p.off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v, spent := f.core.search(ctx, p, key)
@@ -390,6 +390,9 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	}
 	if err := f.core.usedUp(p, &r); err != nil {
 		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)
+	}
+	if p.off(ctx) {
+		return nil
 	}
 	return f.core.put(p.lend(ctx), p, key, f.execution(a), &r)
 }

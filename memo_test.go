@@ -150,30 +150,23 @@ func TestWithIsTheSameCacheUnderAnotherPolicy(t *testing.T) {
 	})
 }
 
-func TestBypassTouchesNoCache(t *testing.T) {
-	for name, opts := range map[string]struct{ off, on []memo.CallOption }{
-		"Bypass":   {[]memo.CallOption{memo.Bypass()}, []memo.CallOption{memo.Disabled(false)}},
-		"Disabled": {[]memo.CallOption{memo.Disabled(true)}, []memo.CallOption{memo.Bypass(), memo.Disabled(false)}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := new(counter)
-			f := memo.New(c.run)
-			wantCall(t, f, 1)
-			off := f.With(opts.off...)
-			wantCall(t, off, 2)
-			if got, err := off.Refresh(t.Context(), "k"); got != 3 || err != nil {
-				t.Errorf("Refresh = %d, %v; want 3, nil", got, err)
-			}
-			if _, err := off.Peek(t.Context(), "k"); err != memo.ErrMiss {
-				t.Errorf("Peek = %v, want ErrMiss", err)
-			}
-			off.Set(t.Context(), "k", 99)
-			wantCall(t, f, 1)
-			wantCall(t, off.With(opts.on...), 1)
-			if s := f.Stats(); s.Executions != 3 || s.Misses != 1 {
-				t.Errorf("Stats = %+v; want 3 executions, 1 miss", s)
-			}
-		})
+func TestDisabledTouchesNoCache(t *testing.T) {
+	c := new(counter)
+	f := memo.New(c.run)
+	wantCall(t, f, 1)
+	off := f.With(memo.Disabled(true))
+	wantCall(t, off, 2)
+	if got, err := off.Refresh(t.Context(), "k"); got != 3 || err != nil {
+		t.Errorf("Refresh = %d, %v; want 3, nil", got, err)
+	}
+	if _, err := off.Peek(t.Context(), "k"); err != memo.ErrMiss {
+		t.Errorf("Peek = %v, want ErrMiss", err)
+	}
+	off.Set(t.Context(), "k", 99)
+	wantCall(t, f, 1)
+	wantCall(t, off.With(memo.Disabled(true), memo.Disabled(false)), 1)
+	if s := f.Stats(); s.Executions != 3 || s.Misses != 1 {
+		t.Errorf("Stats = %+v; want 3 executions, 1 miss", s)
 	}
 }
 

@@ -163,7 +163,9 @@ var inheritors atomic.Bool
 func frameOf(ctx context.Context) *frame {
 	f, _ := ctx.Value(frameKey{}).(*frame)
 	if f == nil && executing.Load() != 0 {
-		return requestFrame(ctx)
+		if request := requestContext(ctx); request != nil {
+			f, _ = request.Value(frameKey{}).(*frame)
+		}
 	}
 	return f
 }

@@ -100,7 +100,7 @@ func TestTagsGoUpThroughSeveralLevels(t *testing.T) {
 	value := 0
 	a := memo.New(func(ctx context.Context, _ string) (int, error) { return value, nil }, g, memo.Tags("bottom"))
 	b := memo.New(func(ctx context.Context, k string) (int, error) { return a.Call(ctx, k) })
-	bypassed := memo.New(func(ctx context.Context, k string) (int, error) { return b.Call(ctx, k) }, memo.Bypass())
+	bypassed := memo.New(func(ctx context.Context, k string) (int, error) { return b.Call(ctx, k) }, memo.Disabled(true))
 	d := memo.New(func(ctx context.Context, k string) (int, error) { return bypassed.Call(ctx, k) })
 	wantCall(t, d, 0)
 	value = 1
@@ -212,7 +212,7 @@ func TestDetachedOptsOutOfTakingOver(t *testing.T) {
 }
 
 func TestInnerHintsAreNotTheOuterResults(t *testing.T) {
-	for _, opts := range []memo.Options{nil, {memo.Bypass()}} {
+	for _, opts := range []memo.Options{nil, {memo.Disabled(true)}} {
 		inner := memo.New(func(ctx context.Context, _ string) (int, error) {
 			memo.SetTTL(ctx, time.Second)
 			memo.NoStore(ctx)

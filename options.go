@@ -205,7 +205,7 @@ func LoadTimeout(d time.Duration) CallOption {
 //	  - Only the values of what it returns count, not its end; nil has no values.
 //	  - That a call is made within another execution is known all the same: tags go up
 //	    and [ErrRecursive] is found whatever f leaves out.
-//	  - [Disabled] and [Bypass] run fn under the call's own context.
+//	  - With [Disabled] and [WithBypass] fn runs under the call's own context.
 //
 // It may be given at every level; the last one wins.
 func ContextFrom(f func(context.Context) context.Context) CallOption {
@@ -399,8 +399,8 @@ func LocalTTL(d time.Duration) CallOption {
 // [LoadTimeout] of its own. By default there is no bound; n below one panics. It
 // does nothing for other functions.
 //
-// With [Bypass] the parts are executed one after the other, under the context of
-// the call.
+// With [Disabled] and [WithBypass] the parts are executed one after the other, under the
+// context of the call.
 //
 // It may be given to [SetDefault], [NewGroup] and [NewBatch].
 func MaxBatch(n int) Option {
@@ -453,15 +453,12 @@ func InheritTTL(on bool) CallOption {
 	})
 }
 
-// Bypass makes calls run fn and touch no cache: they neither look up nor join
-// nor keep. fn runs in the caller's goroutine under the caller's context.
-//
-// It may be given at every level; [Disabled] takes it back.
-func Bypass() CallOption { return Disabled(true) }
-
 // Disabled makes the function behave as if it were not memoized, if off is true: calls
-// run fn, [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false it takes a
-// weaker level's Disabled or [Bypass] back. Invalidate and Clear always work.
+// run fn in the caller's goroutine under the caller's context, and neither look up nor
+// join nor keep anything; [Func.Peek] finds nothing, [Func.Set] keeps nothing. With false
+// it takes a weaker level's Disabled back. Invalidate and Clear always work.
+//
+// [WithBypass] does the same for whatever is called under one context.
 //
 // A SetDefault that gives it, or takes it back, takes effect at once, also for functions
 // that have been used: no call that begins later returns what is held.

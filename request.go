@@ -10,9 +10,9 @@ import (
 // (ContextWithFallback).
 const ginKey = "_gin-gonic/gin/contextkey"
 
-// requestFrame returns the frame of the request's context that a gin.Context holds in its
-// field Request, or nil. Package gin is not imported for that.
-func requestFrame(ctx context.Context) *frame {
+// requestContext returns the context of the request that a gin.Context holds in its field
+// Request, or nil. Package gin is not imported for that.
+func requestContext(ctx context.Context) context.Context {
 	holder := ctx.Value(ginKey)
 	if holder == nil {
 		return nil
@@ -29,6 +29,5 @@ func requestFrame(ctx context.Context) *frame {
 	if !ok {
 		return nil
 	}
-	f, _ := r.Context().Value(frameKey{}).(*frame)
-	return f
+	return r.Context()
 }

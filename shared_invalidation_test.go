@@ -71,7 +71,7 @@ func TestTakenTagsKeepTheirEpochs(t *testing.T) {
 					}, p, memo.Name("inner"))
 					call := inner.Call
 					if how == "bypassed" {
-						call = memo.New(inner.Call, memo.Bypass()).Call
+						call = memo.New(inner.Call, memo.Disabled(true)).Call
 					}
 					outer = memo.New(func(ctx context.Context, k string) (int64, error) {
 						if how == "added too" {

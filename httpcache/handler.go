@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // Handler returns a handler that answers from the cache what it can, and has next
@@ -52,7 +54,8 @@ import (
 // the values of the first request's context.
 //
 // Upgraded connections, streams of events and requests with conditions that are
-// not for caches pass through.
+// not for caches pass through. A request whose context is one of [memo.WithBypass] is
+// handed to next as it is: nothing is looked up, stored, counted or dropped for it.
 func (c *Cache) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("memo: httpcache: Handler(nil): there is nothing to put the cache in front of; give a handler")
@@ -68,6 +71,8 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case hints.Bypassed(r.Context()):
+		h.next.ServeHTTP(w, r)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		switch {
 		case isStream(r.Header):

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // Transport returns a RoundTripper that answers from the cache what it can, and
@@ -32,7 +34,8 @@ import (
 // early ends the request only if nobody else waits for the response.
 //
 // Requests with fields whose names are not in the canonical form of
-// [http.CanonicalHeaderKey] pass through.
+// [http.CanonicalHeaderKey] pass through, and so do those whose context is one of
+// [memo.WithBypass].
 //
 // Responses come without the fields that are for one connection only. Errors of
 // next are returned as they are, unless a stored response may stand in.
@@ -57,7 +60,7 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
+	if hints.Bypassed(r.Context()) || r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
 		return t.next.RoundTrip(r)
 	}
 	if r.Method == "" { // which is how clients may write GET

@@ -72,6 +72,10 @@ type Weigher interface {
 	Hidden(allocated func(n int64) int64) int64
 }
 
+// Bypassed reports whether ctx is one of memo.WithBypass. Package memo sets it when it is
+// initialised.
+var Bypassed = func(context.Context) bool { return false }
+
 // An Abstainer is an argument that wants to know when its call will not run the
 // function now, but waits for somebody else's execution.
 type Abstainer interface{ Abstain() }

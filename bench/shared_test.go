@@ -11,15 +11,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	rediscache "github.com/go-redis/cache/v9"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/testserver"
-	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/store/memstore"
 	"github.com/seed-0226adef/memo/store/redisstore"
 )
 
@@ -105,9 +105,10 @@ func TestSharedHitsReturnTheAnswer(t *testing.T) {
 // is out of order, beside the same function without a store.
 func BenchmarkOutage(b *testing.B) {
 	ctx := context.Background()
+	lost := faultstore.New(memstore.New(nil), faultstore.Fail(errors.New("the store is lost"))).Bare()
 	peers := []loader{
 		{"memo", func(_ testing.TB, fn function) function {
-			f := memo.New(fn, memo.Name("outage"), memo.SharedName(), memo.Store(lostStore{}), memo.Logger(slog.New(slog.DiscardHandler)))
+			f := memo.New(fn, memo.Name("outage"), memo.SharedName(), memo.Store(lost), memo.Logger(slog.New(slog.DiscardHandler)))
 			for i := range 16 { // more failures than open the breaker
 				must(f.Call(ctx, fmt.Sprint(-i)))
 			}
@@ -122,19 +123,6 @@ func BenchmarkOutage(b *testing.B) {
 			sweep(b, 1, b.N, look)
 		})
 	}
-}
-
-// A lostStore fails at whatever it is asked for.
-type lostStore struct{}
-
-var errLost = errors.New("the store is lost")
-
-func (lostStore) Get(context.Context, string) ([]byte, error)              { return nil, errLost }
-func (lostStore) Set(context.Context, string, []byte, time.Duration) error { return errLost }
-func (lostStore) Add(context.Context, string, []byte, time.Duration) error { return errLost }
-func (lostStore) Delete(context.Context, ...string) error                  { return errLost }
-func (lostStore) Swap(context.Context, string, store.Token, []byte, time.Duration) error {
-	return errLost
 }
 
 func goRedis(tb testing.TB, addr string) *redis.Client {

@@ -2,6 +2,7 @@ package httpcache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,20 +14,17 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
-
-// A process sees the store that a fleet shares as a value of its own, and is told
-// of nothing.
-type process struct{ store.Store }
 
 // newFleet returns sites that share nothing but a store. They ask it every time.
 func newFleet(n int, o *httpcache.Options, serve http.HandlerFunc) (fleet []*site, runs *atomic.Int64) {
 	shared := memstore.New(nil)
 	runs = new(atomic.Int64)
 	for range n {
-		s := &site{cache: httpcache.New(o, memo.Store(&process{shared}), memo.Name("pages"), memo.LocalTTL(0))}
+		s := &site{cache: httpcache.New(o, memo.Store(faultstore.New(shared).Bare()), memo.Name("pages"), memo.LocalTTL(0))}
 		s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			runs.Add(1)
 			serve(w, r)
@@ -194,7 +192,7 @@ func TestPersonalRequestsDoNotWaitForAnotherProcess(t *testing.T) {
 }
 
 func TestAStoreThatIsDownLeavesTheHandler(t *testing.T) {
-	s := &site{cache: httpcache.New(nil, memo.Store(&process{downStore{}}), memo.Name("pages"))}
+	s := &site{cache: httpcache.New(nil, memo.Store(down()), memo.Name("pages"))}
 	s.Handler = s.cache.Handler(saying("Cache-Control: max-age=60"))
 	for range 2 {
 		if b := body(t, s.get("/")); b != "answer 1" {
@@ -206,14 +204,7 @@ func TestAStoreThatIsDownLeavesTheHandler(t *testing.T) {
 	}
 }
 
-type downStore struct{}
-
-var errDown = fmt.Errorf("the store is down")
-
-func (downStore) Get(context.Context, string) ([]byte, error)              { return nil, errDown }
-func (downStore) Set(context.Context, string, []byte, time.Duration) error { return errDown }
-func (downStore) Add(context.Context, string, []byte, time.Duration) error { return errDown }
-func (downStore) Delete(context.Context, ...string) error                  { return errDown }
-func (downStore) Swap(context.Context, string, store.Token, []byte, time.Duration) error {
-	return errDown
+// down returns a store that is.
+func down() store.Store {
+	return faultstore.New(memstore.New(nil), faultstore.Fail(errors.New("the store is down"))).Bare()
 }

@@ -65,7 +65,7 @@ func TestWhatCouldNotBeDroppedIsLogged(t *testing.T) {
 		"POST": "what a request has changed could not be dropped",
 	} {
 		logger, written := newLog()
-		s := &site{cache: httpcache.New(nil, memo.Store(&process{downStore{}}), memo.Name("pages"), memo.Logger(logger))}
+		s := &site{cache: httpcache.New(nil, memo.Store(down()), memo.Name("pages"), memo.Logger(logger))}
 		s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")
 			w.Header().Set("Etag", `"`+r.Method+`"`)

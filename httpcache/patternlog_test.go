@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -19,50 +20,15 @@ import (
 // logKey is where the caches of newLogFleet keep their log.
 const logKey = "::notes:pages:"
 
-// A wire is how a process reaches the store. It can be cut, and counts what is read.
-type wire struct {
-	store.Store
-	cut  atomic.Bool
-	gets atomic.Int64  // of the log
-	slow chan struct{} // if it is not nil, the log is read when something comes from it
-}
-
 var errCut = errors.New("the wire is cut")
 
-func (w *wire) Get(ctx context.Context, key string) ([]byte, error) {
-	if w.cut.Load() {
-		return nil, errCut
-	}
-	if key == logKey {
-		w.gets.Add(1)
-		if w.slow != nil {
-			<-w.slow
-		}
-	}
-	return w.Store.Get(ctx, key)
-}
-
-func (w *wire) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if w.cut.Load() {
-		return errCut
-	}
-	return w.Store.Add(ctx, key, value, ttl)
-}
-
-func (w *wire) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	if w.cut.Load() {
-		return errCut
-	}
-	return w.Store.Swap(ctx, key, old, value, ttl)
-}
-
 // newLogFleet returns processes that share a store, with pages that are fresh for an
-// hour and trusted for as long.
-func newLogFleet(n int) (fleet []*site, wires []*wire, shared store.Store, runs *atomic.Int64) {
+// hour and trusted for as long. The wires are how each reaches the store.
+func newLogFleet(n int) (fleet []*site, wires []*faultstore.Store, shared store.Store, runs *atomic.Int64) {
 	shared, runs = memstore.New(nil), new(atomic.Int64)
 	for range n {
-		w := &wire{Store: process{shared}}
-		s := &site{cache: httpcache.New(nil, memo.Store(w), memo.Name("pages"), memo.LocalTTL(time.Hour))}
+		w := faultstore.New(shared)
+		s := &site{cache: httpcache.New(nil, memo.Store(w.Bare()), memo.Name("pages"), memo.LocalTTL(time.Hour))}
 		s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=3600")
 			fmt.Fprint(w, runs.Add(1))
@@ -118,7 +84,7 @@ func TestAPatternThatDoesNotReachTheStoreIsToldLater(t *testing.T) {
 		for _, s := range fleet {
 			s.get("/a")
 		}
-		wires[0].cut.Store(true)
+		mend := wires[0].Before(faultstore.Get|faultstore.Add|faultstore.Swap, faultstore.Fail(errCut))
 		if err := fleet[0].cache.Purge(t.Context(), "/*"); !errors.Is(err, errCut) {
 			t.Errorf("Purge = %v, want %v", err, errCut)
 		}
@@ -126,7 +92,7 @@ func TestAPatternThatDoesNotReachTheStoreIsToldLater(t *testing.T) {
 			t.Error("the process that has purged answers with what it purged")
 		}
 		time.Sleep(2 * time.Second)
-		wires[0].cut.Store(false)
+		mend()
 		time.Sleep(5 * time.Second) // the breaker closes, and the purge is repeated
 		if got := body(t, fleet[1].get("/a")); got == "1" {
 			t.Error("the other process was never told")
@@ -142,7 +108,7 @@ func TestWhileTheLogCannotBeReadNothingOldIsUsed(t *testing.T) {
 		for _, s := range fleet {
 			s.get("/a")
 		}
-		wires[1].cut.Store(true)
+		wires[1].Before(faultstore.Get|faultstore.Add|faultstore.Swap, faultstore.Fail(errCut))
 		if err := fleet[0].cache.Purge(t.Context(), "/*"); err != nil {
 			t.Fatal(err)
 		}
@@ -190,8 +156,11 @@ func TestPatternsThatAreForgottenCountForEverything(t *testing.T) {
 func TestHitsDoNotWaitForTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fleet, wires, _, _ := newLogFleet(1)
+		var read faultstore.Log
+		wires[0].Before(faultstore.Get, faultstore.Keys(logKey, read.Note))
 		fleet[0].get("/a")
-		wires[0].slow = make(chan struct{})
+		slow := make(chan struct{}) // the log is read when something comes from it
+		wires[0].Before(faultstore.Get, faultstore.Keys(logKey, func(context.Context, faultstore.Call) error { <-slow; return nil }))
 		for range 50 {
 			time.Sleep(100 * time.Millisecond)
 			began := time.Now()
@@ -201,12 +170,12 @@ func TestHitsDoNotWaitForTheLog(t *testing.T) {
 			}
 			synctest.Wait()
 			select {
-			case wires[0].slow <- struct{}{}:
+			case slow <- struct{}{}:
 				synctest.Wait()
 			default:
 			}
 		}
-		if n := wires[0].gets.Load(); n < 5 || n > 12 {
+		if n := len(read.Keys()); n < 5 || n > 12 {
 			t.Errorf("the log was read %d times in 5 s, want about 10", n)
 		}
 	})

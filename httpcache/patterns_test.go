@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -137,7 +138,7 @@ func TestAPatternReachesEveryProcessWithinASecond(t *testing.T) {
 		var runs atomic.Int64
 		var fleet []*site
 		for range 3 {
-			s := &site{cache: httpcache.New(nil, memo.Store(&process{shared}), memo.Name("pages"), memo.LocalTTL(time.Hour))}
+			s := &site{cache: httpcache.New(nil, memo.Store(faultstore.New(shared).Bare()), memo.Name("pages"), memo.LocalTTL(time.Hour))}
 			s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Cache-Control", "max-age=3600")
 				fmt.Fprint(w, runs.Add(1))

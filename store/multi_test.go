@@ -4,23 +4,20 @@ import (
 	"context"
 	"testing"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
 // It was in a goroutine that nobody could recover it in, and ended the process.
 func TestGetMultiOfAPlainStorePanicsAsItsGetDoes(t *testing.T) {
-	p := &plain{Store: memstore.New(nil), fail: func(key string) error {
-		if key == "b" {
-			panic("no client")
-		}
-		return nil
-	}}
+	var asked faultstore.Log
+	p := faultstore.New(memstore.New(nil), asked.Note, faultstore.Keys("b", faultstore.Panic("no client"))).Bare()
 	defer func() {
 		if got, want := recover(), "no client"; got != want {
 			t.Errorf("recovered %v, want %q", got, want)
 		}
-		if got, want := len(p.gets), 3; got != want {
+		if got, want := len(asked.Keys()), 3; got != want {
 			t.Errorf("%d keys were read, want all %d", got, want)
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -30,7 +31,7 @@ func TestOnlyAStoreThatSaysSoOfItselfIsPunctual(t *testing.T) {
 		want  bool
 	}{
 		"one of ours":                            {s, true},
-		"plain":                                  {&plain{Store: s}, false},
+		"plain":                                  {faultstore.New(s), false},
 		"embeds a punctual one":                  {late{s}, false},
 		"embeds one, by pointer":                 {&late{s}, false},
 		"embeds one, by its interface":           {struct{ store.Punctual }{s}, false},

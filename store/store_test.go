@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -64,38 +65,25 @@ func TestErrorsSayWhoseTheyAreAndDiffer(t *testing.T) {
 	}
 }
 
-// plain hides the abilities of a store and counts what it is asked.
-type plain struct {
-	store.Store
-	delay time.Duration
-	fail  func(key string) error
-
-	mu          sync.Mutex
-	gets        []string
-	now, utmost int
-}
-
-func (p *plain) Get(ctx context.Context, key string) ([]byte, error) {
-	p.mu.Lock()
-	p.gets = append(p.gets, key)
-	p.now++
-	p.utmost = max(p.utmost, p.now)
-	p.mu.Unlock()
-	time.Sleep(p.delay)
-	p.mu.Lock()
-	p.now--
-	p.mu.Unlock()
-	if p.fail != nil {
-		if err := p.fail(key); err != nil {
-			return nil, err
-		}
-	}
-	return p.Store.Get(ctx, key)
-}
-
 func TestGetMultiOfAPlainStoreAsksForEachKeyOnceAndNotTooManyAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &plain{Store: memstore.New(nil), delay: time.Millisecond}
+		var asked faultstore.Log
+		var mu sync.Mutex
+		now, utmost := 0, 0 // guarded by mu
+		behind := faultstore.New(memstore.New(nil))
+		behind.Before(faultstore.Get, asked.Note)
+		behind.Before(faultstore.Get, func(context.Context, faultstore.Call) error {
+			mu.Lock()
+			now++
+			utmost = max(utmost, now)
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return nil
+		})
+		p := behind.Bare()
 		var keys []string
 		want := map[string][]byte{}
 		for i := range 100 {
@@ -115,10 +103,10 @@ func TestGetMultiOfAPlainStoreAsksForEachKeyOnceAndNotTooManyAtATime(t *testing.
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("GetMulti (-want +got):\n%s", diff)
 		}
-		if got, want := len(p.gets), 100; got != want {
+		if got, want := len(asked.Keys()), 100; got != want {
 			t.Errorf("%d Gets for %d different keys", got, want)
 		}
-		if got, want := p.utmost, 16; got != want {
+		if got, want := utmost, 16; got != want {
 			t.Errorf("%d Gets at a time, want %d", got, want)
 		}
 	})
@@ -126,12 +114,9 @@ func TestGetMultiOfAPlainStoreAsksForEachKeyOnceAndNotTooManyAtATime(t *testing.
 
 func TestGetMultiReturnsWhatItFoundBesideTheError(t *testing.T) {
 	down := errors.New("server b is down")
-	p := &plain{Store: memstore.New(nil), fail: func(key string) error {
-		if strings.HasPrefix(key, "b") {
-			return fmt.Errorf("get: %w", down)
-		}
-		return nil
-	}}
+	behind := faultstore.New(memstore.New(nil))
+	behind.Before(faultstore.Get, faultstore.Keys("b", faultstore.Fail(fmt.Errorf("get: %w", down))))
+	p := behind.Bare()
 	for _, key := range []string{"a1", "b1", "a2"} {
 		if err := p.Set(t.Context(), key, []byte(key), 0); err != nil {
 			t.Fatal(err)
@@ -214,11 +199,14 @@ func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 }
 
 func TestPingOfAPlainStoreReadsAKeyThatEveryStoreAccepts(t *testing.T) {
-	p := &plain{Store: memstore.New(nil)}
+	var asked faultstore.Log
+	behind := faultstore.New(memstore.New(nil))
+	behind.Before(faultstore.Get, asked.Note)
+	p := behind.Bare()
 	if err := store.Ping(t.Context(), p); err != nil {
 		t.Errorf("Ping = %v, want nil", err)
 	}
-	if diff := cmp.Diff([]string{"memo:ping"}, p.gets); diff != "" {
+	if diff := cmp.Diff([]string{"memo:ping"}, asked.Keys()); diff != "" {
 		t.Errorf("keys read (-want +got):\n%s", diff)
 	}
 	if err := p.Set(t.Context(), "memo:ping", []byte("somebody wrote it"), 0); err != nil {
@@ -231,24 +219,24 @@ func TestPingOfAPlainStoreReadsAKeyThatEveryStoreAccepts(t *testing.T) {
 
 func TestPingOfAPlainStoreReturnsWhyItCannotRead(t *testing.T) {
 	down := errors.New("connection refused")
-	p := &plain{Store: memstore.New(nil), fail: func(string) error { return down }}
+	p := faultstore.New(memstore.New(nil), faultstore.Fail(down)).Bare()
 	if err := store.Ping(t.Context(), p); !errors.Is(err, down) {
 		t.Errorf("Ping = %v, want an error wrapping %q", err, down)
 	}
 }
 
 func TestPlainStoreDoesNotReportOnce(t *testing.T) {
-	if store.ReportsOnce(&plain{Store: memstore.New(nil)}) {
+	if store.ReportsOnce(faultstore.New(memstore.New(nil)).Bare()) {
 		t.Error("ReportsOnce of a store without the method Prompt = true, want false")
 	}
 }
 
 func TestNotifyOfAPlainStoreIsUnsupported(t *testing.T) {
-	stop, err := store.Notify(t.Context(), &plain{}, "", nil)
+	stop, err := store.Notify(t.Context(), faultstore.New(nil).Bare(), "", nil)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Notify = %v, want an error wrapping ErrUnsupported", err)
 	}
-	if want := "memo: store: *store_test.plain does not notify"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := "memo: store: faultstore.bare does not notify"; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Notify = %v, want it to begin with %q", err, want)
 	}
 	if stop != nil {

@@ -132,17 +132,18 @@ func Check(c Codec, t reflect.Type) error {
 // levels, not counting those inside of types that write themselves.
 const maxWireDepth = 10000
 
-// implementations says of an interface with methods that no value can be read
-// into it, and of a protobuf message that it needs a codec of its own, or "".
-func implementations(codec string, t reflect.Type) string {
+// refuseUnreadable says why values of t cannot be read back: t is an interface with
+// methods, or a protobuf message. For other types it returns "".
+func refuseUnreadable(codec string, t reflect.Type) string {
 	if t.Kind() == reflect.Interface && t.NumMethod() > 0 {
 		return fmt.Sprintf("is an interface with methods, and %s cannot know which type to read it back into; use a concrete type or another codec", codec)
 	}
-	return message(codec, t)
+	return refuseMessage(codec, t)
 }
 
-// message says of a protobuf message that it needs a codec of its own, or "".
-func message(codec string, t reflect.Type) string {
+// refuseMessage says that a protobuf message needs a codec of its own. For other types
+// it returns "".
+func refuseMessage(codec string, t reflect.Type) string {
 	if !messages.Is(t) {
 		return ""
 	}

@@ -20,7 +20,7 @@ func (gobCodec) Name() string { return "gob" }
 // (golang.org/issue/6760).
 var gobRules = trial.Rules{
 	Methods: []trial.Method{trial.Gob, trial.Binary},
-	Refuse:  func(t reflect.Type) string { return message("gob", t) },
+	Refuse:  func(t reflect.Type) string { return refuseMessage("gob", t) },
 }
 
 // What a gob cannot say about the outermost value is said by a byte in front:
@@ -101,9 +101,8 @@ func (gobCodec) Decode(data []byte, v any) error {
 }
 
 // innermost returns the last pointer on the way to what v holds, allocating
-// where there is none. To a gob it is all the same; but given a pointer to a
-// pointer to a type with GobEncode, encoding/gob follows one pointer too many
-// and panics.
+// where there is none. The bytes are the same; but given a pointer to a pointer
+// to a type with GobEncode, encoding/gob follows one pointer too many and panics.
 func innermost(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer {
 		if v.IsNil() {

@@ -18,7 +18,7 @@ func (jsonCodec) Name() string { return "json" }
 
 var jsonRules = trial.Rules{
 	Methods: []trial.Method{trial.JSON, trial.Text},
-	Refuse:  func(t reflect.Type) string { return implementations("json", t) },
+	Refuse:  func(t reflect.Type) string { return refuseUnreadable("json", t) },
 	Time:    jsonInstant,
 	Suspect: func(written []byte) bool { return bytes.Contains(written, replacement) },
 }

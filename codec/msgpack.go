@@ -37,7 +37,7 @@ var msgpackMethods = []trial.Method{
 //     nil, and starts a goroutine for each such type that never ends.
 func msgpackRefuse(t reflect.Type) string {
 	if t.Kind() != reflect.Struct {
-		return implementations("msgpack", t)
+		return refuseUnreadable("msgpack", t)
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -50,7 +50,7 @@ func msgpackRefuse(t reflect.Type) string {
 			return "embeds " + f.Type.String() + `, a pointer, and msgpack brings a nil one back as a pointer to a zero struct; tag it msgpack:",noinline" or use another codec`
 		}
 	}
-	return implementations("msgpack", t)
+	return refuseUnreadable("msgpack", t)
 }
 
 // isPlain reports whether package msgpack writes a struct field by field.
@@ -61,24 +61,24 @@ func isPlain(t reflect.Type) bool {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// msgpackLoose says, by reflect.Type, whether a decoder has nothing but the
-// bytes to go by somewhere in values of the type.
-var msgpackLoose sync.Map
+var msgpackUntyped sync.Map // reflect.Type → isUntyped
 
-func isLoose(t reflect.Type) bool {
-	if loose, ok := msgpackLoose.Load(t); ok {
-		return loose.(bool)
+// isUntyped reports whether somewhere in values of t a decoder learns the type from
+// the bytes alone.
+func isUntyped(t reflect.Type) bool {
+	if untyped, ok := msgpackUntyped.Load(t); ok {
+		return untyped.(bool)
 	}
-	loose := trial.Contains(t, func(t reflect.Type, _ bool) bool {
+	untyped := trial.Contains(t, func(t reflect.Type, _ bool) bool {
 		writer, _ := trial.Own(t, msgpackMethods)
 		return t.Kind() == reflect.Interface || writer >= 0 && t != timeType
 	})
-	msgpackLoose.Store(t, loose)
-	return loose
+	msgpackUntyped.Store(t, untyped)
+	return untyped
 }
 
 // The pools are ours and not those of package msgpack (GetEncoder and the
-// like), so that nobody else's settings or half-finished state reach us.
+// like), so that no settings or half-finished state of other callers reach us.
 var (
 	msgpackWriters = sync.Pool{New: func() any {
 		w := new(msgpackWriter)
@@ -97,8 +97,8 @@ type msgpackWriter struct {
 
 // A msgpackReader keeps the decoder to what has been scanned. Where it expects
 // a map, Decoder.DecodeMapLen skips the header of an extension and takes its
-// contents for the map, so that contents which nobody has looked at could
-// claim any length. It reads them byte by byte; the contents of extensions
+// contents for the map, so that contents which were not scanned could claim
+// any length. It reads them byte by byte; the contents of extensions
 // proper, such as times, are read as a whole. (So is what msgpack.RegisterExt
 // registers. A decoder of msgpack.RegisterExtDecoder must use ReadFull.)
 type msgpackReader struct {
@@ -127,9 +127,9 @@ func (msgpackCodec) Append(dst []byte, v any) ([]byte, error) {
 	w := msgpackWriters.Get().(*msgpackWriter)
 	w.b = dst
 	w.enc.Reset(w)
-	// Compact integers lose their type, which only matters where a decoder
-	// has nothing but the bytes to go by.
-	w.enc.UseCompactInts(!isLoose(reflect.TypeOf(v)))
+	// Compact integers lose their type, which matters only where a decoder learns
+	// it from the bytes.
+	w.enc.UseCompactInts(!isUntyped(reflect.TypeOf(v)))
 	if err := w.enc.Encode(v); err != nil {
 		return dst, fmt.Errorf("memo: codec: msgpack: %w", err)
 	}

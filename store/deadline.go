@@ -10,11 +10,10 @@ import (
 // deadline, [OnlyDeadline] reports true for the copy. The CancelFunc must be called
 // when the call has returned, and not before.
 //
-// It is for whoever limits the time of a Store's calls: package memo does, by
-// StoreTimeout, and so may a Store that wraps another one. With a context that was made
-// otherwise, a store whose client knows only deadlines has to wait for each call in a
-// second goroutine. So it has if a wrapper puts a context of its own, as one of
-// [context.WithValue] is, around the one that it was given.
+// It is for code that limits the time of a Store's calls, such as package memo and
+// Stores that wrap another one. With any other context, also one derived from this by
+// [context.WithValue], a store whose client knows only deadlines has to make each call
+// in a second goroutine.
 func Within(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(parent, d)
 	if parent.Done() == nil || OnlyDeadline(parent) {
@@ -29,7 +28,7 @@ func Within(parent context.Context, d time.Duration) (context.Context, context.C
 // It is for the author of a Store whose client honours the deadline of a context but
 // not its Done channel, as go-redis does: such a context can be left to the client,
 // while any other that can end needs the call made in a second goroutine. A
-// store that does not ask is right as well, only slower.
+// store that does not ask is only slower.
 func OnlyDeadline(ctx context.Context) bool {
 	_, ok := ctx.(onlyDeadline)
 	return ok

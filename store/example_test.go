@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +100,76 @@ func ExampleGetMulti() {
 		fmt.Printf("%s %s\n", key, value[store.TokenSize:])
 	}
 	// Output: users:1 Ada
+}
+
+// A fenced store refuses keys that do not begin with its prefix.
+type fenced struct {
+	store.Store
+	prefix string
+}
+
+func (f fenced) Delete(ctx context.Context, keys ...string) error {
+	var errs store.KeyErrors
+	for _, key := range keys {
+		if strings.HasPrefix(key, f.prefix) {
+			errs.Add(key, f.Store.Delete(ctx, key))
+		} else {
+			errs.Add(key, fmt.Errorf("%w: not in %s", store.ErrRefused, f.prefix))
+		}
+	}
+	return errs.Err()
+}
+
+func ExampleKeysError() {
+	s := fenced{memstore.New(nil), "users:"}
+	err := s.Delete(context.Background(), "users:42", "pages:1", "pages:2")
+
+	var refused *store.KeysError
+	if errors.As(err, &refused) {
+		fmt.Println("still there:", slices.Sorted(maps.Keys(refused.Errs)))
+	}
+	fmt.Println(err)
+	// Output:
+	// still there: [pages:1 pages:2]
+	// memo: store: refused: not in users: (key "pages:1", and 1 more)
+}
+
+func ExampleKeyErrors() {
+	var errs store.KeyErrors
+	errs.Add("a", nil)
+	errs.Add("b", store.ErrNotFound) // an answer, not an error
+	errs.Add("c", fmt.Errorf("%w: a list", store.ErrRefused))
+	fmt.Println(errs.Err())
+
+	// What may concern every key hides what concerns one.
+	errs.Fail(errors.New("the connection is lost"))
+	fmt.Println(errs.Err())
+	// Output:
+	// memo: store: refused: a list (key "c")
+	// the connection is lost
+}
+
+// A replica store answers reads and refuses writes.
+type replica struct{ store.Store }
+
+func (replica) Set(context.Context, string, []byte, time.Duration) error {
+	return fmt.Errorf("%w: this is a replica", store.ErrReadOnly)
+}
+
+func ExampleErrReadOnly() {
+	ctx := context.Background()
+	s := replica{memstore.New(nil)}
+
+	token := store.NewToken()
+	err := s.Set(ctx, "users:42", append(token[:], "Ada"...), time.Minute)
+	if errors.Is(err, store.ErrReadOnly) {
+		fmt.Println("write later, read on:", err)
+	}
+	_, err = s.Get(ctx, "users:42")
+	fmt.Println(err)
+	// Output:
+	// write later, read on: memo: store: the server refuses writes: this is a replica
+	// memo: store: no value under the key
 }
 
 func ExamplePing() {

@@ -8,16 +8,17 @@ import (
 	"slices"
 )
 
-// A KeysError is the error of a call for many keys, GetMulti or Delete, that the
-// server has carried out but for those keys that were refused. It wraps their errors,
-// and so [ErrRefused].
+// A KeysError is the error of a GetMulti or a Delete that the server refused for some
+// of the keys and carried out for the others. It wraps the errors of those keys, and
+// so [ErrRefused].
 type KeysError struct {
-	// Errs has what is wrong with each key that was refused. Each error wraps
-	// ErrRefused. It has at least one, and nobody modifies it.
+	// Errs has the error of each key that was refused, at least one. Each wraps
+	// ErrRefused. The map must not be modified.
 	Errs map[string]error
 }
 
-// Error tells of the first key in the order of the alphabet, and how many there are.
+// Error has the error of the first key in alphabetical order, and the number of the
+// others.
 func (e *KeysError) Error() string {
 	keys := slices.Sorted(maps.Keys(e.Errs))
 	if len(keys) == 0 {
@@ -26,7 +27,7 @@ func (e *KeysError) Error() string {
 	if first := e.Errs[keys[0]]; len(keys) == 1 {
 		return fmt.Sprintf("%v (key %.250q)", first, keys[0])
 	} else {
-		return fmt.Sprintf("%v (key %.250q, and %d other keys)", first, keys[0], len(keys)-1)
+		return fmt.Sprintf("%v (key %.250q, and %d more)", first, keys[0], len(keys)-1)
 	}
 }
 
@@ -35,14 +36,14 @@ func (e *KeysError) Unwrap() []error {
 	return append(slices.Collect(maps.Values(e.Errs)), ErrRefused)
 }
 
-// KeyErrors gathers what becomes of the keys of one call. It is for the author of a
-// Store. The zero KeyErrors has none; it is not safe for concurrent use.
+// KeyErrors gathers the errors of the keys of one call, for the author of a Store. The
+// zero KeyErrors is empty. It is not safe for concurrent use.
 type KeyErrors struct {
 	refused map[string]error
 	failure error
 }
 
-// Add notes the error of a key. Nil, and one that wraps [ErrNotFound], is none.
+// Add notes the error of a key. It ignores nil and errors that wrap [ErrNotFound].
 func (e *KeyErrors) Add(key string, err error) {
 	var several *KeysError
 	switch {
@@ -65,7 +66,7 @@ func (e *KeyErrors) refuse(key string, err error) {
 	e.refused[key] = cmp.Or(e.refused[key], err)
 }
 
-// Fail notes an error that may concern any of the keys. Nil is none.
+// Fail notes an error that may concern any of the keys. It ignores nil.
 func (e *KeyErrors) Fail(err error) { e.failure = cmp.Or(e.failure, err) }
 
 // Err returns the error of the call: the first that may concern any key; otherwise a

@@ -19,10 +19,9 @@ type MultiGetter interface {
 // GetMulti returns the values under keys. Absent keys are absent from the map,
 // and no error; a key given twice is asked for once.
 //
-// The map and the error are independent. The map holds what could be read even
-// if the error, which is then that of some key that could not, is not nil:
-// where keys are spread over several servers and one is down, the values of the
-// others are there to use. With a [*KeysError] the keys that it names could not be
+// The map holds what could be read also if the error is not nil, which is then the
+// error of some key that could not: where keys are spread over several servers and
+// one is down, the values of the others can be used. With a [*KeysError] the keys that it names could not be
 // read, and all others that are absent from the map are absent from the store. The map
 // is never nil, and the caller owns it and the slices in it.
 //

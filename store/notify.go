@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// A Notifier is a [Store] that tells when values change, so that whoever keeps
+// A Notifier is a [Store] that reports when values change, so that a caller who keeps
 // copies can drop them. Callers use [Notify].
 type Notifier interface {
 	Store
@@ -65,8 +65,8 @@ type Sink interface {
 // safe to call more than once and from any goroutine, except from within the sink.
 //
 // If s implements [Notifier], Notify calls s.Notify. Otherwise it returns an error
-// wrapping [errors.ErrUnsupported]: nobody will tell, and all a caller can do is to
-// bound the age of its copies. With any error stop is nil.
+// wrapping [errors.ErrUnsupported], and all a caller can do is to bound the age of its
+// copies. With any error stop is nil.
 func Notify(ctx context.Context, s Store, prefix string, sink Sink) (stop func(), err error) {
 	if s, ok := s.(Notifier); ok {
 		return s.Notify(ctx, prefix, sink)

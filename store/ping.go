@@ -14,7 +14,7 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// pingKey is read by Ping where there is nothing better. Nobody writes it.
+// pingKey is read by Ping where there is nothing better. It is never written.
 const pingKey = "memo:ping"
 
 // Ping reports whether the server behind s answers: nil if it does, otherwise

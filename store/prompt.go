@@ -4,8 +4,8 @@ package store
 // is reported once, before the method that made it has returned. Callers use
 // [ReportsOnce].
 //
-// Having the method is the promise, so a Store that wraps another one can make it
-// only in a type of its own, for inner ones of which ReportsOnce reports true.
+// A type that has the method makes the promise. So a Store that wraps others needs a
+// second type, with the method, for inner stores of which ReportsOnce reports true.
 type Prompt interface {
 	Notifier
 
@@ -14,12 +14,12 @@ type Prompt interface {
 }
 
 // ReportsOnce reports whether s tells of each change once, before the method that
-// made it has returned. Whoever writes then knows which report is that of its own
-// write, and can keep the copy that it has of it.
+// made it has returned. A caller that writes then knows which report is that of its own
+// write, and can keep its copy.
 //
 // ReportsOnce reports true if s implements [Prompt]. Otherwise it reports false, and
-// a caller has to take each report for that of somebody else's write: its own
-// writes cost it the copy, too.
+// a caller has to take each report for that of another caller's write: its own writes
+// cost it the copy, too.
 func ReportsOnce(s Store) bool {
 	_, ok := s.(Prompt)
 	return ok

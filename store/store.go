@@ -7,14 +7,14 @@
 // has. Add, which writes only where nothing is, and Swap, which replaces only
 // what the caller has seen, are what lets many processes agree: one of them
 // adds a placeholder and computes, and its result is stored only if the
-// placeholder is still there. Delete takes a value away and with it, for
-// everybody who saw it, the chance to replace it.
+// placeholder is still there. Delete removes a value, after which those who saw
+// it can no longer replace it.
 //
 // # Tokens
 //
 // Servers disagree on what a version is: memcached hands out a number, Redis
 // has none, DynamoDB compares attributes. So the version travels in the value.
-// Whoever writes draws a [Token] at random and puts it in front; Swap compares
+// The writer draws a [Token] at random and puts it in front; Swap compares
 // those 16 bytes and nothing else. A store needs no version column, and a value
 // that was deleted and written again never passes for the old one.
 //
@@ -56,19 +56,19 @@ var (
 	ErrConflict = errors.New("memo: store: the value under the key is another one")
 
 	// ErrRefused is wrapped by the errors that concern this key or this value only,
-	// and would come again however often the call is repeated: a negative ttl, a key
-	// or a value above a limit, a value under the key that is none of the store's (in
-	// Redis one of another type), a key that the user may not touch. It tells a caller
-	// that counts failures that the server is well: the next key may be fine.
+	// and that repeating the call would not cure: a negative ttl, a key or a value above
+	// a limit, a value under the key that the store did not write (in Redis one of
+	// another type), a key that the user may not touch. It tells a caller that counts
+	// failures that the server is well: the next key may be fine.
 	//
-	// A write that returns it has changed nothing, but for a Set that was refused for
+	// A write that returns it has changed nothing, except a Set that was refused for
 	// the size of its value.
 	ErrRefused = errors.New("memo: store: refused")
 
 	// ErrReadOnly is wrapped by the errors of a write that the server refuses for now,
-	// whatever the key and the value, while it goes on answering reads: it is full and
+	// whatever the key and the value, while it still answers reads: it is full and
 	// evicts nothing, it is a replica, the user may not write. Nothing was changed.
-	// A server that does not answer reads either returns other errors.
+	// If reads fail as well, it is another error.
 	ErrReadOnly = errors.New("memo: store: the server refuses writes")
 )
 
@@ -114,9 +114,9 @@ var (
 // whole store alone for a while. So an error that concerns one key must wrap
 // ErrRefused.
 //
-// What was written under one key is seen by whatever begins, in any process,
-// after the write has returned. A server whose replicas may lag must be
-// read where it is written: leases rest on it.
+// A call that begins after a write has returned sees what was written, in any
+// process. A server whose replicas may lag must be read where it is written: leases
+// depend on it.
 //
 // A Store does not promise to keep anything. It may drop any value at any time,
 // to make room or in a restart; it need not order writes under different keys;
@@ -153,7 +153,7 @@ type Store interface {
 	// are no keys at all, nor is the same key twice.
 	//
 	// After an error some of keys may be gone and others not; deleting them
-	// all again is safe. After a [*KeysError] all are gone but those that it names.
+	// all again is safe. After a [*KeysError] all are gone except those that it names.
 	// The keys are not removed in one atomic step.
 	Delete(ctx context.Context, keys ...string) error
 }

@@ -9,8 +9,8 @@ const TokenSize = 16
 // A Token tells one written value from every other. The first [TokenSize] bytes
 // of a value are its token, and [Store.Swap] compares nothing else.
 //
-// Tokens are comparable with ==. They identify, they do not authorize: whoever
-// can read a value can read its token.
+// Tokens are comparable with ==. They identify, they do not authorize: a
+// process that can read a value can read its token.
 type Token [TokenSize]byte
 
 // NewToken draws a token from [crypto/rand]. A token must be drawn anew for every

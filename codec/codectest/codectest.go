@@ -1,6 +1,6 @@
 // Package codectest checks that a codec keeps the contract of [codec.Codec].
 //
-// Whoever writes a codec calls [Run] from a test:
+// The author of a codec calls [Run] from a test:
 //
 //	func TestContract(t *testing.T) { codectest.Run(t, mycodec.Codec) }
 //
@@ -8,13 +8,11 @@
 // begins with it. So the contract can be learned by starting from a codec that
 // does nothing and reading what fails.
 //
-// What a codec cannot hold is its own affair, as long as it says so: where a
-// case is about keeping a value, an error from Append or from [codec.Check] is
-// as good as the value. Only a value that comes back changed is a failure. The
-// exception is a small core that every codec must hold, without which it would
-// be of no use to a cache: booleans, integers, floats, strings, structs of
-// them, slices, maps keyed by strings, pointers, the zero value of each, nil,
-// and times.
+// A codec need not hold every value, as long as it says so: an error from Append
+// or from [codec.Check] passes, and only a value that comes back changed is a
+// failure. The exception is a small core that every codec must hold: booleans,
+// integers, floats, strings, structs of them, slices, maps keyed by strings,
+// pointers, the zero value of each, nil, and times.
 //
 // Run under the race detector (go test -race): some of the cases can only
 // fail there.

@@ -30,9 +30,26 @@ func ExampleInBubble() {
 	}
 }
 
+// The server of this backend also has lists, which a store cannot read.
+func ExampleForeignValue() {
+	putList := func(t testing.TB, s store.Store, key string) {
+		if err := s.(*backend).push(key, "not a value of the store"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) store.Store { return newBackend(startServer(t)) }, storetest.ForeignValue(putList))
+	}
+}
+
 func startServer(t *testing.T) (address string) {
 	t.Cleanup(func() { /* stop it */ })
 	return "127.0.0.1:11211"
 }
 
-func newBackend(string) store.Store { return memstore.New(nil) }
+type backend struct{ store.Store }
+
+func newBackend(string) store.Store { return &backend{memstore.New(nil)} }
+
+// push appends to the list under key.
+func (*backend) push(key, value string) error { return nil }

@@ -8,10 +8,10 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// ForeignValue declares how to put something under a key of s that s cannot read, past s:
-// in Redis a list. Run then checks that this concerns that key only. put is called in the
-// goroutine of the case, and fails t if it cannot. The default, nil, is a server that has
-// values of one kind only; those cases are skipped.
+// ForeignValue declares how to put something under a key of s that s cannot read, without
+// using s: in Redis a list. Run then checks that no other key is affected. put is called in
+// the goroutine of the case, and fails t if it cannot. The default, nil, is a server that
+// has values of one kind only; those cases are skipped.
 func ForeignValue(put func(t testing.TB, s store.Store, key string)) Capability {
 	return func(l *limits) { l.foreign = put }
 }
@@ -19,7 +19,7 @@ func ForeignValue(put func(t testing.TB, s store.Store, key string)) Capability 
 var foreignCases = []testCase{
 	{
 		name:     "one key",
-		contract: "a value under the key that is none of the store's must concern that key only: each method must do its work, return an answer, or an error wrapping ErrRefused",
+		contract: "a value under the key that the store did not write must concern that key only: each method must do its work, return an answer, or an error wrapping ErrRefused",
 		check: func(e *env) {
 			token, value := newValue("")
 			for method, call := range map[string]func(key string) error{

@@ -41,7 +41,7 @@ var ownershipCases = []testCase{
 	},
 	{
 		name:     "read value",
-		contract: "the caller owns what Get returns: modifying it must change nothing in the store and in nobody else's hands",
+		contract: "the caller owns what Get returns: modifying it must change nothing in the store or in what others got",
 		check: func(e *env) {
 			_, value := newValue("as it was written")
 			e.set("k", value, 0)

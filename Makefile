@@ -109,8 +109,7 @@ contrib:
 		folder=$$(dirname "$$module"); \
 		case $$folder in .|./bench) continue;; esac; \
 		printf '\n== %s\n' "$$folder: the module builds and its tests pass"; \
-		case $$folder in ./internal/*) race=;; *) race=-race;; esac; \
-		(cd "$$folder" && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test $$race -shuffle=on ./...); \
+		(cd "$$folder" && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -race -shuffle=on ./...); \
 	done
 
 # The benchmarks are a module of their own, so that what they compare with is no

@@ -19,6 +19,7 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
 			initial: cloneIfAny(x.w.Header()), started: time.Now(), purges: x.purgesNow(run), mark: x.markNow(),
 		}
+		rec.separate()
 		x.runHandler(rec)
 		if rec.mode == holding && rec.then == nil {
 			x.old = nil // what is not modified is not what is stored: ask without conditions
@@ -29,7 +30,7 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 		} else {
 			x.leaveUnbegun(rec)
 		}
-		rec.over = true
+		rec.leave()
 		return
 	}
 }
@@ -271,9 +272,10 @@ func (x *exchange) writeHeader(rec *recorder, why reason) {
 func (x *exchange) sendHeader(rec *recorder) {
 	if rec.reply.status == http.StatusOK && rec.run != nil && x.clientHas(rec.reply) {
 		rec.muted = true
-		x.notModified(rec.Header())
+		x.notModified(rec)
 		return
 	}
+	rec.show()
 	if !rec.implied || len(rec.Header()["Content-Encoding"]) > 0 {
 		rec.ResponseWriter.WriteHeader(rec.reply.status)
 		rec.implied = false
@@ -287,12 +289,14 @@ func (x *exchange) clientHas(r *reception) bool {
 	return (v.etag != "" || !v.modified.IsZero()) && v.notModified(x.r.Header, r.received)
 }
 
-// notModified sends a 304 in place of a response whose header is h.
-func (x *exchange) notModified(h http.Header) {
+// notModified sends a 304 in place of a response whose header has been written.
+func (x *exchange) notModified(rec *recorder) {
+	h := rec.Header()
 	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer", "Accept-Ranges"} {
 		delete(h, name)
 	}
 	x.cache.count.notModified.Add(1)
+	rec.show()
 	x.w.WriteHeader(http.StatusNotModified)
 }
 

@@ -58,6 +58,7 @@ func (x *exchange) answerPart(rec *recorder, stored *record) {
 		rec.resetHeader()
 		x.announce(rec.Header(), &cacheStatus{forward: x.miss, stored: true})
 	}
+	rec.show()
 	x.writeParts(stored.Body, parts)
 }
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -33,6 +31,8 @@ type recorder struct {
 	ctx      context.Context // the handler's
 	run      *run            // whom to tell; nil for a run that is nobody else's
 	initial  http.Header     // what others had put into the header before
+	header   http.Header     // the handler's, where it is not the client's; see header.go
+	same     http.Header     // what both were when they were the same
 	started  time.Time
 	mark     mark   // what is known of patterns when the handler begins
 	purges   uint64 // how often the resource had been purged when the handler began; see purged
@@ -47,7 +47,6 @@ type recorder struct {
 	asks     bool // the handler was asked whether the stored response is still good
 	body     []byte
 	drain    *drain      // writes to the client; nil as long as the handler does
-	fields   http.Header // the client's header while drain uses the ResponseWriter, which is then nobody else's
 	late     http.Header // the header, when it waits for the body's end; see late.go
 	part     bool        // the header waits so that the client gets a part; see awaitsPart
 	declared int64       // Content-Length, or -1
@@ -71,13 +70,17 @@ func (rec *recorder) WriteHeader(status int) {
 	case rec.over:
 		rec.ResponseWriter.WriteHeader(status)
 	case rec.wrote:
-		if rec.mode != holding && !rec.muted && rec.late == nil {
+		if rec.mode != holding && !rec.muted && rec.late == nil && rec.drain == nil {
 			rec.ResponseWriter.WriteHeader(status) // which logs that it is superfluous
 		}
 	case status < 200 && status != http.StatusSwitchingProtocols:
+		rec.gather()
+		rec.show()
 		rec.ResponseWriter.WriteHeader(status)
+		rec.recall()
 	default:
 		rec.wrote = true
+		rec.gather()
 		rec.declared = contentLength(rec.Header())
 		rec.exchange.decide(rec, status)
 	}
@@ -147,26 +150,11 @@ func (rec *recorder) stopStoring() {
 	rec.exchange.settle()
 }
 
-// startDrain has a drain write the body to the client, who has got sent bytes of it.
-func (rec *recorder) startDrain(sent int) {
-	rec.fields = rec.ResponseWriter.Header()
-	rec.drain = newDrain(rec.ResponseWriter, rec.body, sent)
-}
-
-// Header returns the client's header. Writers that stand outside of the cache are not
-// made to be asked for it while they write.
-func (rec *recorder) Header() http.Header {
-	if rec.fields != nil {
-		return rec.fields
-	}
-	return rec.ResponseWriter.Header()
-}
-
 // finishClient waits until the client has got what it has not got yet.
 func (rec *recorder) finishClient() {
 	if rec.drain != nil {
 		rec.clientLost(rec.drain.end())
-		rec.drain, rec.fields = nil, nil
+		rec.drain = nil
 	}
 }
 
@@ -181,7 +169,7 @@ func (rec *recorder) leaveTo(panicked any) {
 		rec.drain.abort()
 	}
 	rec.finishClient()
-	rec.over = true
+	rec.leave()
 }
 
 // clientLost notes that the client gets no more, if err says so.
@@ -212,7 +200,7 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 				rec.ResponseWriter.WriteHeader(rec.reply.status)
 				rec.implied = false
 			}
-			rec.startDrain(len(rec.body) - len(p))
+			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
 		} else {
 			rec.clientLost(rec.drain.grow(rec.body))
 		}
@@ -294,7 +282,7 @@ func (rec *recorder) FlushError() error {
 		return nil
 	}
 	if rec.drain == nil && rec.mode == storing && rec.mayDrain() { // a client that does not read holds up a flush
-		rec.startDrain(len(rec.body))
+		rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body))
 	}
 	if rec.drain != nil {
 		rec.drain.askFlush()
@@ -317,7 +305,7 @@ func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Push is HTTP/2's server push, where there is any.
 func (rec *recorder) Push(target string, opts *http.PushOptions) error {
-	if p, ok := rec.ResponseWriter.(http.Pusher); ok {
+	if p, ok := rec.ResponseWriter.(http.Pusher); ok && rec.drain == nil {
 		return p.Push(target, opts)
 	}
 	return http.ErrNotSupported
@@ -325,56 +313,6 @@ func (rec *recorder) Push(target string, opts *http.PushOptions) error {
 
 // Unwrap is for http.ResponseController.
 func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
-
-// ownHeader returns the fields that the handler itself has set: not those that
-// were there before and are as they were. Those belong to this request. What is
-// said of caching counts whoever has said it. The values are copies: those in the
-// header may be rewritten on their way out. Names are in canonical form, whatever the
-// handler wrote: ETag is Etag here.
-func (rec *recorder) ownHeader() http.Header {
-	h := rec.Header()
-	own := make(http.Header, len(h))
-	for written, lines := range h {
-		name := http.CanonicalHeaderKey(written)
-		if before, ok := rec.initial[written]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
-			own[name] = slices.Concat(own[name], lines)
-		}
-	}
-	return own
-}
-
-// resetHeader takes back what the handler has put into the header.
-func (rec *recorder) resetHeader() {
-	h := rec.Header()
-	clear(h)
-	for name, lines := range rec.initial {
-		h[name] = slices.Clone(lines)
-	}
-}
-
-// trailer returns the trailer fields that the handler has set by now: the ones
-// that it announced, and those with http.TrailerPrefix.
-func (rec *recorder) trailer() (t http.Header) {
-	add := func(name string, lines []string) {
-		if t == nil {
-			t = http.Header{}
-		}
-		t[name] = slices.Clone(lines)
-	}
-	h := rec.Header()
-	for name := range members(rec.reply.header["Trailer"]) {
-		name = http.CanonicalHeaderKey(name)
-		if lines := h[name]; len(lines) > 0 && len(rec.reply.header[name]) == 0 {
-			add(name, lines)
-		}
-	}
-	for name, lines := range h {
-		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			add(name, lines)
-		}
-	}
-	return t
-}
 
 // complete reports whether the handler has written all of the response: as much as
 // its Content-Length says, or, without one, all that it wanted to before anybody

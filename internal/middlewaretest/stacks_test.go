@@ -1,6 +1,7 @@
 package middlewaretest
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -166,11 +167,13 @@ func ginCache(mw middleware) gin.HandlerFunc {
 }
 
 // A ginWriter is gin's, and writes by way of a middleware. As gin's own it holds the
-// status back until something is written.
+// status back until something is written. What has been written it knows itself: the
+// writer outside may be writing still.
 type ginWriter struct {
 	gin.ResponseWriter
 	w      http.ResponseWriter
 	status int
+	size   int
 	begun  bool
 }
 
@@ -191,10 +194,14 @@ func (g *ginWriter) WriteHeaderNow() {
 }
 
 func (g *ginWriter) Written() bool { return g.begun }
+func (g *ginWriter) Size() int     { return g.size }
+func (g *ginWriter) Status() int   { return cmp.Or(g.status, http.StatusOK) }
 
 func (g *ginWriter) Write(p []byte) (int, error) {
 	g.WriteHeaderNow()
-	return g.w.Write(p)
+	n, err := g.w.Write(p)
+	g.size += n
+	return n, err
 }
 
 func (g *ginWriter) WriteString(s string) (int, error) { return g.Write([]byte(s)) }

@@ -304,6 +304,17 @@ func (l *lock) Unlock() { l.held = false }
 
 // Most arguments lead nowhere, and cost nothing.
 func TestMissOfAScalarCopiesNothing(t *testing.T) {
+	type point struct{ x, y float64 }
+	for kind, copies := range map[string]bool{
+		"an int":       memo.CopiesArgument[int](),
+		"an array":     memo.CopiesArgument[[4]uint64](),
+		"a struct":     memo.CopiesArgument[point](),
+		"an empty one": memo.CopiesArgument[struct{}](),
+	} {
+		if copies {
+			t.Errorf("%s is looked at to be copied", kind)
+		}
+	}
 	scalar := missAllocs(t, func(i int) int { return i })
 	array := missAllocs(t, func(i int) [4]uint64 { return [4]uint64{uint64(i)} })
 	if array > scalar+1 { // its key is longer

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"reflect"
 	"sync"
 	"time"
 )
@@ -34,3 +35,7 @@ func ForgetBypass() { bypasses.Store(false) }
 
 // ForgetTooLate has the next SetDefault that comes too late logged again.
 func ForgetTooLate() { tooLate = sync.Once{} }
+
+// CopiesArgument reports whether an execution gets a copy of an A that is more than the
+// value itself.
+func CopiesArgument[A any]() bool { return argumentCopier(reflect.TypeFor[A](), false) != nil }

@@ -13,6 +13,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/seed-0226adef/memo/internal/beside"
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -183,9 +184,9 @@ func (b *backend) allow() (done func(error), err error) {
 func (b *backend) probe(done func(error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, b.patience()))
 	defer cancel()
-	began := now()
+	began := clock.Now()
 	err := b.ping(ctx)
-	if limit := b.patience(); err == nil && now()-began > int64(limit) { // it had to connect, or is as slow as that
+	if limit := b.patience(); err == nil && clock.Now()-began > int64(limit) { // it had to connect, or is as slow as that
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		err = b.ping(ctx)

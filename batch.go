@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -150,19 +152,19 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
 	var fences []fence
 	for _, w := range c.open {
-		if e, v := core.find(c.policy, w.text, preciseNow()); v == verdictUnverified {
+		if e, v := core.find(c.policy, w.text, clock.Precise()); v == verdictUnverified {
 			fences = append(fences, e.fences...)
 		}
 	}
-	began := now()
+	began := clock.Now()
 	if len(fences) > 0 && !detached(c.policy.lend(ctx), func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
 		fences = nil
 	}
 	if len(fences) > 0 {
-		c.took = time.Duration(now() - began)
+		c.took = time.Duration(clock.Now() - began)
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		e, v := core.find(c.policy, w.text, preciseNow())
+		e, v := core.find(c.policy, w.text, clock.Precise())
 		if v == verdictUnverified && ctx.Err() == nil {
 			e, v = nil, verdictUnusable
 		}
@@ -196,12 +198,12 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
-	began := now()
+	began := clock.Now()
 	if !core.performBeside(ctx, c.policy, c.policy.leaves(c.took), mine...) {
 		return // ctx has ended
 	}
 	if len(mine) > 0 {
-		c.took += time.Duration(now() - began)
+		c.took += time.Duration(clock.Now() - began)
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		l := looks[w]

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // A batchRun gathers those keys of one call whose executions this process is to
@@ -125,7 +128,7 @@ func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err erro
 // flight's, and ends when all flights have ended, or after LoadTimeout.
 func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *frame, context.CancelFunc) {
 	first := frameOf(seats[0].ctx)
-	f := &frame{values: first.values, flight: first.flight, space: first.space, hint: hint{fresh: forever}}
+	f := &frame{values: first.values, flight: first.flight, space: first.space, hint: hint{fresh: clock.Forever}}
 	ctx, cancel := within(f, r.policy.loadTimeout)
 	var left atomic.Int64
 	left.Store(int64(len(seats)))
@@ -211,7 +214,7 @@ func (j *batchJob[K, V]) counted() bool { return true }
 
 func (j *batchJob[K, V]) appendArgs(b []byte, key string) []byte {
 	if j.batch.one.keyFunc != nil {
-		return appendKeyText(b, key)
+		return keys.AppendText(b, key)
 	}
-	return j.batch.one.plan.appendArgs(b, key, unsafe.Pointer(&j.key))
+	return j.batch.one.plan.AppendArgs(b, key, unsafe.Pointer(&j.key))
 }

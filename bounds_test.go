@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
@@ -45,20 +46,20 @@ func TestDebtsOfAnOutageAreBounded(t *testing.T) {
 func TestEpochsRememberedAreBounded(t *testing.T) {
 	newKey := func(i int) string { return fmt.Sprint(":tag:", i) }
 	for name, note := range map[string]func(r *realm, key string){
-		"read":     func(r *realm, key string) { r.noteEpoch(key, reading{at: now(), order: r.order}) },
-		"written":  func(r *realm, key string) { r.wrote(key, reading{at: now(), order: r.nextOrder()}) },
+		"read":     func(r *realm, key string) { r.noteEpoch(key, reading{at: clock.Now(), order: r.order}) },
+		"written":  func(r *realm, key string) { r.wrote(key, reading{at: clock.Now(), order: r.nextOrder()}) },
 		"reported": func(r *realm, key string) { r.forgetEpoch(key) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRealm(newBackend(memstore.New(nil)), "")
-			r.readings["owed"] = reading{at: forever}
+			r.readings["owed"] = reading{at: clock.Forever}
 			for i := range maxReadings + 100 {
 				note(r, newKey(i))
 			}
 			if got := len(r.readings); got > maxReadings {
 				t.Errorf("%d epochs are remembered, want at most %d", got, maxReadings)
 			}
-			if r.readings["owed"].at != forever {
+			if r.readings["owed"].at != clock.Forever {
 				t.Error("what the store still has to be told was forgotten, too")
 			}
 		})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // busy makes calls until the coarse clock runs, and on until stop is called.
@@ -23,7 +25,7 @@ func busy(t *testing.T) (stop func()) {
 		once := sync.OnceFunc(func() { close(running) })
 		for ctx.Err() == nil {
 			f(ctx, 1)
-			if coarse.Load() != stopped {
+			if clock.Published.Load() != clock.Stopped {
 				once()
 			}
 		}
@@ -38,11 +40,11 @@ func busy(t *testing.T) (stop func()) {
 func TestCoarseClockRunsUnderLoadAndEndsByItself(t *testing.T) {
 	before := runtime.NumGoroutine()
 	stop := busy(t)
-	if lag := now() - coarseNow(); lag < 0 || lag > int64(10*time.Second) {
+	if lag := clock.Now() - clock.Coarse(); lag < 0 || lag > int64(10*time.Second) {
 		t.Errorf("the coarse time is %v behind", time.Duration(lag))
 	}
 	stop()
-	for deadline := time.Now().Add(10 * time.Second); coarse.Load() != stopped || runtime.NumGoroutine() > before; runtime.Gosched() {
+	for deadline := time.Now().Add(10 * time.Second); clock.Published.Load() != clock.Stopped || runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the coarse clock's goroutine still runs after 10s without a call")
 		}
@@ -52,7 +54,7 @@ func TestCoarseClockRunsUnderLoadAndEndsByItself(t *testing.T) {
 // awaitIdle waits for the coarse clock of earlier tests to end, and until their last
 // look-up is too long ago for another one to start it.
 func awaitIdle() {
-	for coarse.Load() != stopped || now()-lastPrecise.Load() < 2*int64(clockDemand) {
+	for clock.Published.Load() != clock.Stopped || clock.Now()-clock.LastPrecise.Load() < 2*int64(clock.Demand) {
 		runtime.Gosched()
 	}
 }
@@ -61,13 +63,13 @@ func awaitIdle() {
 // SIGSTOP: results once lived for seconds past their TTL then.
 func TestHitsFindOutThatTheCoarseTimeIsLate(t *testing.T) {
 	awaitIdle()
-	if !coarse.CompareAndSwap(stopped, (now()-int64(time.Hour))&^1) {
+	if !clock.Published.CompareAndSwap(clock.Stopped, (clock.Now()-int64(time.Hour))&^1) {
 		t.Fatal("the coarse clock runs, and nobody makes calls")
 	}
-	defer coarse.Store(stopped) // as its goroutine would, if there were one
+	defer clock.Published.Store(clock.Stopped) // as its goroutine would, if there were one
 	runs := 0
 	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil }, TTL(1))
-	const most = 2 + hitsPerLook*stripes
+	const most = 2 + clock.HitsPerLook*stripes
 	for range most {
 		f.Call(t.Context(), 1)
 	}
@@ -81,11 +83,11 @@ func TestOccasionalCallsDoNotStartTheCoarseClock(t *testing.T) {
 	f := Wrap(func(context.Context, int) (int, error) { return 1, nil })
 	for range 3 {
 		f(t.Context(), 1)
-		for began := now(); now() < began+2*int64(clockDemand); {
+		for began := clock.Now(); clock.Now() < began+2*int64(clock.Demand); {
 			runtime.Gosched()
 		}
 	}
-	if coarse.Load() != stopped {
+	if clock.Published.Load() != clock.Stopped {
 		t.Error("a call every 2ms started the coarse clock")
 	}
 }
@@ -99,8 +101,8 @@ func TestBubbleLeavesNoTimeThatIsYetToCome(t *testing.T) {
 		f(t.Context(), 1)
 		f(t.Context(), 1)
 	})
-	if last := lastPrecise.Load(); last > now() {
-		t.Errorf("a look-up counts as made in %v", time.Duration(last-now()))
+	if last := clock.LastPrecise.Load(); last > clock.Now() {
+		t.Errorf("a look-up counts as made in %v", time.Duration(last-clock.Now()))
 	}
 }
 
@@ -133,7 +135,7 @@ func TestBubbleThatSleepsToTheFutureStartsNoGoroutine(t *testing.T) {
 		for range 100 {
 			f.Call(t.Context(), 1)
 		}
-		if coarse.Load() != stopped {
+		if clock.Published.Load() != clock.Stopped {
 			t.Error("calls in the bubble started the coarse clock, which goes by the bubble's time")
 		}
 	})
@@ -175,7 +177,7 @@ func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
 			ttl:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "ttl")),
 			jitter:  rapid.Float64Range(0, 1).Draw(t, "jitter"),
 			stale:   time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "stale")),
-			inherit: rapid.OneOf(rapid.Just(forever), rapid.Int64Range(-1<<60, 1<<60)).Draw(t, "inherit"),
+			inherit: rapid.OneOf(rapid.Just(clock.Forever), rapid.Int64Range(-1<<60, 1<<60)).Draw(t, "inherit"),
 		}
 		w := life.open(created, rapid.Int64Range(0, int64(time.Hour)).Draw(t, "cost"), rapid.Float64Range(0, 1).Draw(t, "draw"))
 		beta := rapid.Float64Range(0, 100).Draw(t, "beta")
@@ -192,7 +194,7 @@ func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
 		if created < 0 && hot != cold {
 			t.Fatalf("window %+v of a faked clock is hot until %d", w, hot)
 		}
-		if hot != cold && hot > w.fresh-int64(clockSlack) {
+		if hot != cold && hot > w.fresh-int64(clock.Slack) {
 			t.Fatalf("window %+v is hot until %d, less than the slack before its end", w, hot)
 		}
 		if p := (&policy{maxAge: -1, settings: settings{beta: beta}}); hot > created {

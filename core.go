@@ -8,6 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // A core is everything of a function that does not depend on its types: it works
@@ -210,21 +214,21 @@ func (c *core) shard(key string) *flights {
 // takes neither a look at the clock nor one at the context. It allocates
 // nothing, and key need not outlive the call.
 func (c *core) hit(key string) *entry {
-	clock, t := coarseNow(), c.tier.Load()
-	if clock == stopped || t == nil {
+	tick, t := clock.Coarse(), c.tier.Load()
+	if tick == clock.Stopped || t == nil {
 		return nil
 	}
 	e := t.front.Load().place(key).Load()
-	if e == nil || e.key != key || e.touched.Load() != clock {
-		if e = t.fill(key, clock); e == nil {
+	if e == nil || e.key != key || e.touched.Load() != tick {
+		if e = t.fill(key, tick); e == nil {
 			return nil
 		}
 	}
-	if e.hotUntil.Load() <= clock || e.validAt.Load() != sequence.Load() || e.heritable() {
+	if e.hotUntil.Load() <= tick || e.validAt.Load() != sequence.Load() || e.heritable() {
 		return nil
 	}
-	if c.count.hits.inc()%hitsPerLook == 0 {
-		catchUp()
+	if c.count.hits.inc()%clock.HitsPerLook == 0 {
+		clock.CatchUp()
 	}
 	return e
 }
@@ -274,7 +278,7 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 		return verdictUnverified
 	}
 	if !e.exact && p.localTTL == c.base.localTTL {
-		e.warm(min(e.hot(c.base.beta), until-int64(clockSlack)))
+		e.warm(min(e.hot(c.base.beta), until-int64(clock.Slack)))
 	}
 	return verdictFresh
 }
@@ -283,15 +287,15 @@ func (c *core) trust(p *policy, e *entry, t int64) verdict {
 // are not known; spent is how long that took. The result stays unverified only if ctx
 // ends meanwhile.
 func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ verdict, spent time.Duration) {
-	e, v := c.find(p, key, preciseNow())
+	e, v := c.find(p, key, clock.Precise())
 	if v != verdictUnverified {
 		return e, v, 0
 	}
-	began := now()
+	began := clock.Now()
 	if !detached(p.lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
 		return nil, verdictUnverified, 0
 	}
-	t := now()
+	t := clock.Now()
 	if e, v := c.find(p, key, t); v != verdictUnverified {
 		return e, v, time.Duration(t - began)
 	}
@@ -303,7 +307,7 @@ func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
 	keys, asked := map[*realm][]string{}, map[fenceAt]bool{}
 	for _, f := range fences {
 		at := fenceAt{f.realm, f.key}
-		if _, known := f.realm.epoch(f.key, now()); !known && !asked[at] {
+		if _, known := f.realm.epoch(f.key, clock.Now()); !known && !asked[at] {
 			asked[at] = true
 			keys[f.realm] = append(keys[f.realm], f.key)
 		}
@@ -353,7 +357,7 @@ func (c *core) hold(e *entry) bool {
 		return false
 	}
 	e.size = c.weigh(e)
-	e.exact = bubbled(e.read)
+	e.exact = clock.Bubbled(e.read)
 	e.hotUntil.Store(cold)
 	if !e.exact && e.share == nil && len(e.fences) == 0 && !e.loose {
 		e.hotUntil.Store(e.hot(c.base.beta))
@@ -387,9 +391,9 @@ func (c *core) forget(sharedKey string) {
 func (c *core) put(ctx context.Context, p *policy, key string, exec execution, value any) error {
 	e := &entry{
 		key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(),
-		tags: p.allTags(c.space, nil), trusted: forever,
+		tags: p.allTags(c.space, nil), trusted: clock.Forever,
 	}
-	e.window = p.lifetime(&hint{fresh: forever}).open(at(e.read), 0, draw())
+	e.window = p.lifetime(&hint{fresh: clock.Forever}).open(clock.At(e.read), 0, draw())
 	if c.shared == nil {
 		c.replace(e, nil)
 		return nil
@@ -492,4 +496,25 @@ func (c *core) stats() Stats {
 		t.describe(&s)
 	}
 	return s
+}
+
+// sharedKey returns the key under which a store has the result of exec, whose
+// canonical key is key. head is a sharedHead. A shared key reads
+//
+//	prefix:name:version:epoch:args
+//
+// The first four are escaped where they contain a colon, a percent sign or
+// anything that does not print, so they can be told apart again whatever they
+// hold. The arguments are legible where they are short and printable;
+// otherwise they, and a name and version or a prefix that are too long, are
+// replaced by "#" and their SHA-256, which no legible form contains.
+//
+// The epochs of results are kept in the entries and not in the key, so that who
+// invalidates a key finds its entry whatever epochs it has seen. In the place of
+// the epoch stands whose epochs they are, followed by "+" in the key that guards
+// the refresh of an entry.
+func sharedKey(head, key string, exec execution) string {
+	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
+	b = exec.appendArgs(b, key)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
 }

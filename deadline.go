@@ -1,6 +1,10 @@
 package memo
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+)
 
 // A deadline is until when one call or one publication may use the store, over several
 // operations in a row. The zero deadline sets no limit.
@@ -15,7 +19,7 @@ func deadlineIn(limit time.Duration) deadline {
 	if limit == 0 {
 		return deadline{}
 	}
-	return deadline{at: after(now(), limit)}
+	return deadline{at: clock.After(clock.Now(), limit)}
 }
 
 // unhurried returns the deadline of what no caller waits for: each operation may take
@@ -28,7 +32,7 @@ func (d deadline) remaining() time.Duration {
 	if d.at == 0 {
 		return d.each
 	}
-	return max(time.Duration(d.at-now()), time.Nanosecond)
+	return max(time.Duration(d.at-clock.Now()), time.Nanosecond)
 }
 
 // queue returns how long the next operation may wait for its turn; zero is without limit.

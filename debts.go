@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -65,7 +66,7 @@ func (r *realm) addDebt(key string, d debt, e *reading) {
 	r.debts[key] = d
 	if e != nil {
 		r.order++
-		r.readings[key] = reading{epoch: e.epoch, at: forever, order: r.order}
+		r.readings[key] = reading{epoch: e.epoch, at: clock.Forever, order: r.order}
 	}
 }
 
@@ -109,7 +110,7 @@ func (r *realm) forgive(key string, last uint64) {
 // forgetOwed has the store asked for an epoch from now on that was owed. The caller
 // holds r.mu.
 func (r *realm) forgetOwed(key string) {
-	if r.readings[key].at == forever {
+	if r.readings[key].at == clock.Forever {
 		r.distrust(key)
 	}
 }

@@ -1,6 +1,7 @@
 package memo_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/doc"
 	"go/doc/comment"
@@ -122,7 +123,7 @@ func TestGuaranteesNameTestsThatExist(t *testing.T) {
 // kept finds the second column of the rows of a table, and code the names in it.
 var (
 	kept = regexp.MustCompile(`(?m)^\|[^|]*\|([^|]*)\|`)
-	code = regexp.MustCompile("`([a-zA-Z]\\w*(\\.\\w+)?)`")
+	code = regexp.MustCompile("`([a-zA-Z]\\w*(\\.\\w+)*)`")
 )
 
 func TestGuaranteesNameCodeThatExists(t *testing.T) {
@@ -143,49 +144,57 @@ func TestGuaranteesNameCodeThatExists(t *testing.T) {
 	}
 }
 
-// declarations returns the names that the package declares, those of methods and
-// fields with their type's in front.
+// declarations returns the names that the module's root and its layers declare, those of
+// methods and fields with their type's in front, and those of layers with their
+// package's.
 func declarations(t *testing.T) map[string]bool {
 	t.Helper()
 	names, err := filepath.Glob("*.go")
-	if err != nil {
+	layers, err2 := filepath.Glob("internal/*/*.go")
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	declared := map[string]bool{}
-	spec := func(s ast.Spec) {
-		switch s := s.(type) {
-		case *ast.ValueSpec:
-			for _, name := range s.Names {
-				declared[name.Name] = true
-			}
-		case *ast.TypeSpec:
-			declared[s.Name.Name] = true
-			if fields, ok := s.Type.(*ast.StructType); ok {
-				for _, f := range fields.Fields.List {
-					for _, name := range f.Names {
-						declared[s.Name.Name+"."+name.Name] = true
-					}
-				}
-			}
-		}
-	}
-	for _, name := range names {
+	for _, name := range append(names, layers...) {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
+		}
+		in := ""
+		if dir := filepath.Dir(name); dir != "." {
+			in = filepath.Base(dir) + "."
 		}
 		for _, d := range f.Decls {
 			switch d := d.(type) {
 			case *ast.GenDecl:
 				for _, s := range d.Specs {
-					spec(s)
+					declare(declared, in, s)
 				}
 			case *ast.FuncDecl:
-				declared[receiver(d)+d.Name.Name] = true
+				declared[in+receiver(d)+d.Name.Name] = true
 			}
 		}
 	}
 	return declared
+}
+
+// declare notes what s declares in a package.
+func declare(declared map[string]bool, in string, s ast.Spec) {
+	switch s := s.(type) {
+	case *ast.ValueSpec:
+		for _, name := range s.Names {
+			declared[in+name.Name] = true
+		}
+	case *ast.TypeSpec:
+		declared[in+s.Name.Name] = true
+		if fields, ok := s.Type.(*ast.StructType); ok {
+			for _, f := range fields.Fields.List {
+				for _, name := range f.Names {
+					declared[in+s.Name.Name+"."+name.Name] = true
+				}
+			}
+		}
+	}
 }
 
 // receiver returns the name of the type that f is a method of and a dot, or nothing.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -110,7 +111,7 @@ func (s *stored) isEpoch() bool {
 // process.
 func (s *stored) ends() int64 {
 	age := max(time.Now().UnixNano()-s.created, 0)
-	w := s.window(now(), age)
+	w := s.window(clock.Now(), age)
 	return w.end
 }
 

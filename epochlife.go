@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -43,10 +44,10 @@ func (p *policy) epochLife() time.Duration {
 // lasts returns until when the store keeps s, an epoch that it was asked for at asked.
 func (s *stored) lasts(asked int64) int64 {
 	if s.life == 0 {
-		return forever
+		return clock.Forever
 	}
 	age := max(time.Since(time.Unix(s.written, 0)), 0)
-	return after(asked, s.life-age)
+	return clock.After(asked, s.life-age)
 }
 
 // lasting reports whether the epoch under key is known to be kept until then.
@@ -60,9 +61,9 @@ func (r *realm) lasting(key string, until int64) bool {
 // prolong makes the epochs under keys last as long as a result that lives for life, from
 // now on. Those that have gone are left alone.
 func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, keys map[string]bool) error {
-	until := forever
+	until := clock.Forever
 	if life != 0 {
-		until = after(now(), life)
+		until = clock.After(clock.Now(), life)
 	}
 	for range contradictions { // others may write them at the same time
 		var short []string

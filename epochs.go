@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -52,7 +54,7 @@ const unknown = math.MinInt64
 
 // current reports whether the reading may be used at t.
 func (r *reading) current(t int64) bool {
-	return r.at != unknown && t < after(r.at, epochTrust)
+	return r.at != unknown && t < clock.After(r.at, epochTrust)
 }
 
 // maxReadings bounds how many epochs are remembered. Beyond that all are
@@ -69,7 +71,7 @@ func (r *realm) epoch(key string, t int64) (reading, bool) {
 	}
 	e.used = t
 	r.readings[key] = e
-	if t > after(e.at, epochRenewal) && !r.renewing {
+	if t > clock.After(e.at, epochRenewal) && !r.renewing {
 		r.renewing = true
 		go r.renew(t)
 	}
@@ -108,7 +110,7 @@ type sending struct {
 // readNoting is backend.read that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
 func (r *realm) readNoting(ctx context.Context, by deadline, keys []string) ([][]byte, sending, error) {
-	s := sending{at: now(), order: r.lastOrder(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
+	s := sending{at: clock.Now(), order: r.lastOrder(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.reports[i] = r.notices.of(key).Load()
 	}
@@ -137,7 +139,7 @@ func (r *realm) noteEpoch(key string, e reading) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old, known := r.readings[key]
-	if e.order < r.floor || known && (old.at == forever || old.order > e.order || old.at > e.at) {
+	if e.order < r.floor || known && (old.at == clock.Forever || old.order > e.order || old.at > e.at) {
 		return
 	}
 	e.used = max(e.used, old.used)
@@ -160,12 +162,12 @@ func (r *realm) wrote(key string, e reading) {
 	defer r.mu.Unlock()
 	old := r.readings[key]
 	switch {
-	case old.at == forever:
+	case old.at == clock.Forever:
 	case old.order > e.order || r.floor > e.order:
 		r.distrust(key)
 	default:
 		r.order++
-		e.order, e.used, e.known = r.order, old.used, now()
+		e.order, e.used, e.known = r.order, old.used, clock.Now()
 		r.remember(key, e)
 	}
 }
@@ -189,7 +191,7 @@ func (r *realm) distrust(key string) {
 func (r *realm) distrustAll() {
 	r.order++
 	r.floor = r.order
-	maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != forever })
+	maps.DeleteFunc(r.readings, func(_ string, e reading) bool { return e.at != clock.Forever })
 }
 
 // forgetEpoch makes the next need of key ask the store. An epoch that the store
@@ -197,7 +199,7 @@ func (r *realm) distrustAll() {
 func (r *realm) forgetEpoch(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.readings[key].at != forever {
+	if r.readings[key].at != clock.Forever {
 		r.distrust(key)
 	}
 }
@@ -274,8 +276,8 @@ func (r *realm) missing(needs []need, found map[string]reading) (missing []need,
 			continue
 		}
 		seen[n.key] = struct{}{}
-		if e, ok := r.epoch(n.key, now()); ok && (e.at == forever || n.met(&e)) {
-			if found[n.key] = e; e.at == forever {
+		if e, ok := r.epoch(n.key, clock.Now()); ok && (e.at == clock.Forever || n.met(&e)) {
+			if found[n.key] = e; e.at == clock.Forever {
 				return nil, nil, errOwed
 			}
 		} else if _, ok := found[n.key]; !ok {
@@ -303,7 +305,7 @@ func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n nee
 		return err
 	}
 	defer done()
-	if e, known := r.epoch(n.key, now()); known && n.met(&e) {
+	if e, known := r.epoch(n.key, clock.Now()); known && n.met(&e) {
 		return nil
 	}
 	s, err := decodeEntry(n.key, there)
@@ -363,14 +365,14 @@ func (s *stored) successor(m mark) *stored {
 
 // reading returns what s, which was read as sent says, tells of an epoch.
 func (s *stored) reading(sent sending) reading {
-	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, lasts: s.lasts(sent.at), at: sent.at, order: sent.order, known: now()}
+	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, lasts: s.lasts(sent.at), at: sent.at, order: sent.order, known: clock.Now()}
 }
 
 // writeEpoch writes s in the place of there, and notes it. It changes nothing if
 // something else is there by now: the error is store.ErrConflict or store.ErrExists.
 func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there []byte, s *stored) error {
 	s.written = time.Now().Unix()
-	e := s.reading(sending{at: now(), order: r.nextOrder()})
+	e := s.reading(sending{at: clock.Now(), order: r.nextOrder()})
 	value, err := s.encode(key, nil)
 	if err != nil {
 		return err
@@ -438,10 +440,10 @@ func (r *realm) epochKey(kind, path, tag string) string {
 	b := append(append([]byte(r.prefix), ':'), kind...)
 	b = append(b, ':')
 	head := len(b)
-	b = append(appendEscaped(b, path), ':')
-	b = appendEscaped(b, tag)
-	if len(b) > maxSharedKey {
-		b = appendHash(b[:head], string(b[head:]))
+	b = append(keys.AppendEscaped(b, path), ':')
+	b = keys.AppendEscaped(b, tag)
+	if len(b) > keys.MaxLen {
+		b = keys.AppendHash(b[:head], string(b[head:]))
 	}
 	return string(b)
 }

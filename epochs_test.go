@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
@@ -32,10 +33,10 @@ func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
 		a.Call(t.Context(), "w")
 		r, key := a.core.shared.realm, a.core.shared.scope[0].key
 
-		failed := newEpoch(mark{}).reading(sending{at: now(), order: r.nextOrder()})
+		failed := newEpoch(mark{}).reading(sending{at: clock.Now(), order: r.nextOrder()})
 		st := newEpoch(mark{})
 		value, _ := st.encode(key, nil)
-		written := st.reading(sending{at: now(), order: r.nextOrder()})
+		written := st.reading(sending{at: clock.Now(), order: r.nextOrder()})
 		last := r.lastDebtNow()
 		s.Set(t.Context(), key, value, 0)
 		r.owe(key, debt{epoch: true, owner: key}, &failed)
@@ -77,7 +78,7 @@ func TestEpochsThatAreTakenForOwedAreOwed(t *testing.T) {
 		}
 		wg.Wait()
 		r.mu.Lock()
-		if _, owed := r.debts[key]; !owed && r.readings[key].at == forever {
+		if _, owed := r.debts[key]; !owed && r.readings[key].at == clock.Forever {
 			t.Error("a reading is trusted for ever, and there is no debt")
 		}
 		clear(r.debts)
@@ -101,7 +102,7 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		b.Clear(t.Context())
 		time.Sleep(1020 * time.Millisecond)
 		key := a.core.shared.scope[0].key
-		e, known := a.core.shared.epoch(key, now())
+		e, known := a.core.shared.epoch(key, clock.Now())
 		value, _ := s.Get(t.Context(), key)
 		if st, _ := decodeEntry(key, value); known && e.epoch != st.epoch {
 			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
@@ -121,7 +122,7 @@ func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
 
 		st := newEpoch(mark{})
 		value, _ := st.encode(key, nil)
-		e := st.reading(sending{at: now(), order: r.nextOrder()})
+		e := st.reading(sending{at: clock.Now(), order: r.nextOrder()})
 		s.Set(t.Context(), key, value, 0)
 		reports.Changed([]string{key})
 		b.Call(t.Context(), "x")

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 var (
@@ -255,11 +257,11 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 	s.detach(key)
 	f := &flight{
 		key: key, sharedKey: sharedKey, policy: p, shard: s, old: old, exec: exec,
-		born: sequence.Load(), launched: now(), done: make(chan struct{}),
+		born: sequence.Load(), launched: clock.Now(), done: make(chan struct{}),
 	}
-	f.began, f.deadline = f.launched, after(f.launched, p.storeTimeout)
+	f.began, f.deadline = f.launched, clock.After(f.launched, p.storeTimeout)
 	f.frame.values, f.frame.flight, f.frame.space = ctx, f, c.space
-	f.frame.hint.fresh = forever
+	f.frame.hint.fresh = clock.Forever
 	if s.of == nil {
 		s.of = make(map[string]*flight)
 	}
@@ -340,7 +342,7 @@ func (c *core) fly(ctx context.Context, f *flight) {
 		f.doubted.Store(false) // what was reported until now came before fn begins
 		f.lone.Store(true)
 	}
-	f.ran, f.began = !f.exec.counted(), now()
+	f.ran, f.began = !f.exec.counted(), clock.Now()
 	f.left = f.storeDeadline().remaining()
 	ctx, stop = c.limit(ctx, f)
 	l = f.judge(ctx)
@@ -354,7 +356,7 @@ func (c *core) limit(under context.Context, f *flight) (ctx context.Context, sto
 	if d == 0 {
 		return under, func() {}
 	}
-	timer := time.AfterFunc(time.Duration(after(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
+	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
 	if c.shared == nil { // launch has set the limit
 		return under, func() { timer.Stop() }
 	}
@@ -473,14 +475,14 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 	case l.keep:
 		life = p.lifetime(h)
 	case l.remember:
-		life = lifetime{ttl: p.errorTTL, inherit: forever}
+		life = lifetime{ttl: p.errorTTL, inherit: clock.Forever}
 	}
 	if h.epochs.torn {
 		life = lifetime{}
 	}
 	return &entry{
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
-		window: life.open(at(read), at(read)-f.began, draw()),
+		window: life.open(clock.At(read), clock.At(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
 		trusted: h.epochs.trusted(), fences: slices.Clip(h.epochs.fences),
 		loose: h.epochs.incomplete(), settling: h.epochs.settling, torn: h.epochs.torn,

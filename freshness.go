@@ -3,6 +3,8 @@ package memo
 import (
 	"math"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // Forever is the duration that, as a [TTL] or by [SetTTL], keeps a result fresh until
@@ -19,9 +21,6 @@ type window struct {
 	cost    int64 // how long fn took
 }
 
-// forever is the instant that never comes.
-const forever int64 = math.MaxInt64
-
 // A lifetime is what decides about a window besides the instant.
 type lifetime struct {
 	ttl     time.Duration // zero makes the window an empty one
@@ -33,7 +32,7 @@ type lifetime struct {
 // lifetime returns what the policy, and fn itself by its hints, say about a
 // result.
 func (p *policy) lifetime(h *hint) lifetime {
-	l := lifetime{ttl: p.ttl, jitter: p.jitter, stale: p.stale(), inherit: forever}
+	l := lifetime{ttl: p.ttl, jitter: p.jitter, stale: p.stale(), inherit: clock.Forever}
 	if h.hasTTL {
 		l.ttl = h.ttl
 	}
@@ -54,21 +53,13 @@ func (l lifetime) open(created, cost int64, draw float64) window {
 	if cut := float64(ttl) * l.jitter * draw; ttl != Forever && cut < math.MaxInt64 {
 		ttl -= time.Duration(cut)
 	}
-	w.fresh = min(after(created, ttl), l.inherit)
-	w.end = min(after(w.fresh, l.stale), l.inherit)
+	w.fresh = min(clock.After(created, ttl), l.inherit)
+	w.end = min(clock.After(w.fresh, l.stale), l.inherit)
 	return w
 }
 
 // empty reports whether there is no instant at which the result may be used.
 func (w *window) empty() bool { return w.end <= w.created }
-
-// after returns the instant d after t.
-func after(t int64, d time.Duration) int64 {
-	if s := t + int64(d); d != Forever && s >= t {
-		return s
-	}
-	return forever
-}
 
 // A verdict says what a call may do with the result it found.
 type verdict uint8
@@ -98,10 +89,10 @@ const otherClock = time.Hour
 func (w *window) judge(t int64, p *policy, draw func() float64) verdict {
 	limit := w.fresh
 	if p.maxAge >= 0 {
-		limit = min(limit, after(w.created, p.maxAge))
+		limit = min(limit, clock.After(w.created, p.maxAge))
 	}
 	switch {
-	case w.created > after(t, otherClock):
+	case w.created > clock.After(t, otherClock):
 		return verdictUnusable
 	case t < limit:
 		if p.beta > 0 && w.refreshEarly(t, p.beta, draw()) {
@@ -110,9 +101,9 @@ func (w *window) judge(t int64, p *policy, draw func() float64) verdict {
 		return verdictFresh
 	case t >= w.end:
 		return verdictUnusable
-	case t < after(limit, p.staleWhileRevalidate):
+	case t < clock.After(limit, p.staleWhileRevalidate):
 		return verdictRevalidate
-	case t < after(limit, p.staleIfError):
+	case t < clock.After(limit, p.staleIfError):
 		return verdictFallback
 	}
 	return verdictUnusable
@@ -126,7 +117,7 @@ func (w *window) judge(t int64, p *policy, draw func() float64) verdict {
 // so that the chance grows as expiry comes near, from further away for what
 // takes longer to make.
 func (w *window) refreshEarly(t int64, beta, draw float64) bool {
-	return w.fresh != forever && float64(t)-float64(w.cost)*beta*math.Log(draw) >= float64(w.fresh)
+	return w.fresh != clock.Forever && float64(t)-float64(w.cost)*beta*math.Log(draw) >= float64(w.fresh)
 }
 
 // earlyHorizon is how many times cost*beta before expiry XFetch is taken to
@@ -138,10 +129,10 @@ const earlyHorizon = 40
 // refresh it. Where there is no such time, as for a window that was opened under a
 // faked clock, it is cold.
 func (w *window) hot(beta float64) int64 {
-	if faked(w.created) {
+	if clock.Faked(w.created) {
 		return cold
 	}
-	margin := max(float64(clockSlack), earlyHorizon*beta*float64(w.cost))
+	margin := max(float64(clock.Slack), earlyHorizon*beta*float64(w.cost))
 	if margin >= float64(w.fresh) {
 		return cold
 	}

@@ -11,23 +11,25 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // keysOf returns the canonical key of what v holds and the last part of its
 // shared key.
 func keysOf(t rapid.TB, v reflect.Value) (canonical, shared string) {
 	t.Helper()
-	pl, err := planOf(v.Type())
+	pl, err := keys.For(v.Type())
 	if err != nil {
 		t.Fatalf("planOf(%v): %v", v.Type(), err)
 	}
-	b, err := appendKey(nil, pl, v.Addr().UnsafePointer(), 0)
+	b, err := keys.Append(nil, pl, v.Addr().UnsafePointer(), 0)
 	if err != nil {
 		t.Fatalf("appendKey(%v): %v", v.Type(), err)
 	}
 	canonical = string(b)
-	release(b)
-	return canonical, string(pl.appendArgs(nil, canonical, v.Addr().UnsafePointer()))
+	keys.Release(b)
+	return canonical, string(pl.AppendArgs(nil, canonical, v.Addr().UnsafePointer()))
 }
 
 // checkPair checks that a and b, of one type, share a key exactly when the
@@ -132,7 +134,7 @@ func wantDistinct[T any](t *testing.T, n int, nth func(i int) T) {
 	if raceEnabled {
 		n /= 20
 	}
-	pl, err := planOf(reflect.TypeFor[T]())
+	pl, err := keys.For(reflect.TypeFor[T]())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +142,10 @@ func wantDistinct[T any](t *testing.T, n int, nth func(i int) T) {
 	var b []byte
 	for i := range n {
 		v := nth(i)
-		if b, err = appendKey(b[:0], pl, unsafe.Pointer(&v), 0); err != nil {
+		if b, err = keys.Append(b[:0], pl, unsafe.Pointer(&v), 0); err != nil {
 			t.Fatal(err)
 		}
-		text := string(pl.appendArgs(nil, string(b), unsafe.Pointer(&v)))
+		text := string(pl.AppendArgs(nil, string(b), unsafe.Pointer(&v)))
 		if j, taken := canonical[string(b)]; taken {
 			t.Fatalf("%T: %#v and %#v share the key %q", v, nth(j), v, b)
 		}
@@ -317,7 +319,7 @@ func sameTime(a, b time.Time) bool {
 // sameRules compares what two locations say of every time, but for what says when they
 // were made.
 func sameRules(a, b *time.Location) bool {
-	if isFixed(a) && isFixed(b) { // then Zone has said everything
+	if keys.IsFixed(a) && keys.IsFixed(b) { // then Zone has said everything
 		return true
 	}
 	for _, name := range []string{"zone", "tx", "extend"} {

@@ -35,6 +35,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -420,7 +421,7 @@ func TestAnEndlessArgumentIsAnErrorOfTheCall(t *testing.T) {
 		"101 pointers":               refusedCall(t, chainOf(101)),
 		"101 interfaces":             refusedCall(t, nestOf(101)),
 	} {
-		if !errors.Is(err, errDepth) {
+		if !errors.Is(err, keys.ErrDepth) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -461,8 +462,8 @@ func wantTooLarge[A any](t *testing.T, a A) {
 	t.Helper()
 	f := New(func(context.Context, A) (int, error) { t.Error("fn ran"); return 0, nil })
 	began := time.Now()
-	if _, err := f.Call(t.Context(), a); !errors.Is(err, errSize) {
-		t.Errorf("%T: %v, want %v", a, err, errSize)
+	if _, err := f.Call(t.Context(), a); !errors.Is(err, keys.ErrSize) {
+		t.Errorf("%T: %v, want %v", a, err, keys.ErrSize)
 	}
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("%T: took %v", a, took)

@@ -11,8 +11,9 @@ import (
 	"reflect"
 	"regexp"
 	"testing"
-
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // wantApart checks that no two of values share a key, and that a copy of each has the
@@ -103,7 +104,7 @@ func TestZonesOfOneNameWithDifferentRulesDiffer(t *testing.T) {
 func TestLocationsThatAreMadeAnewEachTimeShareAKey(t *testing.T) {
 	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	want := keyFor(t, noon.In(ruled("A", "A-1B,M3.2.0,M11.1.0")))
-	for i := range 10 * len(locationSums) {
+	for i := range 10 * len(keys.LocationSums) {
 		if keyFor(t, noon.In(ruled("A", "A-1B,M3.2.0,M11.1.0"))) != want {
 			t.Fatal("another key than the first time")
 		}
@@ -141,12 +142,12 @@ func TestAHitWithATimeInAZoneWithRulesAllocatesNothing(t *testing.T) {
 }
 
 func TestOnlyTextsOfTheProgramsOwnModuleAreTrusted(t *testing.T) {
-	main := mainModule()
+	main := keys.MainModule()
 	for path, want := range map[string]bool{
 		"main": true, main: true, main + "_test": true, main + "/users": true, "command-line-arguments": true,
 		main + "x": false, "net/netip": false, "github.com/google/uuid": false, "": false,
 	} {
-		if got := ownPackage(path); got != want {
+		if got := keys.OwnPackage(path); got != want {
 			t.Errorf("ownPackage(%q) = %v, want %v", path, got, want)
 		}
 	}

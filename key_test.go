@@ -11,6 +11,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // keyFor returns the canonical key of an argument of type A.
@@ -119,13 +122,13 @@ func TestTypesInInterfacesAreToldApartInTheSameWayByEveryProcess(t *testing.T) {
 		}](),
 		reflect.TypeFor[string](), reflect.TypeFor[text](), reflect.TypeFor[[]any](), reflect.TypeFor[[]fmt.Stringer](), reflect.TypeFor[[]error](),
 	} {
-		name := spellType(typ)
+		name := keys.SpellType(typ)
 		if other, taken := seen[name]; taken {
 			t.Errorf("%v and %v are both spelled %s", typ, other, name)
 		}
 		seen[name] = typ
 	}
-	if got, want := spellType(reflect.TypeFor[map[text]*netip.Addr]()), "map["+reflect.TypeFor[text]().PkgPath()+".text/"+fingerprint(reflect.TypeFor[text]())+"]*net/netip.Addr/"+fingerprint(reflect.TypeFor[netip.Addr]()); got != want {
+	if got, want := keys.SpellType(reflect.TypeFor[map[text]*netip.Addr]()), "map["+reflect.TypeFor[text]().PkgPath()+".text/"+keys.Fingerprint(reflect.TypeFor[text]())+"]*net/netip.Addr/"+keys.Fingerprint(reflect.TypeFor[netip.Addr]()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -141,7 +144,7 @@ func TestTypesInInterfacesAreToldApartByTheirShapes(t *testing.T) {
 		type span struct{ High, Low int }
 		return reflect.TypeFor[span]()
 	}
-	if one, other := spellType(before()), spellType(after()); one == other {
+	if one, other := keys.SpellType(before()), keys.SpellType(after()); one == other {
 		t.Errorf("both are spelled %s", one)
 	}
 }
@@ -310,7 +313,7 @@ func TestASliceOfNothingTakesNoTime(t *testing.T) {
 
 // hits returns how many allocations a call takes that finds a fresh result.
 func hits(call func() error) float64 {
-	for began := time.Now(); time.Since(began) < 5*clockTick; { // until the coarse clock goes
+	for began := time.Now(); time.Since(began) < 5*clock.Tick; { // until the coarse clock goes
 		if err := call(); err != nil {
 			return math.NaN()
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // memoized returns a memoized function of an A whose shared keys have opts.
@@ -183,7 +185,7 @@ func TestPartsOfASharedKeyCannotRunIntoEachOther(t *testing.T) {
 		}, {
 			"a prefix that looks like a hashed head",
 			sharedKeyOf(t, memoized[string](Prefix(strings.Repeat("x", 200))), "f:v:-:1"),
-			sharedKeyOf(t, memoized[string](Prefix(string(appendKeyText(nil, strings.Repeat("x", 200)+":f:v:-:")))), "1"),
+			sharedKeyOf(t, memoized[string](Prefix(string(keys.AppendText(nil, strings.Repeat("x", 200)+":f:v:-:")))), "1"),
 		}, {
 			"two heads too long",
 			sharedKeyOf(t, memoized[string](Prefix(strings.Repeat("x", 200))), "1"),
@@ -250,8 +252,8 @@ func TestASharedKeyIsInjective(t *testing.T) {
 			} else {
 				b[rapid.IntRange(0, 4).Draw(t, "which")] = trickyString.Draw(t, "b")
 			}
-			ka := sharedHead(sharedPrefix(a[0]), a[1], a[2], a[3]) + string(appendKeyText(nil, a[4]))
-			kb := sharedHead(sharedPrefix(b[0]), b[1], b[2], b[3]) + string(appendKeyText(nil, b[4]))
+			ka := keys.Head(keys.Prefix(a[0]), a[1], a[2], a[3]) + string(keys.AppendText(nil, a[4]))
+			kb := keys.Head(keys.Prefix(b[0]), b[1], b[2], b[3]) + string(keys.AppendText(nil, b[4]))
 			if got, want := ka == kb, a == b; got != want {
 				t.Fatalf("%q and %q: keys equal: %v\n%s\n%s", a, b, got, ka, kb)
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -73,7 +74,7 @@ const contradictions = 4
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
 // executed: with a ticket, or without one where the store is of no help.
 func (s *shared) obtain(ctx context.Context, f *flight) *entry {
-	p, began, poll := f.policy, now(), firstPoll
+	p, began, poll := f.policy, clock.Now(), firstPoll
 	seen, waits := f.seen, 0
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		var err error
@@ -99,13 +100,13 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 		if next == stepWaitFor {
 			waits = attempt + 1
 			f.exec.abstain()
-			if f.waited = true; p.loadTimeout > 0 && now()-began > int64(p.loadTimeout) {
+			if f.waited = true; p.loadTimeout > 0 && clock.Now()-began > int64(p.loadTimeout) {
 				f.alone = errElsewhere
 				return nil
 			}
 			s.await(ctx, f.sharedKey, poll)
 			poll = min(poll*8/5, maxPoll)
-			f.deadline = after(now(), p.storeTimeout)
+			f.deadline = clock.After(clock.Now(), p.storeTimeout)
 		}
 		seen = nil
 	}
@@ -172,7 +173,7 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 		return nil
 	}
 	e := s.result(f.policy, f.key, f.sharedKey, seen, f.born)
-	if e == nil || now() >= e.fresh || f.policy.maxAge >= 0 && now() >= after(e.created, f.policy.maxAge) {
+	if e == nil || clock.Now() >= e.fresh || f.policy.maxAge >= 0 && clock.Now() >= clock.After(e.created, f.policy.maxAge) {
 		return nil
 	}
 	return e
@@ -319,10 +320,10 @@ const convertMargin = 500 * time.Millisecond
 
 // pause returns how long the lease can be left alone. The caller holds t.mu.
 func (t *ticket) pause() time.Duration {
-	if !t.refresh || t.ends == forever {
+	if !t.refresh || t.ends == clock.Forever {
 		return leaseRenewal
 	}
-	return min(leaseRenewal, max(time.Duration(t.ends-now())-convertMargin, 0))
+	return min(leaseRenewal, max(time.Duration(t.ends-clock.Now())-convertMargin, 0))
 }
 
 // renew writes the same lease again, with the same token: whoever has seen it has
@@ -358,7 +359,7 @@ func (t *ticket) renew() {
 func (t *ticket) due() (lease leaseState, held, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.leaseState, t.held, t.refresh && t.ends != forever && now() >= t.ends-int64(convertMargin)
+	return t.leaseState, t.held, t.refresh && t.ends != clock.Forever && clock.Now() >= t.ends-int64(convertMargin)
 }
 
 // becomeMiss makes a miss of a refresh whose old result is about to end: it puts a lease

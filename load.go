@@ -3,6 +3,8 @@ package memo
 import (
 	"context"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // An outcome is what a call comes back with: an entry, or the reason why there
@@ -72,7 +74,7 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 		if f == nil {
 			b.before = before
 			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
-				_, v := c.find(p, key, now())
+				_, v := c.find(p, key, clock.Now())
 				return v.answers()
 			})
 		}
@@ -95,7 +97,7 @@ func (b *boarding) replaced(key string) *entry {
 	if b.before.old != nil && b.before.old.stored() {
 		return b.before.old
 	}
-	e, t := b.core.held(key), now()
+	e, t := b.core.held(key), clock.Now()
 	if e == nil {
 		return nil
 	}
@@ -128,7 +130,7 @@ func (b *boarding) join(key string) *flight {
 // doubtful reports whether another process may have overtaken f: it has gone on for
 // a while, or a change of its key was reported.
 func (f *flight) doubtful() bool {
-	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || now() > after(f.launched, epochTrust))
+	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || clock.Now() > clock.After(f.launched, epochTrust))
 }
 
 // refreshes reports whether f is to replace what the store may have and a call under p
@@ -137,7 +139,7 @@ func (f *flight) refreshes(p *policy) bool {
 	if f.sharedKey == "" || f.noStore {
 		return false
 	}
-	return f.forced || f.old != nil && f.old.stored() && f.old.judge(now(), p, draw) != verdictUnusable
+	return f.forced || f.old != nil && f.old.stored() && f.old.judge(clock.Now(), p, draw) != verdictUnusable
 }
 
 // overtakenAlone reports whether f, which has no ticket to tell by, has to be taken for
@@ -300,7 +302,7 @@ func (b *boarding) watch(ctx context.Context, f *flight) int {
 
 // usable reports whether the windows still allow the old result to be returned.
 func (b *boarding) usable() bool {
-	return b.before.old.judge(now(), b.policy, draw) != verdictUnusable
+	return b.before.old.judge(clock.Now(), b.policy, draw) != verdictUnusable
 }
 
 // arrive returns what f, which has landed, has for the call.
@@ -371,7 +373,7 @@ func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exe
 	if c.isExecuting(s, e.key) {
 		return false
 	}
-	if h := c.held(e.key); h != e && (h != nil || !e.stored()) || e.backsOff(now()) {
+	if h := c.held(e.key); h != e && (h != nil || !e.stored()) || e.backsOff(clock.Now()) {
 		return false // replaced, gone, or backing off by now
 	}
 	f, running := c.launch(ctx, p, e.key, e, exec)

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // A tier holds a function's results in this process. Otter decides what stays
@@ -138,7 +140,7 @@ func (t *tier) show(e *entry, clock int64) {
 // get returns what is held under key, which need not outlive the call: otter
 // compares keys on look-up and keeps only those that are stored.
 func (t *tier) get(key string) *entry {
-	e, _ := t.cache.GetIfPresent(transient(key))
+	e, _ := t.cache.GetIfPresent(keys.Transient(key))
 	return e
 }
 

@@ -3,6 +3,8 @@ package memo
 import (
 	"context"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // A lookup is a look at what the store holds under a key, shared by all callers who
@@ -47,7 +49,7 @@ func (c *core) judgeMade(p *policy, e *entry) verdict {
 	if e == nil {
 		return verdictUnusable
 	}
-	t := now()
+	t := clock.Now()
 	v := e.judge(t, p, draw)
 	if v == verdictFallback && e.backsOff(t) {
 		v = verdictHeld
@@ -153,18 +155,18 @@ func (c *core) endLookup(p *policy, l *lookup) {
 //
 // With old in hand the call does not wait longer than SoftTimeout.
 func (c *core) askStore(ctx context.Context, p *policy, key string, before lookedUp, exec execution) (out outcome, answered bool, found lookedUp) {
-	began, soft, old := now(), ctx, before.old
+	began, soft, old := clock.Now(), ctx, before.old
 	if old != nil && p.softTimeout > 0 {
 		var cancel context.CancelFunc
 		soft, cancel = context.WithTimeout(ctx, p.softTimeout)
 		defer cancel()
 	}
 	e, v, l := c.lookUp(soft, p, key, p.leaves(before.took), exec)
-	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(now(), p, draw) != verdictUnusable {
+	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(clock.Now(), p, draw) != verdictUnusable {
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = lookedUp{asked: true, seen: l.seen, why: l.why, overtakings: l.overtakings, took: before.took + time.Duration(now()-began)}
+	found = lookedUp{asked: true, seen: l.seen, why: l.why, overtakings: l.overtakings, took: before.took + time.Duration(clock.Now()-began)}
 	if v == verdictFallback {
 		found.old = e
 	}

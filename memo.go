@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // Wrap returns fn, remembered: a function of the same type that runs fn once for
@@ -81,11 +83,8 @@ type triple[A, B, C any] struct {
 	third  C
 }
 
-// arguments marks the types that stand for several arguments.
-type arguments interface{ several() }
-
-func (pair[A, B]) several()      {}
-func (triple[A, B, C]) several() {}
+func (pair[A, B]) Several()      {}
+func (triple[A, B, C]) Several() {}
 
 func notNil(isNil bool, name string) {
 	if isNil {
@@ -101,9 +100,9 @@ func notNil(isNil bool, name string) {
 type Func[A, R any] struct {
 	core     *core
 	fn       func(context.Context, A) (R, error)
-	plan     *plan          // how an argument becomes a key
+	plan     *keys.Plan     // how an argument becomes a key
 	keyFunc  func(A) string // in place of plan, if not nil
-	copier   *copier        // of A; nil where nothing has to be copied
+	copier   *keys.Copier   // of A; nil where nothing has to be copied
 	abstains bool           // A is a hints.Abstainer
 	calls    Options        // what With was given
 	policy   atomic.Pointer[policy]
@@ -151,11 +150,11 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 	s := f.core.settings(nil)
 	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc == nil {
 		var err error
-		if f.plan, err = planOf(reflect.TypeFor[A]()); err != nil {
+		if f.plan, err = keys.For(reflect.TypeFor[A]()); err != nil {
 			panic(f.core.refusal(err))
 		}
 	}
-	f.copier = argumentCopier(reflect.TypeFor[A](), f.keyFunc != nil)
+	f.copier = keys.CopierOf(reflect.TypeFor[A](), f.keyFunc != nil)
 	f.core.made = whereMade()
 	f.core.register(&s) // the last thing: a New that panics has no name
 	return f
@@ -171,10 +170,10 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 // that matches [context.DeadlineExceeded].
 func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 	if p := f.policy.Load(); p != nil && p.direct && !bypassed(ctx) {
-		var buf keyBuffer
+		var buf keys.Buffer
 		if key, buffer, err := f.key(&buf, &a); err == nil {
 			e := f.core.hit(key)
-			release(buffer)
+			keys.Release(buffer)
 			if e != nil {
 				return *e.value.(*R), e.err
 			}
@@ -189,12 +188,12 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	if p.off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
-	var buf keyBuffer
+	var buf keys.Buffer
 	key, buffer, err := f.key(&buf, &a)
 	if err != nil {
 		return zero[R](), err
 	}
-	defer release(buffer)
+	defer keys.Release(buffer)
 	e, v, spent := f.core.look(ctx, p, key)
 	if v == verdictFresh || v == verdictHeld {
 		return f.unwrap(ctx, p, e, false)
@@ -263,9 +262,9 @@ func (j *job[A, R]) counted() bool { return false }
 
 func (j *job[A, R]) appendArgs(b []byte, key string) []byte {
 	if j.f.keyFunc != nil {
-		return appendKeyText(b, key)
+		return keys.AppendText(b, key)
 	}
-	return j.f.plan.appendArgs(b, key, unsafe.Pointer(&j.a))
+	return j.f.plan.AppendArgs(b, key, unsafe.Pointer(&j.a))
 }
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
@@ -347,12 +346,12 @@ func (f *Func[A, R]) settle() *policy {
 // error it returns that error.
 func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	p := f.settle()
-	var buf keyBuffer
+	var buf keys.Buffer
 	key, buffer, err := f.key(&buf, &a)
 	if err != nil {
 		return Entry[R]{}, err
 	}
-	defer release(buffer)
+	defer keys.Release(buffer)
 	if p.off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
@@ -365,7 +364,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	}
 	e.bequeath(ctx)
 	r, err := f.unwrap(ctx, p, e, false)
-	stale := v != verdictFresh && v != verdictEarly && now() >= e.fresh
+	stale := v != verdictFresh && v != verdictEarly && clock.Now() >= e.fresh
 	return entryOf(e, r, stale), err
 }
 
@@ -459,7 +458,7 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head := sharedHead(sharedPrefix(p.prefix), f.core.label, f.core.version(&p.settings), f.core.scopeText())
+	head := keys.Head(keys.Prefix(p.prefix), f.core.label, f.core.version(&p.settings), f.core.scopeText())
 	return sharedKey(head, key, f.execution(a)), nil
 }
 
@@ -471,18 +470,18 @@ func (f *Func[A, R]) Stats() Stats {
 
 // key returns the canonical form of a. text may lie in a's own memory, in buf, or
 // in a larger buffer; it is valid until that is released.
-func (f *Func[A, R]) key(buf *keyBuffer, a *A) (text string, buffer []byte, err error) {
+func (f *Func[A, R]) key(buf *keys.Buffer, a *A) (text string, buffer []byte, err error) {
 	switch {
 	case f.keyFunc != nil:
 		return f.keyFunc(*a), nil, nil
-	case f.plan.block > 0:
-		return unsafe.String((*byte)(unsafe.Pointer(a)), f.plan.block), nil, nil
-	case f.plan.op == opString: // alone, a string needs no length
+	case f.plan.Block > 0:
+		return unsafe.String((*byte)(unsafe.Pointer(a)), f.plan.Block), nil, nil
+	case f.plan.Op == keys.OpString: // alone, a string needs no length
 		return *(*string)(unsafe.Pointer(a)), nil, nil
 	}
-	b, err := appendKey(buf.open(), f.plan, unsafe.Pointer(a), 0)
+	b, err := keys.Append(buf.Open(), f.plan, unsafe.Pointer(a), 0)
 	if err != nil {
-		release(b)
+		keys.Release(b)
 		return "", nil, f.core.keyError(err)
 	}
 	return unsafe.String(unsafe.SliceData(b), len(b)), b, nil
@@ -490,21 +489,21 @@ func (f *Func[A, R]) key(buf *keyBuffer, a *A) (text string, buffer []byte, err 
 
 // ownKey returns the key of a in memory of its own.
 func (f *Func[A, R]) ownKey(a *A) (string, error) {
-	var buf keyBuffer
+	var buf keys.Buffer
 	text, buffer, err := f.key(&buf, a)
 	if err != nil {
 		return "", err
 	}
-	defer release(buffer)
+	defer keys.Release(buffer)
 	return strings.Clone(text), nil
 }
 
 // own makes *a, a shallow copy of an argument whose canonical form is key, one that
 // shares nothing with it.
 func (f *Func[A, R]) own(a *A, key string) {
-	if f.plan != nil && f.plan.op == opString { // key is a copy already
+	if f.plan != nil && f.plan.Op == keys.OpString { // key is a copy already
 		*(*string)(unsafe.Pointer(a)) = key
 		return
 	}
-	f.copier.own(unsafe.Pointer(a))
+	f.copier.Own(unsafe.Pointer(a))
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -98,7 +99,7 @@ func (t *takenEpochs) trusted() int64 {
 	if t.incomplete() {
 		return t.until
 	}
-	return forever
+	return clock.Forever
 }
 
 func (t *takenEpochs) take(fences []fence) {
@@ -266,7 +267,7 @@ func (f *frame) absorb(from *hint) {
 // on to the execution around the call, as those of any result are.
 func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
 	around := frameOf(ctx)
-	inner := &frame{space: c.space, hint: hint{fresh: forever}}
+	inner := &frame{space: c.space, hint: hint{fresh: clock.Forever}}
 	if around != nil {
 		inner.flight = around.flight
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -65,14 +66,14 @@ func (s *shared) lostIfWanted(f *flight, e *entry, why error) {
 // report tells of what concerns it, and the store is asked again as soon as a change
 // of an epoch would be seen.
 func (e *entry) unstored() {
-	e.trusted = min(e.trusted, after(e.asked, epochTrust))
+	e.trusted = min(e.trusted, clock.After(e.asked, epochTrust))
 }
 
 // loosen notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *entry) loosen() {
 	if len(e.tags) > 0 {
-		e.loose, e.trusted = true, min(e.trusted, after(e.created, epochTrust))
+		e.loose, e.trusted = true, min(e.trusted, clock.After(e.created, epochTrust))
 	}
 }
 
@@ -269,7 +270,7 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 	}
 	epochs, err := s.ensure(ctx, by, p.epochLife(), p.needs)
 	if err != nil {
-		e.trusted = after(e.asked, epochTrust)
+		e.trusted = clock.After(e.asked, epochTrust)
 		e.loosen()
 		return nil, token, err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -70,7 +71,7 @@ func realmOf(s store.Store, prefix string) *realm {
 
 func newRealm(b *backend, prefix string) *realm {
 	return &realm{
-		backend: b, prefix: sharedPrefix(prefix),
+		backend: b, prefix: keys.Prefix(prefix),
 		readings: map[string]reading{}, debts: map[string]debt{},
 		waiters: map[string][]chan struct{}{}, writers: map[string]chan struct{}{}, cores: map[weak.Pointer[core]]struct{}{},
 	}

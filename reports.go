@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -38,7 +39,7 @@ func (r *reports) due(what string, t int64) (unsaid int, ok bool) {
 		}
 		known = new(reported)
 		r.of[what] = known
-	case t >= known.last && t < after(known.last, reportEvery): // a bubble's time may be before
+	case t >= known.last && t < clock.After(known.last, reportEvery): // a bubble's time may be before
 		known.unsaid++
 		return 0, false
 	}
@@ -50,7 +51,7 @@ func (r *reports) due(what string, t int64) (unsaid int, ok bool) {
 // warn logs something wrong that the function met in the store, as often as reports
 // allow. what is one of a few fixed texts.
 func (s *shared) warn(p *policy, what string, args ...any) {
-	unsaid, ok := s.reports.due(what, now())
+	unsaid, ok := s.reports.due(what, clock.Now())
 	if !ok {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -138,7 +139,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 			return never, true
 		}
 		if e.err == nil || e.err == errAbsent { // errors stay in this process, and are no copies
-			until = min(until, after(e.asked, p.trustFor(state)))
+			until = min(until, clock.After(e.asked, p.trustFor(state)))
 		}
 	}
 	if t >= until {
@@ -154,7 +155,7 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 		case r.epoch != f.epoch:
 			return never, true
 		}
-		until = min(until, after(r.at, epochTrust))
+		until = min(until, clock.After(r.at, epochTrust))
 	}
 	return until, sure
 }
@@ -186,7 +187,7 @@ func (e *entry) retired() bool { return e.hotUntil.Load() == retiredAt }
 
 // refreshFailed notes a failed attempt at t to replace the entry.
 func (e *entry) refreshFailed(t int64) {
-	e.retryAt.Store(after(t, backoff(e.failures.Load()+1)))
+	e.retryAt.Store(clock.After(t, backoff(e.failures.Load()+1)))
 	e.failures.Add(1)
 }
 
@@ -214,8 +215,8 @@ func (e *entry) tagNames() []string {
 // entryOf makes an Entry of e, whose value is value.
 func entryOf[R any](e *entry, value R, stale bool) Entry[R] {
 	out := Entry[R]{Value: value, Created: e.read, Stale: stale, Tags: e.tagNames()}
-	if e.fresh != forever {
-		out.FreshUntil = wall(e.fresh, e.read, e.created)
+	if e.fresh != clock.Forever {
+		out.FreshUntil = clock.Wall(e.fresh, e.read, e.created)
 	}
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // The types of one shape in these tests are all called user, since a type that
@@ -175,7 +177,7 @@ func TestTheVersionChangesWithTheShapeOfAType(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for name, shape := range shapes {
-		version := fingerprint(shape, reflect.TypeFor[int]())
+		version := keys.Fingerprint(shape, reflect.TypeFor[int]())
 		if other, taken := seen[version]; taken {
 			t.Errorf("%q and %q have the same version", name, other)
 		}
@@ -219,7 +221,7 @@ func TestTheVersionIsStable(t *testing.T) {
 			Held   any
 		}
 	)
-	got := fingerprint(reflect.TypeFor[argument](), reflect.TypeFor[result]())
+	got := keys.Fingerprint(reflect.TypeFor[argument](), reflect.TypeFor[result]())
 	if want := "8b0aa551"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -242,14 +244,14 @@ func TestVersionReplacesTheFingerprint(t *testing.T) {
 // text of another.
 func TestTheVersionTellsFromWhichMethodKeysAre(t *testing.T) {
 	own := reflect.TypeFor[struct{ Where byText }]()
-	version, shape := fingerprint(own), argsShape(own, false)
-	module := mainModule
-	defer func() { mainModule = module }()
-	mainModule = func() string { return "example.com/another" }
-	if got := fingerprint(own); got == version {
+	version, shape := keys.Fingerprint(own), keys.ArgsShape(own, false)
+	module := keys.MainModule
+	defer func() { keys.MainModule = module }()
+	keys.MainModule = func() string { return "example.com/another" }
+	if got := keys.Fingerprint(own); got == version {
 		t.Errorf("both have the version %s", got)
 	}
-	if got := argsShape(own, false); got == shape {
+	if got := keys.ArgsShape(own, false); got == shape {
 		t.Errorf("both arguments have the shape %s", got)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -38,11 +40,11 @@ func (c *core) newShared(s *settings) *shared {
 	release, whose := c.version(s), c.scopeText()
 	sh := &shared{
 		realm: r, core: c,
-		head:  sharedHead(r.prefix, s.name, release, whose),
-		lease: sharedHead(r.prefix, s.name, release, whose+"+"),
+		head:  keys.Head(r.prefix, s.name, release, whose),
+		lease: keys.Head(r.prefix, s.name, release, whose+"+"),
 		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
 	}
-	sh.version = version{head: sh.head[len(r.prefix):], shape: argsShape(c.types.arg, s.keyFunc != nil)}
+	sh.version = version{head: sh.head[len(r.prefix):], shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)}
 	for path := range enclosing(c.space.path) {
 		sh.scope = append(sh.scope, scope{path, r.epochKey("group", path, "")})
 		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
@@ -114,7 +116,7 @@ type sighting struct {
 // p needs and that are not known, by the deadline. It returns nil for a key
 // that could not be read, with an error.
 func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string) ([]*sighting, error) {
-	n, ask, t := len(keys), keys[:len(keys):len(keys)], now()
+	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, t); !ok {
 			ask = append(ask, need.key)
@@ -197,7 +199,7 @@ func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error
 // was reported meanwhile, as it is when it was drawn a moment ago, and it has to be
 // read again.
 func (s *shared) refuses(keys []string, values [][]byte) bool {
-	t := now()
+	t := clock.Now()
 	for i, key := range keys {
 		if _, known := s.epoch(key, t); !known {
 			if _, err := decodeEntry(key, values[i]); err == nil {
@@ -213,7 +215,7 @@ func (s *shared) refuses(keys []string, values [][]byte) bool {
 // known, or because what was seen may be newer. The last time, what is not
 // known is not in force.
 func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
-	t, asked := now(), map[string]bool{}
+	t, asked := clock.Now(), map[string]bool{}
 	for _, seen := range all {
 		if seen == nil || !seen.valid {
 			continue
@@ -291,7 +293,7 @@ func (s *stored) epochOf(path string) (store.Token, bool) {
 func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born uint64) *entry {
 	st := seen.stored
 	read := time.Now()
-	t := at(read)
+	t := clock.At(read)
 	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
 	held := new(struct {                      // one piece of memory
 		entry entry
@@ -321,7 +323,7 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
-	if e.trusted = e.end; e.end != forever {
+	if e.trusted = e.end; e.end != clock.Forever {
 		e.trusted -= int64(s.skew(t))
 	}
 	return e
@@ -330,8 +332,8 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 // window returns the window of a stored result that is age old at t.
 func (s *stored) window(t, age int64) window {
 	w := window{created: t - age, cost: int64(s.cost)}
-	w.fresh = after(w.created, s.fresh)
-	w.end = after(w.fresh, s.stale)
+	w.fresh = clock.After(w.created, s.fresh)
+	w.end = clock.After(w.fresh, s.stale)
 	return w
 }
 
@@ -400,9 +402,9 @@ func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
 func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, err error) {
 	st.kind, st.created = kindResult, e.read.UnixNano()
 	st.fresh, st.cost = time.Duration(e.fresh-e.created), time.Duration(max(e.cost, 0))
-	if e.fresh == forever {
+	if e.fresh == clock.Forever {
 		st.fresh = Forever
-	} else if e.end == forever {
+	} else if e.end == clock.Forever {
 		st.stale = Forever
 	} else {
 		st.stale = time.Duration(e.end - e.fresh)
@@ -422,7 +424,7 @@ func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, 
 // ttl returns how long the store is to keep e: until the end of its window. That
 // is counted by the store's clock alone.
 func (e *entry) ttl() time.Duration {
-	if e.end == forever {
+	if e.end == clock.Forever {
 		return 0
 	}
 	return time.Duration(e.end - e.created)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // A signature is what a core knows of its function's types.
@@ -29,7 +30,7 @@ func signatureOf[A, R any]() signature {
 		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
 		check: func(name string, s *settings) {
-			if several(reflect.TypeFor[A]()) && s.keyFunc != nil {
+			if keys.Several(reflect.TypeFor[A]()) && s.keyFunc != nil {
 				panic(fmt.Sprintf("memo: %s: KeyFunc was given, but Wrap2 and Wrap3 take none; use New with a struct for the arguments", name))
 			}
 			typed[func(A) string]("KeyFunc", name, s.keyFunc)
@@ -76,16 +77,16 @@ func (c *core) version(s *settings) string {
 	if s.version != "" {
 		return s.version
 	}
-	return fingerprint(c.types.arg, c.types.result)
+	return keys.Fingerprint(c.types.arg, c.types.result)
 }
 
 // keyError reports that an argument has no key.
 func (c *core) keyError(err error) error {
 	e := &KeyError{Func: c.label, Err: err}
-	var at *pathed
+	var at *keys.PathError
 	if errors.As(err, &at) {
-		ordinal, rest := c.splitPath(at.path)
-		e.Path, e.Err = joinPath(ordinal, rest), at.err
+		ordinal, rest := c.splitPath(at.Path)
+		e.Path, e.Err = keys.JoinPath(ordinal, rest), at.Err
 	}
 	return e
 }
@@ -93,13 +94,13 @@ func (c *core) keyError(err error) error {
 // refusal is the message for an argument type that cannot be a key.
 func (c *core) refusal(err error) string {
 	what, where, advice := err.Error(), "argument", "give KeyFunc"
-	if several(c.types.arg) {
+	if keys.Several(c.types.arg) {
 		advice = "use New with a struct for the arguments and KeyFunc"
 	}
-	var at *pathed
+	var at *keys.PathError
 	if errors.As(err, &at) {
-		ordinal, rest := c.splitPath(at.path)
-		what = at.err.Error()
+		ordinal, rest := c.splitPath(at.Path)
+		what = at.Err.Error()
 		if ordinal != "" {
 			where += " " + ordinal
 		}
@@ -110,13 +111,10 @@ func (c *core) refusal(err error) string {
 	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", c.label, where, what, advice)
 }
 
-// several reports whether t stands for the arguments of Wrap2 or Wrap3.
-func several(t reflect.Type) bool { return t.Implements(reflect.TypeFor[arguments]()) }
-
 // splitPath splits the position that Wrap2 and Wrap3 gave an argument, if they
 // did, off the path into it.
 func (c *core) splitPath(path string) (ordinal, rest string) {
-	if !several(c.types.arg) {
+	if !keys.Several(c.types.arg) {
 		return "", path
 	}
 	for i := range c.types.arg.NumField() {

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 // Results are shared: every caller of a key gets the same one. What can be used only
@@ -79,7 +81,7 @@ func (f *usageFinder) find(t reflect.Type) error {
 
 func (f *usageFinder) step(name string, t reflect.Type) error {
 	if err := f.find(t); err != nil {
-		return pathError(name, err)
+		return keys.WithStep(name, err)
 	}
 	return nil
 }
@@ -91,7 +93,7 @@ func visible(t reflect.Type, f reflect.StructField) bool {
 	if f.Tag.Get("memo") == "-" || hasLock(t) {
 		return false
 	}
-	return f.IsExported() || reflect.PointerTo(t).NumMethod() == 0 || f.Anonymous && ownPackage(t.PkgPath())
+	return f.IsExported() || reflect.PointerTo(t).NumMethod() == 0 || f.Anonymous && keys.OwnPackage(t.PkgPath())
 }
 
 // fromStd reports whether t belongs to the standard library, whose types are known:
@@ -99,13 +101,13 @@ func visible(t reflect.Type, f reflect.StructField) bool {
 func fromStd(t reflect.Type) bool {
 	path := t.PkgPath()
 	first, _, _ := strings.Cut(path, "/")
-	return path != "" && !strings.Contains(first, ".") && !ownPackage(path)
+	return path != "" && !strings.Contains(first, ".") && !keys.OwnPackage(path)
 }
 
 // onceTypes are those that somebody who is given one of them uses up: by reading, by
 // going through rows, or by ending a transaction.
 var onceTypes = []reflect.Type{
-	contextType,
+	keys.ContextType,
 	reflect.TypeFor[io.Reader](),
 	reflect.TypeFor[io.ByteReader](),
 	reflect.TypeFor[io.RuneReader](),
@@ -147,7 +149,7 @@ func usedOnce(t reflect.Type) bool {
 	case reflect.Func:
 		return iterates(t)
 	}
-	switch typePath(t) {
+	switch keys.TypePath(t) {
 	case "database/sql.Conn", "encoding/gob.Decoder": // whose locks are not for sharing them
 		return true
 	}
@@ -206,14 +208,14 @@ func heldOnce(v reflect.Value, left *int) error {
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); visible(v.Type(), f) {
 				if err := heldOnce(v.Field(i), left); err != nil {
-					return pathError(f.Name, err)
+					return keys.WithStep(f.Name, err)
 				}
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		for i := 0; i < v.Len() && *left > 0; i++ {
 			if err := heldOnce(v.Index(i), left); err != nil {
-				return pathError(fmt.Sprintf("[%d]", i), err)
+				return keys.WithStep(fmt.Sprintf("[%d]", i), err)
 			}
 		}
 	case reflect.Map:
@@ -223,7 +225,7 @@ func heldOnce(v reflect.Value, left *int) error {
 				err = heldOnce(it.Value(), left)
 			}
 			if err != nil {
-				return pathError(keyStep(it.Key()), err)
+				return keys.WithStep(keys.KeyStep(it.Key()), err)
 			}
 		}
 	}
@@ -262,8 +264,8 @@ func (c *core) keepApart(f *flight, l *landing) {
 // describeOnce names the part that err leads to, and the ways out.
 func describeOnce(err error) string {
 	what, where := err.Error(), ""
-	if at, ok := err.(*pathed); ok {
-		what, where = at.err.Error(), "field "+at.path+" "
+	if at, ok := err.(*keys.PathError); ok {
+		what, where = at.Err.Error(), "field "+at.Path+" "
 	}
 	return where + what + `, and results are shared; return what it holds, such as the bytes that are read from it, or give Clone, or tag a field that callers do not use memo:"-"`
 }

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/keys"
 )
 
 const (
@@ -223,11 +224,11 @@ func hasLock(t reflect.Type) bool { return len(locksOf(t)) > 0 }
 func isLock(t reflect.Type) bool {
 	switch {
 	case t.Kind() == reflect.Interface:
-		return t.Implements(lockerType)
-	case isPointer(t):
+		return t.Implements(keys.LockerType)
+	case keys.IsPointer(t):
 		t = t.Elem()
 	}
-	return honours(t, lockerType)
+	return keys.Honours(t, keys.LockerType)
 }
 
 // slots estimates the memory of a map itself: its entries lie in groups of eight, and

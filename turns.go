@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
 )
 
 // turns are a semaphore, first come, first served, that knows how fast it goes. It has a
@@ -49,7 +51,7 @@ func (t *turns) leave(given chan struct{}) bool {
 func (t *turns) end(began int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ended := now()
+	ended := clock.Now()
 	t.mean += (ended - began - t.mean) / 8
 	t.paced, t.last = true, ended
 	if len(t.waiting) == 0 {
@@ -64,7 +66,7 @@ func (t *turns) end(began int64) {
 func (t *turns) within(d time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	idle := now() - t.last
+	idle := clock.Now() - t.last
 	return t.paced && t.mean <= int64(d) && idle >= 0 && idle <= int64(d)
 }
 
@@ -81,7 +83,7 @@ func (b *backend) takeTurn(ctx context.Context, by deadline) (end func(), err er
 			return nil, err
 		}
 	}
-	began := now()
+	began := clock.Now()
 	return func() { b.turns.end(began) }, nil
 }
 
@@ -100,7 +102,7 @@ func (b *backend) awaitTurn(ctx context.Context, by deadline, given chan struct{
 		defer timer.Stop()
 		late = timer.C
 	}
-	for end := after(now(), maxQueue*b.patience()); ; {
+	for end := clock.After(clock.Now(), maxQueue*b.patience()); ; {
 		var err error
 		select {
 		case <-given:
@@ -108,7 +110,7 @@ func (b *backend) awaitTurn(ctx context.Context, by deadline, given chan struct{
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-late:
-			if b.turns.within(b.patience()/promptly) && now() < end {
+			if b.turns.within(b.patience()/promptly) && clock.Now() < end {
 				timer.Reset(b.patience() / promptly)
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -23,7 +24,7 @@ func (w *refusedWrites) note(b *backend, err error) {
 	if !errors.Is(err, store.ErrReadOnly) {
 		return
 	}
-	t, last := now(), w.logged.Load()
+	t, last := clock.Now(), w.logged.Load()
 	if last != 0 && t-last < int64(refusedWritesEvery) || !w.logged.CompareAndSwap(last, t) {
 		return
 	}

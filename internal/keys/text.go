@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"crypto/sha256"
@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxSharedKey is the length of the longest key that every store takes. A
+	// MaxLen is the length of the longest key that every store takes. A
 	// shared key is printable ASCII without spaces, as every store takes it.
-	maxSharedKey = store.MaxKeyLen
+	MaxLen = store.MaxKeyLen
 
 	// maxHead bounds what stands before the arguments, so that they always
 	// have room for at least a hash; maxPrefix what of that is the prefix.
@@ -22,52 +22,31 @@ const (
 	maxPrefix = 80
 )
 
-// sharedKey returns the key under which a store has the result of exec, whose
-// canonical key is key. head is a sharedHead. A shared key reads
-//
-//	prefix:name:version:epoch:args
-//
-// The first four are escaped where they contain a colon, a percent sign or
-// anything that does not print, so they can be told apart again whatever they
-// hold. The arguments are legible where they are short and printable;
-// otherwise they, and a name and version or a prefix that are too long, are
-// replaced by "#" and their SHA-256, which no legible form contains.
-//
-// The epochs of results are kept in the entries and not in the key, so that who
-// invalidates a key finds its entry whatever epochs it has seen. In the place of
-// the epoch stands whose epochs they are, followed by "+" in the key that guards
-// the refresh of an entry.
-func sharedKey(head, key string, exec execution) string {
-	b := append(make([]byte, 0, len(head)+max(len(key), maxDigits)), head...)
-	b = exec.appendArgs(b, key)
-	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
-}
+// MaxDigits is how long the text of an integer can be.
+const MaxDigits = len("-9223372036854775808")
 
-// maxDigits is how long the text of an integer can be.
-const maxDigits = len("-9223372036854775808")
-
-// sharedPrefix returns what all shared keys with a prefix begin with.
-func sharedPrefix(prefix string) string {
-	b := appendEscaped(nil, prefix)
+// Prefix returns what all shared keys with a prefix begin with.
+func Prefix(prefix string) string {
+	b := AppendEscaped(nil, prefix)
 	if len(b) > maxPrefix {
-		b = appendHash(b[:0], string(b))
+		b = AppendHash(b[:0], string(b))
 	}
 	return string(append(b, ':'))
 }
 
-// sharedHead returns what stands before the arguments. prefix is a sharedPrefix.
-func sharedHead(prefix, name, version, epoch string) string {
-	head := append(make([]byte, 0, maxSharedKey), prefix...)
+// Head returns what stands before the arguments. prefix is a sharedPrefix.
+func Head(prefix, name, version, epoch string) string {
+	head := append(make([]byte, 0, MaxLen), prefix...)
 	for _, part := range [...]string{name, version, epoch} {
-		head = append(appendEscaped(head, part), ':')
+		head = append(AppendEscaped(head, part), ':')
 	}
 	if len(head) > maxHead {
-		head = append(appendHash(head[:len(prefix)], string(head[len(prefix):])), ':')
+		head = append(AppendHash(head[:len(prefix)], string(head[len(prefix):])), ':')
 	}
 	return string(head)
 }
 
-func appendEscaped(b []byte, s string) []byte {
+func AppendEscaped(b []byte, s string) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == ':' || c == '%' || c == '#' {
@@ -79,39 +58,39 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-func appendHash(b []byte, s string) []byte {
+func AppendHash(b []byte, s string) []byte {
 	sum := sha256.Sum256([]byte(s))
 	return hex.AppendEncode(append(b, '#'), sum[:])
 }
 
-// appendArgs appends the last part of a shared key for the argument at p, whose
+// AppendArgs appends the last part of a shared key for the argument at p, whose
 // canonical form is canonical.
-func (pl *plan) appendArgs(b []byte, canonical string, p unsafe.Pointer) []byte {
+func (pl *Plan) AppendArgs(b []byte, canonical string, p unsafe.Pointer) []byte {
 	var buf [maxText]byte
-	if text, ok := appendText(buf[:0], pl, p); ok {
+	if text, ok := appendLegible(buf[:0], pl, p); ok {
 		return append(b, text...)
 	}
-	return appendHash(b, canonical)
+	return AppendHash(b, canonical)
 }
 
-// appendKeyText is appendArgs for a key that a KeyFunc returned.
-func appendKeyText(b []byte, key string) []byte {
+// AppendText is appendArgs for a key that a KeyFunc returned.
+func AppendText(b []byte, key string) []byte {
 	if legible(key) {
 		return append(b, key...)
 	}
-	return appendHash(b, key)
+	return AppendHash(b, key)
 }
 
 // maxText is the longest legible form of an argument.
-const maxText = maxSharedKey - maxHead
+const maxText = MaxLen - maxHead
 
-// appendText appends a form of the argument at p that people can read, if it
+// appendLegible appends a form of the argument at p that people can read, if it
 // has one. It is as injective as the canonical form: the type fixes how many
 // commas there are, and no string with a comma or an exclamation mark in it is
 // written this way.
-func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
+func appendLegible(b []byte, pl *Plan, p unsafe.Pointer) ([]byte, bool) {
 	ok := true
-	switch pl.op {
+	switch pl.Op {
 	case opNothing:
 	case op8, op16, op32, op64, opInt, opUint:
 		b = appendInteger(b, pl, p)
@@ -119,7 +98,7 @@ func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
 		b = appendFloatText(b, float64(*(*float32)(p)), 32)
 	case opFloat64:
 		b = appendFloatText(b, *(*float64)(p), 64)
-	case opString:
+	case OpString:
 		s := *(*string)(p)
 		ok = legible(s)
 		b = append(b, s[:min(len(s), maxText+1)]...)
@@ -131,14 +110,14 @@ func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
 		if *(*unsafe.Pointer)(p) == nil {
 			return append(b, "!nil"...), true
 		}
-		return appendText(b, pl.elem, p)
+		return appendLegible(b, pl.elem, p)
 	case opStruct:
 		for i := range pl.fields {
 			if i > 0 {
 				b = append(b, ',')
 			}
 			f := &pl.fields[i]
-			if b, ok = appendText(b, f.plan, unsafe.Add(p, f.offset)); !ok {
+			if b, ok = appendLegible(b, f.plan, unsafe.Add(p, f.offset)); !ok {
 				return b, false
 			}
 		}
@@ -152,7 +131,7 @@ func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
 		case target == nil:
 			return append(b, "!nil"...), true
 		}
-		return appendText(b, pl.elem, target)
+		return appendLegible(b, pl.elem, target)
 	default:
 		return b, false
 	}
@@ -161,8 +140,8 @@ func appendText(b []byte, pl *plan, p unsafe.Pointer) ([]byte, bool) {
 
 // flat reports whether every value of the plan's type has the same number of
 // parts.
-func (pl *plan) flat() bool {
-	if pl.op == opStruct {
+func (pl *Plan) flat() bool {
+	if pl.Op == opStruct {
 		for i := range pl.fields {
 			if !pl.fields[i].plan.flat() {
 				return false
@@ -170,10 +149,10 @@ func (pl *plan) flat() bool {
 		}
 		return true
 	}
-	return pl.op <= opString || pl.op == opKeyer || pl.op == opText
+	return pl.Op <= OpString || pl.Op == opKeyer || pl.Op == opText
 }
 
-func appendInteger(b []byte, pl *plan, p unsafe.Pointer) []byte {
+func appendInteger(b []byte, pl *Plan, p unsafe.Pointer) []byte {
 	switch pl.typ.Kind().String()[0] {
 	case 'b':
 		return strconv.AppendBool(b, *(*bool)(p))
@@ -183,8 +162,8 @@ func appendInteger(b []byte, pl *plan, p unsafe.Pointer) []byte {
 	return strconv.AppendUint(b, unsigned(pl, p), 10)
 }
 
-func signed(pl *plan, p unsafe.Pointer) int64 {
-	switch pl.op {
+func signed(pl *Plan, p unsafe.Pointer) int64 {
+	switch pl.Op {
 	case op8:
 		return int64(*(*int8)(p))
 	case op16:
@@ -197,8 +176,8 @@ func signed(pl *plan, p unsafe.Pointer) int64 {
 	return int64(*(*int)(p))
 }
 
-func unsigned(pl *plan, p unsafe.Pointer) uint64 {
-	switch pl.op {
+func unsigned(pl *Plan, p unsafe.Pointer) uint64 {
+	switch pl.Op {
 	case op8:
 		return uint64(*(*uint8)(p))
 	case op16:

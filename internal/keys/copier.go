@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"reflect"
@@ -9,7 +9,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/messages"
 )
 
-// A copier says what of a type's values has to be copied for an execution, which may
+// A Copier says what of a type's values has to be copied for an execution, which may
 // outlive the call that brought them: whatever the caller can change afterwards and
 // the key covers. Like a plan it is compiled once per type. nil stands for a type of
 // whose values nothing has to be copied, such as a number.
@@ -18,10 +18,10 @@ import (
 // same, as they would without memo. That is what a [Keyer] holds, what is tagged
 // memo:"-", and a type whose own text is its key that holds pointers, maps or
 // interfaces, which may mean more than that they lead to.
-type copier struct {
+type Copier struct {
 	typ    reflect.Type
-	elem   *copier // of a pointer, slice, array or map; nil if a plain copy will do
-	key    *copier // of a map
+	elem   *Copier // of a pointer, slice, array or map; nil if a plain copy will do
+	key    *Copier // of a map
 	fields []copierField
 
 	message bool // a pointer to a protobuf message, which is cloned as such
@@ -29,47 +29,47 @@ type copier struct {
 
 type copierField struct {
 	offset uintptr
-	copier *copier
+	copier *Copier
 }
 
 // copiers holds what copierOf found: *copier, which may be nil, by reflect.Type.
 var copiers sync.Map
 
-func copierOf(t reflect.Type) *copier {
+func copierFor(t reflect.Type) *Copier {
 	if found, ok := copiers.Load(t); ok {
-		return found.(*copier)
+		return found.(*Copier)
 	}
 	c := copierCompiler{}.compile(t)
 	copiers.Store(t, c)
 	return c
 }
 
-// argumentCopier returns the copier of a function's argument. What a [KeyFunc] looks
+// CopierOf returns the copier of a function's argument. What a [KeyFunc] looks
 // at is not known, except where there is nothing but a string.
-func argumentCopier(t reflect.Type, keyed bool) *copier {
+func CopierOf(t reflect.Type, keyed bool) *Copier {
 	if keyed && t.Kind() != reflect.String {
 		return nil
 	}
-	return copierOf(t)
+	return copierFor(t)
 }
 
 // A copierCompiler holds the copiers that are being made, so that recursive types end.
-type copierCompiler map[reflect.Type]*copier
+type copierCompiler map[reflect.Type]*Copier
 
-func (cc copierCompiler) compile(t reflect.Type) *copier {
+func (cc copierCompiler) compile(t reflect.Type) *Copier {
 	if c, ok := cc[t]; ok {
 		return c
 	}
 	if t.Kind() == reflect.String {
-		return &copier{typ: t} // whatever its methods say
+		return &Copier{typ: t} // whatever its methods say
 	}
-	if isPointer(t) && messages.Is(t.Elem()) && messages.Supported() != nil {
-		return &copier{typ: t, message: true}
+	if IsPointer(t) && messages.Is(t.Elem()) && messages.Supported() != nil {
+		return &Copier{typ: t, message: true}
 	}
 	if opaque(t) || refused(t) {
 		return nil
 	}
-	c := &copier{typ: t}
+	c := &Copier{typ: t}
 	cc[t] = c
 	switch t.Kind() {
 	case reflect.Struct:
@@ -109,18 +109,18 @@ func (cc copierCompiler) structFields(t reflect.Type) (fields []copierField) {
 // opaque reports whether values of t are handed on as they are.
 func opaque(t reflect.Type) bool {
 	base := t
-	if isPointer(t) {
+	if IsPointer(t) {
 		base = t.Elem()
 	}
 	switch {
-	case hasIdentity(base) || isPointer(t) && holdsLock(base):
+	case hasIdentity(base) || IsPointer(t) && holdsLock(base):
 		return true
 	case t.Kind() == reflect.Interface:
 		return false
-	case honours(base, keyerType):
+	case Honours(base, keyerType):
 		return true
 	}
-	return ownPackage(base.PkgPath()) && goesByText(base) && !plainData(base)
+	return OwnPackage(base.PkgPath()) && goesByText(base) && !plainData(base)
 }
 
 // hasIdentity reports whether values of t mean something by where they are, or lead to
@@ -178,8 +178,8 @@ func plainData(t reflect.Type) bool {
 	return true
 }
 
-// own makes the value at p share nothing with what it was copied from.
-func (c *copier) own(p unsafe.Pointer) {
+// Own makes the value at p share nothing with what it was copied from.
+func (c *Copier) Own(p unsafe.Pointer) {
 	if c != nil {
 		(&copying{}).own(c, p)
 	}
@@ -195,7 +195,7 @@ type pointerTo struct {
 	elem   reflect.Type
 }
 
-func (s *copying) own(c *copier, p unsafe.Pointer) {
+func (s *copying) own(c *Copier, p unsafe.Pointer) {
 	switch c.typ.Kind() {
 	case reflect.String:
 		*(*string)(p) = strings.Clone(*(*string)(p))
@@ -217,7 +217,7 @@ func (s *copying) own(c *copier, p unsafe.Pointer) {
 }
 
 // elems makes the n elements at p own what they lead to.
-func (s *copying) elems(c *copier, p unsafe.Pointer, n int) {
+func (s *copying) elems(c *Copier, p unsafe.Pointer, n int) {
 	if c.elem == nil {
 		return
 	}
@@ -226,7 +226,7 @@ func (s *copying) elems(c *copier, p unsafe.Pointer, n int) {
 	}
 }
 
-func (s *copying) ownPointer(c *copier, p *unsafe.Pointer) {
+func (s *copying) ownPointer(c *Copier, p *unsafe.Pointer) {
 	if *p == nil {
 		return
 	}
@@ -247,7 +247,7 @@ func (s *copying) ownPointer(c *copier, p *unsafe.Pointer) {
 }
 
 // copyOf returns a copy of what c's pointer leads to.
-func (c *copier) copyOf(p unsafe.Pointer) reflect.Value {
+func (c *Copier) copyOf(p unsafe.Pointer) reflect.Value {
 	value := reflect.NewAt(c.typ.Elem(), p)
 	if c.message {
 		return reflect.ValueOf(messages.Supported().Clone(value.Interface()))
@@ -257,7 +257,7 @@ func (c *copier) copyOf(p unsafe.Pointer) reflect.Value {
 	return target
 }
 
-func (s *copying) ownSlice(c *copier, v reflect.Value) {
+func (s *copying) ownSlice(c *Copier, v reflect.Value) {
 	if v.IsNil() {
 		return
 	}
@@ -267,7 +267,7 @@ func (s *copying) ownSlice(c *copier, v reflect.Value) {
 	v.Set(made)
 }
 
-func (s *copying) ownMap(c *copier, v reflect.Value) {
+func (s *copying) ownMap(c *Copier, v reflect.Value) {
 	if v.IsNil() {
 		return
 	}
@@ -292,7 +292,7 @@ func (s *copying) ownInterface(v reflect.Value) {
 	if !held.IsValid() {
 		return
 	}
-	c := copierOf(held.Type())
+	c := copierFor(held.Type())
 	if c == nil {
 		return
 	}

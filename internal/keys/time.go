@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"crypto/sha256"
@@ -28,7 +28,7 @@ func appendTime(b []byte, p unsafe.Pointer) []byte {
 	t := (*time.Time)(p)
 	zone, offset := t.Zone()
 	l, nanos := t.Location(), uint32(t.Nanosecond())
-	fixed := isFixed(l)
+	fixed := IsFixed(l)
 	if !fixed {
 		nanos |= hasRules
 	}
@@ -65,9 +65,9 @@ var layout = func() (l locationLayout) {
 	return locationLayout{true, zone.Offset, extend.Offset, dst.Offset}
 }()
 
-// isFixed reports whether the name and the offset of any of its times say everything
+// IsFixed reports whether the name and the offset of any of its times say everything
 // about l, as they do for UTC and for what time.FixedZone returns.
-func isFixed(l *time.Location) bool {
+func IsFixed(l *time.Location) bool {
 	if !layout.known {
 		return false
 	}
@@ -88,30 +88,30 @@ type locationSum struct {
 	sum      [sha256.Size]byte
 }
 
-// locationSums holds the sums of the locations that were met last: as a rule a program
+// LocationSums holds the sums of the locations that were met last: as a rule a program
 // has few, but [time.LoadLocation] makes a new one each time.
-var locationSums [32]atomic.Pointer[locationSum]
+var LocationSums [32]atomic.Pointer[locationSum]
 
 // sumOf returns the hash of l's rules, which are its fields but for its caches: these
 // say which zone was in force when the location was made.
 func sumOf(l *time.Location) [sha256.Size]byte {
-	place := &locationSums[uintptr(unsafe.Pointer(l))/unsafe.Sizeof(*l)%uintptr(len(locationSums))]
+	place := &LocationSums[uintptr(unsafe.Pointer(l))/unsafe.Sizeof(*l)%uintptr(len(LocationSums))]
 	if found := place.Load(); found != nil && found.location == l {
 		return found.sum
 	}
-	form, err := appendKey(nil, locationPlan(), unsafe.Pointer(l), 0)
+	form, err := Append(nil, locationPlan(), unsafe.Pointer(l), 0)
 	if err != nil {
 		panic("memo: a time.Location has no key: " + err.Error()) // it has no cycles
 	}
-	defer release(form)
+	defer Release(form)
 	found := &locationSum{l, sha256.Sum256(form)}
 	place.Store(found)
 	return found.sum
 }
 
 // locationPlan returns the plan of a time.Location.
-var locationPlan = sync.OnceValue(func() *plan {
-	pl, err := planOf(locationType)
+var locationPlan = sync.OnceValue(func() *Plan {
+	pl, err := For(locationType)
 	if err != nil {
 		panic("memo: this version of Go has a time.Location that has no key: " + err.Error())
 	}

@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"encoding/binary"
@@ -55,18 +55,18 @@ var knownTexts = map[string]bool{
 // is a POSIX one, and that of a uuid.NullUUID is "null" whatever is in it. So types of
 // other modules go by their fields, but for the known ones.
 func goesByText(t reflect.Type) bool {
-	if path := t.PkgPath(); !ownPackage(path) && !knownTexts[path+"."+t.Name()] {
+	if path := t.PkgPath(); !OwnPackage(path) && !knownTexts[path+"."+t.Name()] {
 		return false
 	}
-	return t != timeType && honours(t, textType)
+	return t != timeType && Honours(t, textType)
 }
 
-// ownPackage reports whether the package of that path belongs to the program's own
+// OwnPackage reports whether the package of that path belongs to the program's own
 // module. Without build information only package main does, and that of a type without
 // a name is nobody's.
-func ownPackage(path string) bool {
+func OwnPackage(path string) bool {
 	path = strings.TrimSuffix(path, "_test")
-	switch main := mainModule(); {
+	switch main := MainModule(); {
 	case path == "main" || path == "command-line-arguments":
 		return true
 	case main == "":
@@ -76,8 +76,8 @@ func ownPackage(path string) bool {
 	}
 }
 
-// mainModule returns the path of the module that the program was built in, or "".
-var mainModule = sync.OnceValue(func() string {
+// MainModule returns the path of the module that the program was built in, or "".
+var MainModule = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Path
 	}

@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"io"
@@ -34,16 +34,16 @@ func refused(t reflect.Type) bool {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		return true
 	case reflect.Interface:
-		return neverKeys[typePath(t)] || holdsNoKey(t)
+		return neverKeys[TypePath(t)] || holdsNoKey(t)
 	}
-	if t.Implements(contextType) || honours(t, lockerType) {
+	if t.Implements(ContextType) || Honours(t, LockerType) {
 		return true
 	}
 	switch t.PkgPath() {
 	case "sync", "sync/atomic", "internal/sync":
 		return true
 	}
-	return neverKeys[typePath(t)]
+	return neverKeys[TypePath(t)]
 }
 
 // holdsNoKey reports whether what an interface of type t can hold is something that acts,
@@ -65,19 +65,25 @@ func holdsNoKey(t reflect.Type) bool {
 }
 
 var actingTypes = []reflect.Type{
-	contextType,
-	lockerType,
+	ContextType,
+	LockerType,
 	reflect.TypeFor[io.Reader](),
 	reflect.TypeFor[io.Writer](),
 	reflect.TypeFor[io.Closer](),
 	reflect.TypeFor[slog.Handler](),
 }
 
-// typePath returns the name of t with the path of its package, as neverKeys has it.
-func typePath(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
+// TypePath returns the name of t with the path of its package, as neverKeys has it.
+func TypePath(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
 
 // ofOthers reports whether the fields of t are no concern of the program's author: a
 // refusal then names t and not what is in it.
 func ofOthers(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t.PkgPath() != "" && t.Name() != "" && !ownPackage(t.PkgPath()) && !several(t)
+	return t.Kind() == reflect.Struct && t.PkgPath() != "" && t.Name() != "" && !OwnPackage(t.PkgPath()) && !Several(t)
 }
+
+// Arguments marks the types that stand for several arguments.
+type Arguments interface{ Several() }
+
+// Several reports whether t stands for the arguments of Wrap2 or Wrap3.
+func Several(t reflect.Type) bool { return t.Implements(reflect.TypeFor[Arguments]()) }

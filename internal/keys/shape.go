@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"crypto/sha256"
@@ -8,11 +8,11 @@ import (
 	"reflect"
 )
 
-// fingerprint returns the default Version: eight hexadecimal digits that
+// Fingerprint returns the default Version: eight hexadecimal digits that
 // change when the shape of a type changes. Names, types, order and tags of
 // fields count, at any depth, because each of them can change what the bytes of
 // an argument or of a result mean. So does in an argument whether a type names itself.
-func fingerprint(arg reflect.Type, results ...reflect.Type) string {
+func Fingerprint(arg reflect.Type, results ...reflect.Type) string {
 	s := shaper{hash: sha256.New(), seen: map[reflect.Type]int{}, keys: true}
 	s.add(arg)
 	s.keys = false
@@ -36,7 +36,7 @@ func ownForm(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer:
 		return ""
-	case honours(t, keyerType):
+	case Honours(t, keyerType):
 		return "MemoKey"
 	case goesByText(t):
 		return "MarshalText"
@@ -77,12 +77,12 @@ func (s *shaper) add(t reflect.Type) {
 // changes with every change of what appendArgs writes for a value.
 const argsForm = "1"
 
-// argsShape returns a text that is the same for two argument types only if equal
+// ArgsShape returns a text that is the same for two argument types only if equal
 // arguments of both are written into shared keys in the same way: what follows a
 // sharedHead is the same. Names of types count where methods may decide about the key,
 // names of fields do not. A KeyFunc is taken to return the same for the same argument,
 // whatever its type.
-func argsShape(t reflect.Type, keyFunc bool) string {
+func ArgsShape(t reflect.Type, keyFunc bool) string {
 	s := shaper{hash: sha256.New(), seen: map[reflect.Type]int{}}
 	fmt.Fprint(s.hash, argsForm)
 	if keyFunc {

@@ -1,4 +1,4 @@
-package memo
+package keys
 
 import (
 	"context"
@@ -15,27 +15,27 @@ import (
 	"github.com/seed-0226adef/memo/internal/messages"
 )
 
-// A plan says how values of one type become canonical bytes. It is compiled
+// A Plan says how values of one type become canonical bytes. It is compiled
 // once per type and never changes afterwards.
-type plan struct {
-	op     operation
+type Plan struct {
+	Op     operation
 	typ    reflect.Type
-	elem   *plan       // of a pointer, slice, array or map
-	key    *plan       // of a map
+	elem   *Plan       // of a pointer, slice, array or map
+	key    *Plan       // of a map
 	fields []planField // of a struct
 	length int         // of an array
 	stride uintptr     // from one element to the next
 	rule   keyRule     // of a type that has one
 
-	// block is how many bytes of memory are their own canonical form, if all of
+	// Block is how many bytes of memory are their own canonical form, if all of
 	// the type's are; otherwise 0.
-	block int
+	Block int
 }
 
 type planField struct {
 	name   string
 	offset uintptr
-	plan   *plan
+	plan   *Plan
 }
 
 type operation uint8
@@ -50,7 +50,7 @@ const (
 	opUint // likewise
 	opFloat32
 	opFloat64
-	opString
+	OpString
 	opTime
 	opStruct
 	opArray
@@ -65,25 +65,28 @@ const (
 	opMessage
 )
 
+// namesItself is memo.Keyer.
+type namesItself interface{ MemoKey() string }
+
 var (
-	keyerType   = reflect.TypeFor[Keyer]()
+	keyerType   = reflect.TypeFor[namesItself]()
 	textType    = reflect.TypeFor[encoding.TextMarshaler]()
-	contextType = reflect.TypeFor[context.Context]()
-	lockerType  = reflect.TypeFor[sync.Locker]()
+	ContextType = reflect.TypeFor[context.Context]()
+	LockerType  = reflect.TypeFor[sync.Locker]()
 )
 
 // plans holds what planOf found: *plan or error by reflect.Type.
 var plans sync.Map
 
-// planOf returns the plan of t, or an error that leads to the part of t that
+// For returns the plan of t, or an error that leads to the part of t that
 // cannot be a key.
-func planOf(t reflect.Type) (*plan, error) {
+func For(t reflect.Type) (*Plan, error) {
 	if found, ok := plans.Load(t); ok {
-		pl, _ := found.(*plan)
+		pl, _ := found.(*Plan)
 		err, _ := found.(error)
 		return pl, err
 	}
-	c := compiler{seen: map[reflect.Type]*plan{}}
+	c := compiler{seen: map[reflect.Type]*Plan{}}
 	pl, err := c.compile(t)
 	if err != nil {
 		plans.Store(t, err)
@@ -95,7 +98,7 @@ func planOf(t reflect.Type) (*plan, error) {
 
 // A compiler makes the plans of one type and of all that it contains.
 type compiler struct {
-	seen map[reflect.Type]*plan // filled while compiling, so that recursive types end
+	seen map[reflect.Type]*Plan // filled while compiling, so that recursive types end
 }
 
 // errNotKey is why a type cannot be a key.
@@ -105,11 +108,11 @@ func (e *errNotKey) Error() string {
 	return fmt.Sprintf("(%v) cannot be part of a key", e.typ)
 }
 
-func (c *compiler) compile(t reflect.Type) (*plan, error) {
+func (c *compiler) compile(t reflect.Type) (*Plan, error) {
 	if pl, ok := c.seen[t]; ok {
 		return pl, nil
 	}
-	pl := &plan{typ: t}
+	pl := &Plan{typ: t}
 	c.seen[t] = pl
 	if err := c.fill(pl, t); err != nil {
 		if ofOthers(t) {
@@ -117,28 +120,28 @@ func (c *compiler) compile(t reflect.Type) (*plan, error) {
 		}
 		return nil, err
 	}
-	pl.block = pl.plain()
+	pl.Block = pl.plain()
 	return pl, nil
 }
 
 // plain returns the size of the type's values if these are integers and nothing
 // else, without gaps, and stand in memory as they do in a key.
-func (pl *plan) plain() int {
+func (pl *Plan) plain() int {
 	if !asInKeys {
 		return 0
 	}
 	size := 0
-	switch pl.op {
+	switch pl.Op {
 	case op8, op16, op32, op64, opInt, opUint:
 		return int(pl.typ.Size())
 	case opArray:
-		size = pl.elem.block * pl.length
+		size = pl.elem.Block * pl.length
 	case opStruct:
 		for _, f := range pl.fields {
-			if f.plan.block == 0 || int(f.offset) != size {
+			if f.plan.Block == 0 || int(f.offset) != size {
 				return 0
 			}
-			size += f.plan.block
+			size += f.plan.Block
 		}
 	}
 	if size != int(pl.typ.Size()) {
@@ -153,35 +156,35 @@ var asInKeys = strconv.IntSize == 64 && binary.NativeEndian.Uint16([]byte{1, 0})
 
 // fill decides in this order: what the type says of itself, what can never be
 // part of a key, and last how the type is made.
-func (c *compiler) fill(pl *plan, t reflect.Type) error {
+func (c *compiler) fill(pl *Plan, t reflect.Type) error {
 	switch {
 	case t == timeType:
-		pl.op = opTime
+		pl.Op = opTime
 		return nil
-	case isPointer(t) && honours(t.Elem(), keyerType):
+	case IsPointer(t) && Honours(t.Elem(), keyerType):
 		fillNilable(pl, opKeyer)
 		return nil
-	case t.Kind() != reflect.Interface && honours(t, keyerType):
-		pl.op = opKeyer
+	case t.Kind() != reflect.Interface && Honours(t, keyerType):
+		pl.Op = opKeyer
 		return nil
-	case isPointer(t) && messages.Is(t.Elem()):
+	case IsPointer(t) && messages.Is(t.Elem()):
 		fillNilable(pl, opMessage)
 		return messageKeys(t)
 	case messages.Is(t):
-		pl.op = opMessage
+		pl.Op = opMessage
 		return messageKeys(t)
 	case refused(t):
 		return &errNotKey{t}
 	case t == locationType:
 		_ = time.Local.String() // whose fields are set when they are first needed
 	case keyRules[t] != nil:
-		pl.op, pl.rule = opRule, keyRules[t]
+		pl.Op, pl.rule = opRule, keyRules[t]
 		return nil
-	case isPointer(t) && goesByText(t.Elem()):
+	case IsPointer(t) && goesByText(t.Elem()):
 		fillNilable(pl, opText)
 		return nil
 	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && goesByText(t):
-		pl.op = opText
+		pl.Op = opText
 		return nil
 	}
 	return c.fillKind(pl, t)
@@ -205,42 +208,42 @@ func (e *errMessage) Error() string {
 
 // fillNilable makes pl, whose type is a pointer that has the method itself, mark
 // nil and otherwise call the method on the very pointer.
-func fillNilable(pl *plan, op operation) {
-	pl.op, pl.elem = opNilable, &plan{op: op, typ: pl.typ}
+func fillNilable(pl *Plan, op operation) {
+	pl.Op, pl.elem = opNilable, &Plan{Op: op, typ: pl.typ}
 }
 
-func (c *compiler) fillKind(pl *plan, t reflect.Type) (err error) {
+func (c *compiler) fillKind(pl *Plan, t reflect.Type) (err error) {
 	switch t.Kind() {
 	case reflect.Bool, reflect.Int8, reflect.Uint8:
-		pl.op = op8
+		pl.Op = op8
 	case reflect.Int16, reflect.Uint16:
-		pl.op = op16
+		pl.Op = op16
 	case reflect.Int32, reflect.Uint32:
-		pl.op = op32
+		pl.Op = op32
 	case reflect.Int64, reflect.Uint64:
-		pl.op = op64
+		pl.Op = op64
 	case reflect.Int:
-		pl.op = opInt
+		pl.Op = opInt
 	case reflect.Uint, reflect.Uintptr:
-		pl.op = opUint
+		pl.Op = opUint
 	case reflect.Float32:
-		pl.op = opFloat32
+		pl.Op = opFloat32
 	case reflect.Float64:
-		pl.op = opFloat64
+		pl.Op = opFloat64
 	case reflect.Complex64:
 		fillComplex(pl, opFloat32, 4)
 	case reflect.Complex128:
 		fillComplex(pl, opFloat64, 8)
 	case reflect.String:
-		pl.op = opString
+		pl.Op = OpString
 	case reflect.Interface:
-		pl.op = opInterface
+		pl.Op = opInterface
 	case reflect.Struct:
 		return c.fillStruct(pl, t)
 	case reflect.Array:
 		return c.fillArray(pl, t)
 	case reflect.Pointer:
-		pl.op = opPointer
+		pl.Op = opPointer
 		pl.elem, err = c.compile(t.Elem())
 		return err
 	case reflect.Slice:
@@ -253,13 +256,13 @@ func (c *compiler) fillKind(pl *plan, t reflect.Type) (err error) {
 	return nil
 }
 
-func fillComplex(pl *plan, op operation, size uintptr) {
-	part := &plan{op: op}
-	pl.op, pl.fields = opStruct, []planField{{plan: part}, {offset: size, plan: part}}
+func fillComplex(pl *Plan, op operation, size uintptr) {
+	part := &Plan{Op: op}
+	pl.Op, pl.fields = opStruct, []planField{{plan: part}, {offset: size, plan: part}}
 }
 
-func (c *compiler) fillStruct(pl *plan, t reflect.Type) error {
-	pl.op = opStruct
+func (c *compiler) fillStruct(pl *Plan, t reflect.Type) error {
+	pl.Op = opStruct
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Tag.Get("memo") == "-" || t == locationType && strings.HasPrefix(f.Name, "cache") {
@@ -267,61 +270,61 @@ func (c *compiler) fillStruct(pl *plan, t reflect.Type) error {
 		}
 		inner, err := c.compile(f.Type)
 		if err != nil {
-			return pathError(f.Name, err)
+			return WithStep(f.Name, err)
 		}
-		if inner.op != opNothing {
+		if inner.Op != opNothing {
 			pl.fields = append(pl.fields, planField{f.Name, f.Offset, inner})
 		}
 	}
 	if len(pl.fields) == 0 {
-		pl.op = opNothing
+		pl.Op = opNothing
 	}
 	return nil
 }
 
-func (c *compiler) fillArray(pl *plan, t reflect.Type) (err error) {
-	pl.op, pl.length, pl.stride = opArray, t.Len(), t.Elem().Size()
+func (c *compiler) fillArray(pl *Plan, t reflect.Type) (err error) {
+	pl.Op, pl.length, pl.stride = opArray, t.Len(), t.Elem().Size()
 	if pl.length == 0 { // [0]func() is how a struct says that == is not for it
-		pl.op = opNothing
+		pl.Op = opNothing
 		return nil
 	}
 	if pl.elem, err = c.compile(t.Elem()); err != nil {
-		return pathError("[]", err)
+		return WithStep("[]", err)
 	}
-	if pl.elem.op == opNothing {
-		pl.op = opNothing
+	if pl.elem.Op == opNothing {
+		pl.Op = opNothing
 	}
 	return nil
 }
 
-func (c *compiler) fillSlice(pl *plan, t reflect.Type) (err error) {
-	pl.op, pl.stride = opSlice, t.Elem().Size()
+func (c *compiler) fillSlice(pl *Plan, t reflect.Type) (err error) {
+	pl.Op, pl.stride = opSlice, t.Elem().Size()
 	if pl.elem, err = c.compile(t.Elem()); err != nil {
-		return pathError("[]", err)
+		return WithStep("[]", err)
 	}
 	return nil
 }
 
-func (c *compiler) fillMap(pl *plan, t reflect.Type) (err error) {
-	pl.op = opMap
+func (c *compiler) fillMap(pl *Plan, t reflect.Type) (err error) {
+	pl.Op = opMap
 	if pl.key, err = c.compile(t.Key()); err != nil {
-		return pathError("[key]", err)
+		return WithStep("[key]", err)
 	}
 	if pl.elem, err = c.compile(t.Elem()); err != nil {
-		return pathError("[]", err)
+		return WithStep("[]", err)
 	}
 	return nil
 }
 
-// isPointer reports whether t is *T and no more: a type that is defined as a
+// IsPointer reports whether t is *T and no more: a type that is defined as a
 // pointer has none of the methods of what it points to.
-func isPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && t.Name() == "" }
+func IsPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && t.Name() == "" }
 
-// honours reports whether values of t have the one method of want by their own
+// Honours reports whether values of t have the one method of want by their own
 // declaration. A struct that embeds a time.Time has its MarshalText too, but
 // that method knows nothing of the other fields, which would vanish from the
 // key; such a struct goes by its fields.
-func honours(t, want reflect.Type) bool {
+func Honours(t, want reflect.Type) bool {
 	if !reflect.PointerTo(t).Implements(want) {
 		return false
 	}
@@ -371,7 +374,7 @@ func typeName(t reflect.Type) string {
 	if name, ok := typeNames.of[t]; ok {
 		return name
 	}
-	name := spellType(t)
+	name := SpellType(t)
 	typeNames.taken[name]++
 	if n := typeNames.taken[name]; n > 1 {
 		name += "·" + strconv.Itoa(n)
@@ -380,30 +383,30 @@ func typeName(t reflect.Type) string {
 	return name
 }
 
-// spellType writes t with full package paths, and with the shapes of types that
+// SpellType writes t with full package paths, and with the shapes of types that
 // have a name: another process may have another type of that name, an older
 // version of the program or one that met another function's first.
-func spellType(t reflect.Type) string {
+func SpellType(t reflect.Type) string {
 	if t.Name() != "" {
 		if t.PkgPath() == "" {
 			return t.Name()
 		}
-		return t.PkgPath() + "." + t.Name() + "/" + fingerprint(t)
+		return t.PkgPath() + "." + t.Name() + "/" + Fingerprint(t)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return "*" + spellType(t.Elem())
+		return "*" + SpellType(t.Elem())
 	case reflect.Slice:
-		return "[]" + spellType(t.Elem())
+		return "[]" + SpellType(t.Elem())
 	case reflect.Array:
-		return "[" + strconv.Itoa(t.Len()) + "]" + spellType(t.Elem())
+		return "[" + strconv.Itoa(t.Len()) + "]" + SpellType(t.Elem())
 	case reflect.Map:
-		return "map[" + spellType(t.Key()) + "]" + spellType(t.Elem())
+		return "map[" + SpellType(t.Key()) + "]" + SpellType(t.Elem())
 	case reflect.Struct:
 		var b strings.Builder
 		for i := range t.NumField() {
 			f := t.Field(i)
-			fmt.Fprintf(&b, "%s.%s %t %s %q;", f.PkgPath, f.Name, f.Anonymous, spellType(f.Type), f.Tag)
+			fmt.Fprintf(&b, "%s.%s %t %s %q;", f.PkgPath, f.Name, f.Anonymous, SpellType(f.Type), f.Tag)
 		}
 		return "struct{" + b.String() + "}"
 	}

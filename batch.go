@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -152,7 +153,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
 	var fences []fence
 	for _, w := range c.open {
-		if e, v := core.find(c.policy, w.text, clock.Precise()); v == verdictUnverified {
+		if e, v := core.find(c.policy, w.text, clock.Precise()); v == fresh.Unverified {
 			fences = append(fences, e.fences...)
 		}
 	}
@@ -165,15 +166,15 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		e, v := core.find(c.policy, w.text, clock.Precise())
-		if v == verdictUnverified && ctx.Err() == nil {
-			e, v = nil, verdictUnusable
+		if v == fresh.Unverified && ctx.Err() == nil {
+			e, v = nil, fresh.Unusable
 		}
 		core.answerHere(ctx, c.policy, w.text, e, v)
 		w.before.took = c.took
-		if v == verdictFallback {
+		if v == fresh.Fallback {
 			w.before.old = e
 		}
-		w.before.waited = v == verdictUnverified
+		w.before.waited = v == fresh.Unverified
 		return c.answer(ctx, w, e, v)
 	})
 }
@@ -213,7 +214,7 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 		}
 		v := core.judgeMade(c.policy, l.made)
 		w.before.asked, w.before.seen, w.before.why, w.before.overtakings = true, l.seen, l.why, l.overtakings
-		if v == verdictFallback {
+		if v == fresh.Fallback {
 			w.before.old = l.made
 		}
 		core.answerShared(ctx, c.policy, l.made, v)
@@ -222,12 +223,12 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 }
 
 // answer takes e for the answer if v allows it.
-func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *entry, v verdict) bool {
-	if !v.answers() {
+func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *entry, v fresh.Verdict) bool {
+	if !v.Answers() {
 		return false
 	}
 	c.take(ctx, w.key, outcome{entry: e}, false)
-	if v == verdictEarly || v == verdictRevalidate {
+	if v == fresh.Early || v == fresh.Revalidate {
 		w.entry = e
 		c.old = append(c.old, w)
 	}

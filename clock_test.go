@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
 // busy makes calls until the coarse clock runs, and on until stop is called.
@@ -173,33 +174,33 @@ func TestResultWithoutAHotTimeIsInUse(t *testing.T) {
 func TestHotTimeLeavesRoomForTheCoarseClock(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		created := rapid.Int64Range(-1<<60, 1<<60).Draw(t, "created")
-		life := lifetime{
-			ttl:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "ttl")),
-			jitter:  rapid.Float64Range(0, 1).Draw(t, "jitter"),
-			stale:   time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "stale")),
-			inherit: rapid.OneOf(rapid.Just(clock.Forever), rapid.Int64Range(-1<<60, 1<<60)).Draw(t, "inherit"),
+		life := fresh.Lifetime{
+			TTL:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "ttl")),
+			Jitter:  rapid.Float64Range(0, 1).Draw(t, "jitter"),
+			Stale:   time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "stale")),
+			Inherit: rapid.OneOf(rapid.Just(clock.Forever), rapid.Int64Range(-1<<60, 1<<60)).Draw(t, "inherit"),
 		}
-		w := life.open(created, rapid.Int64Range(0, int64(time.Hour)).Draw(t, "cost"), rapid.Float64Range(0, 1).Draw(t, "draw"))
+		w := life.Window(created, rapid.Int64Range(0, int64(time.Hour)).Draw(t, "cost"), rapid.Float64Range(0, 1).Draw(t, "draw"))
 		beta := rapid.Float64Range(0, 100).Draw(t, "beta")
-		hot := w.hot(beta)
-		if w.fresh > w.end && !w.empty() {
+		hot := w.CoarseUntil(beta)
+		if w.Fresh > w.End && !w.Empty() {
 			t.Fatalf("window %+v ends before its freshness does", w)
 		}
-		if life.ttl == 0 && !w.empty() {
+		if life.TTL == 0 && !w.Empty() {
 			t.Fatalf("window %+v of a TTL of zero is not empty", w)
 		}
-		if w.fresh > life.inherit && life.ttl > 0 || w.end > life.inherit && life.ttl > 0 {
-			t.Fatalf("window %+v outlives what it inherited, %d", w, life.inherit)
+		if w.Fresh > life.Inherit && life.TTL > 0 || w.End > life.Inherit && life.TTL > 0 {
+			t.Fatalf("window %+v outlives what it inherited, %d", w, life.Inherit)
 		}
-		if created < 0 && hot != cold {
+		if created < 0 && hot != fresh.Cold {
 			t.Fatalf("window %+v of a faked clock is hot until %d", w, hot)
 		}
-		if hot != cold && hot > w.fresh-int64(clock.Slack) {
+		if hot != fresh.Cold && hot > w.Fresh-int64(clock.Slack) {
 			t.Fatalf("window %+v is hot until %d, less than the slack before its end", w, hot)
 		}
-		if p := (&policy{maxAge: -1, settings: settings{beta: beta}}); hot > created {
+		if p := (&fresh.Policy{MaxAge: -1, Beta: beta}); hot > created {
 			at := hot - 1
-			if v := w.judge(at, p, func() float64 { return 1e-17 }); at >= created && v != verdictFresh {
+			if v := w.Verdict(at, p, func() float64 { return 1e-17 }); at >= created && v != fresh.Fresh {
 				t.Fatalf("window %+v is hot at %d, where it is judged %v", w, at, v)
 			}
 		}
@@ -210,11 +211,11 @@ func TestBackoffDoublesToItsLimit(t *testing.T) {
 	want := []time.Duration{0, 0, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second,
 		4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second}
 	for failures, want := range want {
-		if got := backoff(uint32(failures)); got != want {
+		if got := fresh.Backoff(uint32(failures)); got != want {
 			t.Errorf("backoff(%d) = %v, want %v", failures, got, want)
 		}
 	}
-	if got := backoff(math.MaxUint32); got != 30*time.Second {
+	if got := fresh.Backoff(math.MaxUint32); got != 30*time.Second {
 		t.Errorf("backoff of very many = %v, want 30s", got)
 	}
 }

@@ -2,16 +2,20 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // A core is everything of a function that does not depend on its types: it works
@@ -41,14 +45,10 @@ type core struct {
 // A policy is what decides about the calls through one Func.
 type policy struct {
 	settings
-	maxAge time.Duration         // the oldest result that counts as fresh; negative for no such limit
 	keeps  func(any, error) bool // CacheIf, or its default
 	direct bool                  // a fresh result is all that a call needs
 	needs  []need                // the epochs that its results depend on
 }
-
-// stale returns how long after its TTL a result is held.
-func (p *policy) stale() time.Duration { return max(p.staleWhileRevalidate, p.staleIfError) }
 
 func (s *settings) log() *slog.Logger {
 	if s.logger != nil {
@@ -162,10 +162,10 @@ func (c *core) inUse() *policy {
 func (c *core) policy(s settings) *policy {
 	p := &policy{
 		settings: s,
-		maxAge:   -1,
 		keeps:    c.types.keep(s.keep),
 		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
 	}
+	p.MaxAge = -1
 	if len(s.tags) > 0 {
 		c.needsGroup(p)
 	}
@@ -193,16 +193,16 @@ func (c *core) needsGroup(p *policy) {
 // derive returns the policy for the calls through a With of these options.
 func (c *core) derive(calls Options) *policy {
 	s := c.base.settings
-	s.ttl = -1 // shows whether calls sets it
+	s.TTL = -1 // shows whether calls sets it
 	calls.apply(&s)
-	maxAge := s.ttl
-	if s.ttl < 0 {
-		s.ttl = c.base.ttl
+	maxAge := s.TTL
+	if s.TTL < 0 {
+		s.TTL = c.base.TTL
 	}
 	c.checkSettings(&s)
 	p := c.policy(s)
-	p.maxAge = maxAge
-	p.direct = p.direct && maxAge < 0 && p.beta == c.base.beta
+	p.MaxAge = maxAge
+	p.direct = p.direct && maxAge < 0 && p.Beta == c.base.Beta
 	return p
 }
 
@@ -235,71 +235,71 @@ func (c *core) hit(key string) *entry {
 
 // find returns the result held under key, if any, and what a call under p may do
 // with it at t.
-func (c *core) find(p *policy, key string, t int64) (*entry, verdict) {
+func (c *core) find(p *policy, key string, t int64) (*entry, fresh.Verdict) {
 	local := c.tier.Load()
 	if local == nil {
-		return nil, verdictUnusable
+		return nil, fresh.Unusable
 	}
 	e := local.get(key)
 	if e == nil {
-		return nil, verdictUnusable
+		return nil, fresh.Unusable
 	}
 	seq := sequence.Load()
 	if e.validAt.Load() != seq && c.overtaken(e.born, e.tags) {
 		local.remove(e)
-		return nil, verdictUnusable
+		return nil, fresh.Unusable
 	}
-	if v := c.trust(p, e, t); v != verdictFresh {
+	if v := c.trust(p, e, t); v != fresh.Fresh {
 		return e, v
 	}
 	if !disabledByDefault.Load() {
 		e.validAt.Store(seq)
 	}
-	v := e.judge(t, p, draw)
-	if v == verdictFallback && e.backsOff(t) {
-		v = verdictHeld
+	v := e.Verdict(t, &p.Policy, draw)
+	if v == fresh.Fallback && e.backsOff(t) {
+		v = fresh.BackingOff
 	}
 	return e, v
 }
 
 // trust returns verdictFresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
-func (c *core) trust(p *policy, e *entry, t int64) verdict {
+func (c *core) trust(p *policy, e *entry, t int64) fresh.Verdict {
 	if e.share == nil && len(e.fences) == 0 && !e.loose {
-		return verdictFresh
+		return fresh.Fresh
 	}
 	until, sure := e.bound(p, t)
 	switch {
 	case t >= until:
-		e.warm(cold)
-		return verdictUnusable
+		e.warm(fresh.Cold)
+		return fresh.Unusable
 	case !sure:
-		e.warm(cold)
-		return verdictUnverified
+		e.warm(fresh.Cold)
+		return fresh.Unverified
 	}
 	if !e.exact && p.localTTL == c.base.localTTL {
-		e.warm(min(e.hot(c.base.beta), until-int64(clock.Slack)))
+		e.warm(min(e.CoarseUntil(c.base.Beta), until-int64(clock.Slack)))
 	}
-	return verdictFresh
+	return fresh.Fresh
 }
 
 // search is find, where the epochs that a result depends on are asked for if they
 // are not known; spent is how long that took. The result stays unverified only if ctx
 // ends meanwhile.
-func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ verdict, spent time.Duration) {
+func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ fresh.Verdict, spent time.Duration) {
 	e, v := c.find(p, key, clock.Precise())
-	if v != verdictUnverified {
+	if v != fresh.Unverified {
 		return e, v, 0
 	}
 	began := clock.Now()
 	if !detached(p.lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
-		return nil, verdictUnverified, 0
+		return nil, fresh.Unverified, 0
 	}
 	t := clock.Now()
-	if e, v := c.find(p, key, t); v != verdictUnverified {
+	if e, v := c.find(p, key, t); v != fresh.Unverified {
 		return e, v, time.Duration(t - began)
 	}
-	return nil, verdictUnusable, time.Duration(t - began)
+	return nil, fresh.Unusable, time.Duration(t - began)
 }
 
 // askEpochs asks for those epochs that are not known, within limit altogether.
@@ -353,14 +353,14 @@ func (c *core) overtaken(born uint64, tags []scopedTag) bool {
 // what the tier holds under a key; evictions may come in between.
 func (c *core) hold(e *entry) bool {
 	t := c.tier.Load()
-	if t == nil || e.empty() || e.doubtful() || c.overtaken(e.born, e.tags) {
+	if t == nil || e.Empty() || e.doubtful() || c.overtaken(e.born, e.tags) {
 		return false
 	}
 	e.size = c.weigh(e)
 	e.exact = clock.Bubbled(e.read)
-	e.hotUntil.Store(cold)
+	e.hotUntil.Store(fresh.Cold)
 	if !e.exact && e.share == nil && len(e.fences) == 0 && !e.loose {
-		e.hotUntil.Store(e.hot(c.base.beta))
+		e.hotUntil.Store(e.CoarseUntil(c.base.Beta))
 	}
 	if !disabledByDefault.Load() {
 		e.validAt.Store(e.born)
@@ -393,7 +393,7 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 		key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(),
 		tags: p.allTags(c.space, nil), trusted: clock.Forever,
 	}
-	e.window = p.lifetime(&hint{fresh: clock.Forever}).open(clock.At(e.read), 0, draw())
+	e.Window = p.lifetime(&hint{fresh: clock.Forever}).Window(clock.At(e.read), 0, draw())
 	if c.shared == nil {
 		c.replace(e, nil)
 		return nil
@@ -517,4 +517,33 @@ func sharedKey(head, key string, exec execution) string {
 	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
 	b = exec.appendArgs(b, key)
 	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
+}
+
+// usedUp returns why a result must not be given to more than one caller, nil if it
+// may be. value is a *R.
+func (c *core) usedUp(p *policy, value any) error {
+	if p.clone != nil || !c.types.Hides {
+		return nil
+	}
+	left := values.MaxLooks
+	if err := values.HeldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
+		return errors.New("result " + values.Describe(err))
+	}
+	return nil
+}
+
+// keepApart sees to it that what f came back with is kept nowhere and given to one
+// caller, if it can be used only once. It is logged the first time.
+func (c *core) keepApart(f *flight, l *landing) {
+	if l.value == nil || l.absent || l.err != nil && !l.keep {
+		return
+	}
+	err := c.usedUp(f.policy, l.value)
+	if err == nil {
+		return
+	}
+	l.keep, l.once = false, true
+	if !c.onceReported.Swap(true) {
+		f.policy.log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.label, "error", err)
+	}
 }

@@ -112,7 +112,7 @@ func (s *stored) isEpoch() bool {
 func (s *stored) ends() int64 {
 	age := max(time.Now().UnixNano()-s.created, 0)
 	w := s.window(clock.Now(), age)
-	return w.end
+	return w.End
 }
 
 // A scopeEpoch is the epoch of a scope when an execution began. The path of a

@@ -35,10 +35,10 @@ func epochLife(d time.Duration) time.Duration {
 
 // epochLife returns the life of the epochs that p's results record, as far as p tells.
 func (p *policy) epochLife() time.Duration {
-	if p.ttl == Forever || p.ttl > Forever-p.stale() {
+	if p.TTL == Forever || p.TTL > Forever-p.Stale() {
 		return 0
 	}
-	return epochLife(p.ttl + p.stale())
+	return epochLife(p.TTL + p.Stale())
 }
 
 // lasts returns until when the store keeps s, an epoch that it was asked for at asked.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
 var (
@@ -414,12 +415,12 @@ func (c *core) end(f *flight, l landing) {
 			if f.overtakenAlone() || !c.hold(e) {
 				c.drop(f.key) // it is older than what is not to be held
 			}
-		case !f.oldServes(e.created):
+		case !f.oldServes(e.Created):
 			c.hold(e)
 		}
 	}
 	if failed && f.old != nil && !f.canceled {
-		f.shard.fails(f.old, e.created)
+		f.shard.fails(f.old, e.Created)
 	}
 	unattended := f.waiters == 0 && f.sticky
 	f.shard.mu.Unlock()
@@ -444,7 +445,7 @@ func (c *core) letGo(f *flight, e *entry, l landing) {
 	defer close(f.done)
 	defer c.survive(f.policy)
 	if f.ran {
-		c.countExecution(&f.frame, f.policy, f.key, time.Duration(e.cost), l.err)
+		c.countExecution(&f.frame, f.policy, f.key, time.Duration(e.Cost), l.err)
 	}
 }
 
@@ -466,23 +467,23 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 	if read.IsZero() {
 		read = time.Now()
 	}
-	var life lifetime
+	var life fresh.Lifetime
 	switch {
 	case h.noStore:
 	case l.absent:
-		life = lifetime{ttl: p.missingTTL, inherit: p.lifetime(h).inherit}
+		life = fresh.Lifetime{TTL: p.missingTTL, Inherit: p.lifetime(h).Inherit}
 		l.err = errAbsent
 	case l.keep:
 		life = p.lifetime(h)
 	case l.remember:
-		life = lifetime{ttl: p.errorTTL, inherit: clock.Forever}
+		life = fresh.Lifetime{TTL: p.errorTTL, Inherit: clock.Forever}
 	}
 	if h.epochs.torn {
-		life = lifetime{}
+		life = fresh.Lifetime{}
 	}
 	return &entry{
 		key: f.key, value: l.value, err: l.err, kept: l.keep || l.absent || l.err == nil,
-		window: life.open(clock.At(read), clock.At(read)-f.began, draw()),
+		Window: life.Window(clock.At(read), clock.At(read)-f.began, draw()),
 		read:   read, born: f.born, tags: p.allTags(f.frame.space, h.tags.list),
 		trusted: h.epochs.trusted(), fences: slices.Clip(h.epochs.fences),
 		loose: h.epochs.incomplete(), settling: h.epochs.settling, torn: h.epochs.torn,
@@ -497,7 +498,7 @@ func (p *policy) remembers(err error) bool {
 // oldServes reports whether the result that the execution was to replace can
 // still be returned in place of an error.
 func (f *flight) oldServes(t int64) bool {
-	return f.old != nil && f.old.err == nil && t < f.old.end
+	return f.old != nil && f.old.err == nil && t < f.old.End
 }
 
 func (c *core) countExecution(ctx context.Context, p *policy, key string, took time.Duration, err error) {

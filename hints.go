@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -93,16 +94,16 @@ func (f *Func[A, R]) forget(key string) {
 // long; see hints.Policies.
 func (o Options) policies() (names []string) {
 	s := settings{
-		ttl: -1, staleWhileRevalidate: -1, staleIfError: -1, softTimeout: -1,
-		jitter: -1, beta: -1, errorTTL: -1, maxBatch: -1, missingTTL: -1,
+		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
+		softTimeout: -1, errorTTL: -1, maxBatch: -1, missingTTL: -1,
 	}
 	o.apply(&s)
 	for _, option := range []struct {
 		name  string
 		given bool
 	}{
-		{"TTL", s.ttl != -1}, {"StaleWhileRevalidate", s.staleWhileRevalidate != -1}, {"StaleIfError", s.staleIfError != -1},
-		{"SoftTimeout", s.softTimeout != -1}, {"Jitter", s.jitter != -1}, {"EarlyRefresh", s.beta != -1},
+		{"TTL", s.TTL != -1}, {"StaleWhileRevalidate", s.StaleWhileRevalidate != -1}, {"StaleIfError", s.StaleIfError != -1},
+		{"SoftTimeout", s.softTimeout != -1}, {"Jitter", s.Jitter != -1}, {"EarlyRefresh", s.Beta != -1},
 		{"CacheErrors", s.errorTTL != -1}, {"MaxBatch", s.maxBatch != -1}, {"CacheMissing", s.missingTTL != -1},
 		{"CacheIf", s.keep != nil}, {"Clone", s.clone != nil}, {"KeyFunc", s.keyFunc != nil},
 		{"Tags", len(s.tags) > 0}, {"InheritTTL", s.inheritTTL},

@@ -173,7 +173,7 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 		return nil
 	}
 	e := s.result(f.policy, f.key, f.sharedKey, seen, f.born)
-	if e == nil || clock.Now() >= e.fresh || f.policy.maxAge >= 0 && clock.Now() >= clock.After(e.created, f.policy.maxAge) {
+	if e == nil || clock.Now() >= e.Fresh || f.policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, f.policy.MaxAge) {
 		return nil
 	}
 	return e

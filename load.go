@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
 // An outcome is what a call comes back with: an entry, or the reason why there
@@ -18,20 +19,20 @@ type outcome struct {
 // look finds what is held under key and tells what the call may do with it. If
 // it may return it, the call is counted as answered. key need not outlive the
 // call.
-func (c *core) look(ctx context.Context, p *policy, key string) (e *entry, v verdict, spent time.Duration) {
+func (c *core) look(ctx context.Context, p *policy, key string) (e *entry, v fresh.Verdict, spent time.Duration) {
 	e, v, spent = c.search(ctx, p, key)
 	c.answerHere(ctx, p, key, e, v)
 	return e, v, spent
 }
 
 // answerHere counts a call that is answered with e, from this process, if v says so.
-func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, v verdict) {
+func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, v fresh.Verdict) {
 	switch v {
-	case verdictFresh, verdictEarly:
+	case fresh.Fresh, fresh.Early:
 		c.count.hits.inc()
 		p.observe(ctx, c, EventHit, key)
 		e.bequeath(ctx)
-	case verdictRevalidate, verdictHeld:
+	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)
 	}
 }
@@ -75,14 +76,14 @@ func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp,
 			b.before = before
 			f = b.board(ctx, key, b.replaced(key), exec, func() bool {
 				_, v := c.find(p, key, clock.Now())
-				return v.answers()
+				return v.Answers()
 			})
 		}
 		if !b.leader {
 			exec.abstain()
 		}
 		if f == nil { // an answer was stored since the call looked
-			if e, v, _ := c.look(ctx, p, key); v.answers() {
+			if e, v, _ := c.look(ctx, p, key); v.Answers() {
 				return outcome{entry: e}
 			}
 		} else if out, ok := b.wait(ctx, f); ok {
@@ -102,10 +103,10 @@ func (b *boarding) replaced(key string) *entry {
 		return nil
 	}
 	switch b.core.trust(b.policy, e, t) {
-	case verdictUnusable:
+	case fresh.Unusable:
 		return nil
-	case verdictUnverified: // if the store still has it, there is nothing to replace
-		if e.stored() && t < e.fresh {
+	case fresh.Unverified: // if the store still has it, there is nothing to replace
+		if e.stored() && t < e.Fresh {
 			return nil
 		}
 	}
@@ -139,7 +140,7 @@ func (f *flight) refreshes(p *policy) bool {
 	if f.sharedKey == "" || f.noStore {
 		return false
 	}
-	return f.forced || f.old != nil && f.old.stored() && f.old.judge(clock.Now(), p, draw) != verdictUnusable
+	return f.forced || f.old != nil && f.old.stored() && f.old.Verdict(clock.Now(), &p.Policy, draw) != fresh.Unusable
 }
 
 // overtakenAlone reports whether f, which has no ticket to tell by, has to be taken for
@@ -302,7 +303,7 @@ func (b *boarding) watch(ctx context.Context, f *flight) int {
 
 // usable reports whether the windows still allow the old result to be returned.
 func (b *boarding) usable() bool {
-	return b.before.old.judge(clock.Now(), b.policy, draw) != verdictUnusable
+	return b.before.old.Verdict(clock.Now(), &b.policy.Policy, draw) != fresh.Unusable
 }
 
 // arrive returns what f, which has landed, has for the call.

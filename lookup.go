@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
 // A lookup is a look at what the store holds under a key, shared by all callers who
@@ -24,7 +25,7 @@ type lookup struct {
 // lookUp looks what the store holds under key, within limit. A result that p may use
 // is held in this process and returned. Otherwise l says what there is, for who
 // executes fn.
-func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, verdict, *lookup) {
+func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, fresh.Verdict, *lookup) {
 	by := deadlineIn(limit)
 	sharedKey := c.sharedKey(key, exec)
 	for ; ctx.Err() == nil; limit = by.remaining() {
@@ -35,24 +36,24 @@ func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Dur
 				break
 			}
 		} else if ended, again := l.await(ctx, limit); !ended {
-			return nil, verdictUnusable, &lookup{why: errUnseen}
+			return nil, fresh.Unusable, &lookup{why: errUnseen}
 		} else if again || l.made != nil && seq != l.born && c.overtaken(l.born, l.made.tags) {
 			continue
 		}
 		return l.made, c.judgeMade(p, l.made), l
 	}
-	return nil, verdictUnusable, &lookup{}
+	return nil, fresh.Unusable, &lookup{}
 }
 
 // judgeMade says what a call may do with a result from the store, or with none.
-func (c *core) judgeMade(p *policy, e *entry) verdict {
+func (c *core) judgeMade(p *policy, e *entry) fresh.Verdict {
 	if e == nil {
-		return verdictUnusable
+		return fresh.Unusable
 	}
 	t := clock.Now()
-	v := e.judge(t, p, draw)
-	if v == verdictFallback && e.backsOff(t) {
-		v = verdictHeld
+	v := e.Verdict(t, &p.Policy, draw)
+	if v == fresh.Fallback && e.backsOff(t) {
+		v = fresh.BackingOff
 	}
 	return v
 }
@@ -162,19 +163,19 @@ func (c *core) askStore(ctx context.Context, p *policy, key string, before looke
 		defer cancel()
 	}
 	e, v, l := c.lookUp(soft, p, key, p.leaves(before.took), exec)
-	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.judge(clock.Now(), p, draw) != verdictUnusable {
+	if e == nil && soft.Err() != nil && ctx.Err() == nil && old.Verdict(clock.Now(), &p.Policy, draw) != fresh.Unusable {
 		c.refreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
 	found = lookedUp{asked: true, seen: l.seen, why: l.why, overtakings: l.overtakings, took: before.took + time.Duration(clock.Now()-began)}
-	if v == verdictFallback {
+	if v == fresh.Fallback {
 		found.old = e
 	}
 	c.answerShared(ctx, p, e, v)
-	if v == verdictEarly || v == verdictRevalidate {
+	if v == fresh.Early || v == fresh.Revalidate {
 		c.refreshInBackground(ctx, p, e, exec)
 	}
-	return outcome{entry: e}, v.answers(), found
+	return outcome{entry: e}, v.Answers(), found
 }
 
 // A lookedUp is what a call knows when it comes to executing fn.
@@ -198,13 +199,13 @@ func (p *policy) leaves(took time.Duration) time.Duration {
 }
 
 // answerShared counts a call that is answered with e, from the store, if v says so.
-func (c *core) answerShared(ctx context.Context, p *policy, e *entry, v verdict) {
+func (c *core) answerShared(ctx context.Context, p *policy, e *entry, v fresh.Verdict) {
 	switch v {
-	case verdictFresh, verdictEarly:
+	case fresh.Fresh, fresh.Early:
 		c.count.sharedHits.Add(1)
 		p.observe(ctx, c, EventSharedHit, e.key)
 		e.bequeath(ctx)
-	case verdictRevalidate, verdictHeld:
+	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)
 	}
 }

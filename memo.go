@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
@@ -195,18 +196,18 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	}
 	defer keys.Release(buffer)
 	e, v, spent := f.core.look(ctx, p, key)
-	if v == verdictFresh || v == verdictHeld {
+	if v == fresh.Fresh || v == fresh.BackingOff {
 		return f.unwrap(ctx, p, e, false)
 	}
 	ctx = p.lend(ctx)
 	switch v {
-	case verdictEarly, verdictRevalidate:
+	case fresh.Early, fresh.Revalidate:
 		f.core.refreshInBackground(ctx, p, e, f.execution(a))
 		return f.unwrap(ctx, p, e, false)
-	case verdictUnusable, verdictUnverified:
+	case fresh.Unusable, fresh.Unverified:
 		e = nil
 	}
-	return f.finish(ctx, p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == verdictUnverified, took: spent}, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == fresh.Unverified, took: spent}, f.execution(a)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -356,15 +357,15 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v, spent := f.core.search(ctx, p, key)
-	if v == verdictUnusable && f.core.shared != nil {
+	if v == fresh.Unusable && f.core.shared != nil {
 		e, v, _ = f.core.lookUp(p.lend(ctx), p, strings.Clone(key), p.leaves(spent), f.execution(a))
 	}
-	if v == verdictUnusable || v == verdictUnverified {
+	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss
 	}
 	e.bequeath(ctx)
 	r, err := f.unwrap(ctx, p, e, false)
-	stale := v != verdictFresh && v != verdictEarly && clock.Now() >= e.fresh
+	stale := v != fresh.Fresh && v != fresh.Early && clock.Now() >= e.Fresh
 	return entryOf(e, r, stale), err
 }
 

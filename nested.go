@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -150,6 +151,19 @@ func (s *tagSet) has(t scopedTag) bool {
 	return ok
 }
 
+// lifetime returns what the policy, and fn itself by its hints, say about a
+// result.
+func (p *policy) lifetime(h *hint) fresh.Lifetime {
+	l := fresh.Lifetime{TTL: p.TTL, Jitter: p.Jitter, Stale: p.Stale(), Inherit: clock.Forever}
+	if h.hasTTL {
+		l.TTL = h.ttl
+	}
+	if p.inheritTTL {
+		l.Inherit = h.fresh
+	}
+	return l
+}
+
 type frameKey struct{}
 
 // executing counts the executions under way in the process. While there are
@@ -240,7 +254,7 @@ func (f *frame) seal() *hint {
 func (f *frame) inherit(e *entry) {
 	f.update(func(h *hint) {
 		h.tags.add(e.tags...)
-		h.fresh = min(h.fresh, e.fresh)
+		h.fresh = min(h.fresh, e.Fresh)
 		h.epochs.takeFrom(e)
 	})
 }

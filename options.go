@@ -77,6 +77,10 @@ func notNegative(name string, d time.Duration) {
 	}
 }
 
+// Forever is the duration that, as a [TTL] or by [SetTTL], keeps a result fresh until
+// it is invalidated or evicted.
+const Forever time.Duration = math.MaxInt64
+
 // TTL sets how long a result is fresh, counted from the moment fn returned. The
 // default is one minute.
 //
@@ -92,7 +96,7 @@ func notNegative(name string, d time.Duration) {
 // one wins.
 func TTL(d time.Duration) CallOption {
 	notNegative("TTL", d)
-	return callOption(func(s *settings) { s.ttl = d })
+	return callOption(func(s *settings) { s.TTL = d })
 }
 
 // Jitter shortens each TTL by a random part of up to f, so that results which
@@ -105,7 +109,7 @@ func Jitter(f float64) CallOption {
 	if !(f >= 0 && f <= 1) {
 		panic(fmt.Sprintf("memo: Jitter(%v): the fraction must be between 0 and 1", f))
 	}
-	return callOption(func(s *settings) { s.jitter = f })
+	return callOption(func(s *settings) { s.Jitter = f })
 }
 
 // StaleWhileRevalidate lets a call return the old result at once for d after its
@@ -123,7 +127,7 @@ func Jitter(f float64) CallOption {
 // reading, but not revive what was not held that long.
 func StaleWhileRevalidate(d time.Duration) CallOption {
 	notNegative("StaleWhileRevalidate", d)
-	return callOption(func(s *settings) { s.staleWhileRevalidate = d })
+	return callOption(func(s *settings) { s.StaleWhileRevalidate = d })
 }
 
 // StaleIfError lets a call return the old result for d after its TTL when fn
@@ -140,7 +144,7 @@ func StaleWhileRevalidate(d time.Duration) CallOption {
 // reading, but not revive what was not held that long.
 func StaleIfError(d time.Duration) CallOption {
 	notNegative("StaleIfError", d)
-	return callOption(func(s *settings) { s.staleIfError = d })
+	return callOption(func(s *settings) { s.StaleIfError = d })
 }
 
 // EarlyRefresh refreshes a result in the background before it expires, with a
@@ -155,7 +159,7 @@ func EarlyRefresh(beta float64) CallOption {
 	if !(beta >= 0) || math.IsInf(beta, 1) {
 		panic(fmt.Sprintf("memo: EarlyRefresh(%v): beta must be zero (off) or a positive number; 1 is the usual choice", beta))
 	}
-	return callOption(func(s *settings) { s.beta = beta })
+	return callOption(func(s *settings) { s.Beta = beta })
 }
 
 // SoftTimeout bounds how long a call with an old result in hand waits for fn:

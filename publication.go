@@ -61,7 +61,7 @@ func (c *core) publishing(f *flight, e *entry, l landing) (ctx context.Context, 
 // on with e.
 func (e *entry) unsettled(s *settling) *entry {
 	own := &entry{
-		key: e.key, value: e.value, err: e.err, kept: e.kept, window: e.window, read: e.read,
+		key: e.key, value: e.value, err: e.err, kept: e.kept, Window: e.Window, read: e.read,
 		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted, loose: e.loose,
 		settling: []*settling{s},
 	}

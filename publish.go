@@ -16,7 +16,7 @@ import (
 // The function that publish returns gives back what others need not wait for.
 func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (finish func()) {
 	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
-	e.asked = e.created
+	e.asked = e.Created
 	if f.epochs == nil { // nobody can tell when everything of the function is cleared
 		s.lostIfWanted(f, e, f.alone)
 		e.unstored()
@@ -57,7 +57,7 @@ func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (f
 // lostIfWanted reports that e is not stored though it should be. Without a reason
 // another process stores its own.
 func (s *shared) lostIfWanted(f *flight, e *entry, why error) {
-	if why != nil && !e.empty() && (e.err == nil || e.err == errAbsent) {
+	if why != nil && !e.Empty() && (e.err == nil || e.err == errAbsent) {
 		s.lost(f, why)
 	}
 }
@@ -73,13 +73,13 @@ func (e *entry) unstored() {
 // for as long as a reading of one would be.
 func (e *entry) loosen() {
 	if len(e.tags) > 0 {
-		e.loose, e.trusted = true, min(e.trusted, clock.After(e.created, epochTrust))
+		e.loose, e.trusted = true, min(e.trusted, clock.After(e.Created, epochTrust))
 	}
 }
 
 // tie makes e, which is not to be stored, depend on the epochs of its tags.
 func (s *shared) tie(ctx context.Context, f *flight, e *entry, taken *takenEpochs) error {
-	if e.empty() || e.loose {
+	if e.Empty() || e.loose {
 		return nil
 	}
 	_, fences, current, err := s.tagEpochs(ctx, f, e, taken)
@@ -106,7 +106,7 @@ func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
 // that of a store that has failed.
 func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l landing, taken *takenEpochs) error {
 	lease := t.lease()
-	if e.empty() || e.err != nil && !l.absent {
+	if e.Empty() || e.err != nil && !l.absent {
 		if l.err == nil && lease.refresh {
 			return t.leave(f.sharedKey, lease.target) // a result that is not kept is newer than what is there
 		}
@@ -208,7 +208,7 @@ func (s *shared) replace(ctx context.Context, f *flight, t *ticket, swap func(ol
 }
 
 // void makes e of no use to anybody but those who wait for it.
-func (e *entry) void() { e.fresh, e.end = e.created, e.created }
+func (e *entry) void() { e.Fresh, e.End = e.Created, e.Created }
 
 // tear is void for a result whose tags were invalidated while it was made: what is made
 // from it is of no use either.
@@ -231,7 +231,7 @@ func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
 // as it is none of Call's: it stays in this process.
 func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
 	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
-	e.asked = e.created
+	e.asked = e.Created
 	if p.storeTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -265,7 +265,7 @@ func (s *shared) reportRefused(p *policy, err error) {
 
 // prepare returns e as it is to be stored, nil if it is not.
 func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string, e *entry) (value []byte, token store.Token, err error) {
-	if e.empty() {
+	if e.Empty() {
 		return nil, token, nil
 	}
 	epochs, err := s.ensure(ctx, by, p.epochLife(), p.needs)

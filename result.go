@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -49,15 +50,15 @@ type entry struct {
 	// eviction policy.
 	touched atomic.Int64
 
-	key    string
-	value  any // *R, so that a nil interface is a value too
-	err    error
-	kept   bool // value is a result: it came without an error, or CacheIf accepted it with one
-	tags   []scopedTag
-	born   uint64    // the sequence number that its execution noted before it began
-	window           // when it may be used
-	read   time.Time // the time of day when fn returned
-	size   int64     // in bytes, for LocalBytes and Stats
+	key          string
+	value        any // *R, so that a nil interface is a value too
+	err          error
+	kept         bool // value is a result: it came without an error, or CacheIf accepted it with one
+	tags         []scopedTag
+	born         uint64    // the sequence number that its execution noted before it began
+	fresh.Window           // when it may be used
+	read         time.Time // the time of day when fn returned
+	size         int64     // in bytes, for LocalBytes and Stats
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
@@ -92,16 +93,13 @@ func (e *entry) bequeath(ctx context.Context) {
 	}
 }
 
-// The values of entry.hotUntil that are no instants.
-const (
-	retiredAt = math.MinInt64 // the entry has left the tier
-	cold      = retiredAt + 1 // hits look at it closely, but it is in use
-)
+// retiredAt is the value of entry.hotUntil when the entry has left the tier.
+const retiredAt = math.MinInt64
 
 // warm sets until when the coarse time suffices.
 func (e *entry) warm(until int64) {
 	if old := e.hotUntil.Load(); old != retiredAt {
-		e.hotUntil.CompareAndSwap(old, max(until, cold))
+		e.hotUntil.CompareAndSwap(old, max(until, fresh.Cold))
 	}
 }
 
@@ -187,7 +185,7 @@ func (e *entry) retired() bool { return e.hotUntil.Load() == retiredAt }
 
 // refreshFailed notes a failed attempt at t to replace the entry.
 func (e *entry) refreshFailed(t int64) {
-	e.retryAt.Store(clock.After(t, backoff(e.failures.Load()+1)))
+	e.retryAt.Store(clock.After(t, fresh.Backoff(e.failures.Load()+1)))
 	e.failures.Add(1)
 }
 
@@ -215,8 +213,8 @@ func (e *entry) tagNames() []string {
 // entryOf makes an Entry of e, whose value is value.
 func entryOf[R any](e *entry, value R, stale bool) Entry[R] {
 	out := Entry[R]{Value: value, Created: e.read, Stale: stale, Tags: e.tagNames()}
-	if e.fresh != clock.Forever {
-		out.FreshUntil = clock.Wall(e.fresh, e.read, e.created)
+	if e.Fresh != clock.Forever {
+		out.FreshUntil = clock.Wall(e.Fresh, e.read, e.Created)
 	}
 	return out
 }

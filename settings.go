@@ -8,42 +8,42 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store"
 )
 
 // settings are all options together.
 type settings struct {
-	ttl, staleWhileRevalidate, staleIfError time.Duration
-	softTimeout, loadTimeout, storeTimeout  time.Duration
-	jitter, beta                            float64
-	errorTTL                                time.Duration
-	errorMatch                              func(error) bool
-	keep                                    any // func(R, error) bool
-	clone                                   any // func(R) R
-	keyFunc                                 any // func(A) string
-	codec                                   codec.Codec
-	store                                   store.Store
-	entries                                 int
-	bytes                                   int64
-	noLocal                                 bool
-	localTTL                                time.Duration // negative: not given
-	name, prefix, version                   string
-	sharedName                              bool
-	contextFrom                             func(context.Context) context.Context
-	tags                                    []string
-	inheritTTL, bypass                      bool
-	bypassSaid                              bool // a level that is stronger than the defaults has set bypass
-	maxBatch                                int  // zero for any
-	missingTTL                              time.Duration
-	observer                                Observer
-	logger                                  *slog.Logger
-	group                                   *Group
+	fresh.Policy
+	softTimeout, loadTimeout, storeTimeout time.Duration
+	errorTTL                               time.Duration
+	errorMatch                             func(error) bool
+	keep                                   any // func(R, error) bool
+	clone                                  any // func(R) R
+	keyFunc                                any // func(A) string
+	codec                                  codec.Codec
+	store                                  store.Store
+	entries                                int
+	bytes                                  int64
+	noLocal                                bool
+	localTTL                               time.Duration // negative: not given
+	name, prefix, version                  string
+	sharedName                             bool
+	contextFrom                            func(context.Context) context.Context
+	tags                                   []string
+	inheritTTL, bypass                     bool
+	bypassSaid                             bool // a level that is stronger than the defaults has set bypass
+	maxBatch                               int  // zero for any
+	missingTTL                             time.Duration
+	observer                               Observer
+	logger                                 *slog.Logger
+	group                                  *Group
 }
 
 // resolve lays the levels over memo's own defaults, the weakest first.
 func resolve(levels ...Options) settings {
 	s := settings{
-		ttl:          time.Minute,
+		Policy:       fresh.Policy{TTL: time.Minute},
 		loadTimeout:  30 * time.Second,
 		storeTimeout: defaultStoreTimeout,
 		entries:      10_000,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/store"
@@ -301,12 +302,12 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	})
 	e := &held.entry
 	*e = entry{
-		key: key, kept: true, born: born, window: st.window(t, age),
+		key: key, kept: true, born: born, Window: st.window(t, age),
 		read: read.Add(-time.Duration(age)), asked: seen.at,
 		tags: s.core.tagsOf(st.tags), fences: seen.fences, share: &held.share,
 	}
 	held.share = share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports}
-	if e.judge(t, p, draw) == verdictUnusable {
+	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
 		return nil
 	}
 	value, err := s.decode(st)
@@ -323,17 +324,17 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
-	if e.trusted = e.end; e.end != clock.Forever {
+	if e.trusted = e.End; e.End != clock.Forever {
 		e.trusted -= int64(s.skew(t))
 	}
 	return e
 }
 
 // window returns the window of a stored result that is age old at t.
-func (s *stored) window(t, age int64) window {
-	w := window{created: t - age, cost: int64(s.cost)}
-	w.fresh = clock.After(w.created, s.fresh)
-	w.end = clock.After(w.fresh, s.stale)
+func (s *stored) window(t, age int64) fresh.Window {
+	w := fresh.Window{Created: t - age, Cost: int64(s.cost)}
+	w.Fresh = clock.After(w.Created, s.fresh)
+	w.End = clock.After(w.Fresh, s.stale)
 	return w
 }
 
@@ -401,13 +402,13 @@ func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
 // the tokens, and the epochs of the scopes and the tags.
 func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, err error) {
 	st.kind, st.created = kindResult, e.read.UnixNano()
-	st.fresh, st.cost = time.Duration(e.fresh-e.created), time.Duration(max(e.cost, 0))
-	if e.fresh == clock.Forever {
+	st.fresh, st.cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
+	if e.Fresh == clock.Forever {
 		st.fresh = Forever
-	} else if e.end == clock.Forever {
+	} else if e.End == clock.Forever {
 		st.stale = Forever
 	} else {
-		st.stale = time.Duration(e.end - e.fresh)
+		st.stale = time.Duration(e.End - e.Fresh)
 	}
 	if e.err == errAbsent {
 		return st.encode(key, func(b []byte) ([]byte, error) { return b, nil })
@@ -424,8 +425,8 @@ func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, 
 // ttl returns how long the store is to keep e: until the end of its window. That
 // is counted by the store's clock alone.
 func (e *entry) ttl() time.Duration {
-	if e.end == clock.Forever {
+	if e.End == clock.Forever {
 		return 0
 	}
-	return time.Duration(e.end - e.created)
+	return time.Duration(e.End - e.Created)
 }

@@ -9,24 +9,25 @@ import (
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // A signature is what a core knows of its function's types.
 type signature struct {
-	arg, result reflect.Type
-	usage                                              // of R
-	size        func(value any) int64                  // of a *R
-	blank       func() any                             // a new *R
-	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
-	check       func(name string, s *settings)         // panics if an option is for other types
+	arg, result  reflect.Type
+	values.Usage                                        // of R
+	size         func(value any) int64                  // of a *R
+	blank        func() any                             // a new *R
+	keep         func(option any) func(any, error) bool // adapts a CacheIf to *R
+	check        func(name string, s *settings)         // panics if an option is for other types
 }
 
 func signatureOf[A, R any]() signature {
 	return signature{
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
-		usage:  usageOf(reflect.TypeFor[R]()),
-		size:   sizeOf[R](),
+		Usage:  values.UsageOf(reflect.TypeFor[R]()),
+		size:   values.SizeOf[R](),
 		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
 		check: func(name string, s *settings) {
@@ -51,8 +52,8 @@ func keepOf[R any](option any) func(any, error) bool {
 // checkSettings panics if the function cannot be made under s.
 func (c *core) checkSettings(s *settings) {
 	c.types.check(c.label, s)
-	if c.types.once != nil && s.clone == nil {
-		panic(fmt.Sprintf("memo: %s: result %s", c.label, describeOnce(c.types.once)))
+	if c.types.Once != nil && s.clone == nil {
+		panic(fmt.Sprintf("memo: %s: result %s", c.label, values.Describe(c.types.Once)))
 	}
 	if s.store == nil {
 		return

@@ -1,45 +1,21 @@
-package memo
+package values
 
 import (
 	"math/bits"
 	"reflect"
 	"sync"
-	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
 
-const (
-	// entryOverhead is what it takes to hold a result whatever it is, beside the memory
-	// of the entry itself: its node in otter, and its share of otter's hash table and
-	// frequency sketch and of the tier's front. It was measured; see
-	// TestLocalBytesBoundsTheHeap.
-	entryOverhead = 160
+// maxParts bounds how much of a value is looked at to estimate its size.
+const maxParts = 1000
 
-	// copyOverhead is its share of the map of copies, for a result of a shared store.
-	copyOverhead = 48
-
-	// maxParts bounds how much of a value is looked at to estimate its size.
-	maxParts = 1000
-)
-
-// weigh returns how many bytes of the heap e takes, for LocalBytes. It is called
-// before e can be found, and looks at the value.
-func (c *core) weigh(e *entry) int64 {
-	n := allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + allocated(int64(len(e.key))) + c.types.size(e.value)
-	n += allocated(int64(cap(e.tags)) * int64(unsafe.Sizeof(scopedTag{})))
-	n += allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fence{})))
-	if s := e.share; s != nil {
-		n += allocated(int64(unsafe.Sizeof(*s))) + allocated(int64(len(s.key))) + copyOverhead
-	}
-	return n
-}
-
-// allocated returns how many bytes Go's allocator takes for an object of n bytes: it
+// Allocated returns how many bytes Go's allocator takes for an object of n bytes: it
 // has sizes with an eighth of a power of two between them, or nearly so, and gives
 // whole pages beyond 32 KiB.
-func allocated(n int64) int64 {
+func Allocated(n int64) int64 {
 	step := int64(8)
 	switch {
 	case n > 32<<10:
@@ -52,16 +28,16 @@ func allocated(n int64) int64 {
 	return (n + step - 1) / step * step
 }
 
-// sizeOf returns a function that returns how many bytes of the heap what is behind a
+// SizeOf returns a function that returns how many bytes of the heap what is behind a
 // *R in an any takes, as LocalBytes documents it.
-func sizeOf[R any]() func(value any) int64 {
+func SizeOf[R any]() func(value any) int64 {
 	t := reflect.TypeFor[R]()
-	own := allocated(int64(t.Size()))
+	own := Allocated(int64(t.Size()))
 	switch {
 	case t == reflect.TypeFor[string]():
-		return func(v any) int64 { return own + allocated(int64(len(*v.(*string)))) }
+		return func(v any) int64 { return own + Allocated(int64(len(*v.(*string)))) }
 	case t == reflect.TypeFor[[]byte]():
-		return func(v any) int64 { return own + allocated(int64(cap(*v.(*[]byte)))) }
+		return func(v any) int64 { return own + Allocated(int64(cap(*v.(*[]byte)))) }
 	case inline(t):
 		return func(any) int64 { return own }
 	}
@@ -73,7 +49,7 @@ func sizeOf[R any]() func(value any) int64 {
 		return estimate
 	}
 	return func(v any) int64 {
-		return estimate(v) + any(*v.(*R)).(hints.Weigher).Hidden(allocated)
+		return estimate(v) + any(*v.(*R)).(hints.Weigher).Hidden(Allocated)
 	}
 }
 
@@ -101,18 +77,18 @@ func beyond(v reflect.Value, left *int) (n int64) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return allocated(int64(v.Len()))
+		return Allocated(int64(v.Len()))
 	case reflect.Pointer:
 		if v.IsNil() {
 			return 0
 		}
-		return allocated(int64(v.Elem().Type().Size())) + beyond(v.Elem(), left)
+		return Allocated(int64(v.Elem().Type().Size())) + beyond(v.Elem(), left)
 	case reflect.Interface:
 		return held(v.Elem(), left)
 	case reflect.Struct:
 		return fields(v, left)
 	case reflect.Slice:
-		return allocated(int64(v.Cap())*int64(v.Type().Elem().Size())) + elements(v, left)
+		return Allocated(int64(v.Cap())*int64(v.Type().Elem().Size())) + elements(v, left)
 	case reflect.Array:
 		return elements(v, left)
 	case reflect.Map:
@@ -130,7 +106,7 @@ func held(v reflect.Value, left *int) int64 {
 	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return beyond(v, left)
 	}
-	return allocated(int64(v.Type().Size())) + beyond(v, left)
+	return Allocated(int64(v.Type().Size())) + beyond(v, left)
 }
 
 // fields estimates what the exported fields of a struct lead to.
@@ -242,7 +218,7 @@ func slots(v reflect.Value) int64 {
 	if v.IsNil() {
 		return 0
 	}
-	return header + allocated(n*(int64(v.Type().Key().Size()+v.Type().Elem().Size())+perSlot))
+	return header + Allocated(n*(int64(v.Type().Key().Size()+v.Type().Elem().Size())+perSlot))
 }
 
 func elements(v reflect.Value, left *int) (n int64) {

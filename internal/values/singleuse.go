@@ -1,8 +1,7 @@
-package memo
+package values
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -22,21 +21,21 @@ type errSingleUse struct{ typ reflect.Type }
 
 func (e *errSingleUse) Error() string { return fmt.Sprintf("(%v) can be used only once", e.typ) }
 
-// A usage is what is known of the values of a type.
-type usage struct {
-	once  error // leads to the part that can be used only once; nil if there is none
-	hides bool  // there are interfaces, in which something like that may be
+// A Usage is what is known of the values of a type.
+type Usage struct {
+	Once  error // leads to the part that can be used only once; nil if there is none
+	Hides bool  // there are interfaces, in which something like that may be
 }
 
 // usages holds what usageOf found: usage by reflect.Type.
 var usages sync.Map
 
-func usageOf(t reflect.Type) usage {
+func UsageOf(t reflect.Type) Usage {
 	if found, ok := usages.Load(t); ok {
-		return found.(usage)
+		return found.(Usage)
 	}
 	f := usageFinder{seen: map[reflect.Type]bool{}}
-	u := usage{once: f.find(t), hides: f.hides}
+	u := Usage{Once: f.find(t), Hides: f.hides}
 	usages.Store(t, u)
 	return u
 }
@@ -181,14 +180,14 @@ func iterates(t reflect.Type) bool {
 	return yield.NumIn() <= 2 && yield.NumOut() == 1 && yield.Out(0).Kind() == reflect.Bool
 }
 
-// maxHeld bounds how much of a result is looked at for what can be used only once. It is
+// MaxLooks bounds how much of a result is looked at for what can be used only once. It is
 // beyond what most results hold, and looking takes less time than making them did.
-const maxHeld = 100_000
+const MaxLooks = 100_000
 
-// heldOnce returns an error that leads to a value in v, inside an interface, that can be
+// HeldOnce returns an error that leads to a value in v, inside an interface, that can be
 // used only once. left is how many more parts to look at.
-func heldOnce(v reflect.Value, left *int) error {
-	if *left--; *left < 0 || !usageOf(v.Type()).hides {
+func HeldOnce(v reflect.Value, left *int) error {
+	if *left--; *left < 0 || !UsageOf(v.Type()).Hides {
 		return nil
 	}
 	switch v.Kind() {
@@ -196,33 +195,33 @@ func heldOnce(v reflect.Value, left *int) error {
 		switch {
 		case v.IsNil() || v.Elem().Kind() == reflect.Pointer && v.Elem().IsNil():
 			return nil // there is nothing to use up
-		case usageOf(v.Elem().Type()).once != nil:
-			return usageOf(v.Elem().Type()).once
+		case UsageOf(v.Elem().Type()).Once != nil:
+			return UsageOf(v.Elem().Type()).Once
 		}
-		return heldOnce(v.Elem(), left)
+		return HeldOnce(v.Elem(), left)
 	case reflect.Pointer:
 		if !v.IsNil() {
-			return heldOnce(v.Elem(), left)
+			return HeldOnce(v.Elem(), left)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); visible(v.Type(), f) {
-				if err := heldOnce(v.Field(i), left); err != nil {
+				if err := HeldOnce(v.Field(i), left); err != nil {
 					return keys.WithStep(f.Name, err)
 				}
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		for i := 0; i < v.Len() && *left > 0; i++ {
-			if err := heldOnce(v.Index(i), left); err != nil {
+			if err := HeldOnce(v.Index(i), left); err != nil {
 				return keys.WithStep(fmt.Sprintf("[%d]", i), err)
 			}
 		}
 	case reflect.Map:
 		for it := v.MapRange(); *left > 0 && it.Next(); {
-			err := heldOnce(it.Key(), left)
+			err := HeldOnce(it.Key(), left)
 			if err == nil {
-				err = heldOnce(it.Value(), left)
+				err = HeldOnce(it.Value(), left)
 			}
 			if err != nil {
 				return keys.WithStep(keys.KeyStep(it.Key()), err)
@@ -232,37 +231,8 @@ func heldOnce(v reflect.Value, left *int) error {
 	return nil
 }
 
-// usedUp returns why a result must not be given to more than one caller, nil if it
-// may be. value is a *R.
-func (c *core) usedUp(p *policy, value any) error {
-	if p.clone != nil || !c.types.hides {
-		return nil
-	}
-	left := maxHeld
-	if err := heldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
-		return errors.New("result " + describeOnce(err))
-	}
-	return nil
-}
-
-// keepApart sees to it that what f came back with is kept nowhere and given to one
-// caller, if it can be used only once. It is logged the first time.
-func (c *core) keepApart(f *flight, l *landing) {
-	if l.value == nil || l.absent || l.err != nil && !l.keep {
-		return
-	}
-	err := c.usedUp(f.policy, l.value)
-	if err == nil {
-		return
-	}
-	l.keep, l.once = false, true
-	if !c.onceReported.Swap(true) {
-		f.policy.log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.label, "error", err)
-	}
-}
-
-// describeOnce names the part that err leads to, and the ways out.
-func describeOnce(err error) string {
+// Describe names the part that err leads to, and the ways out.
+func Describe(err error) string {
 	what, where := err.Error(), ""
 	if at, ok := err.(*keys.PathError); ok {
 		what, where = at.Err.Error(), "field "+at.Path+" "

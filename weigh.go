@@ -1,0 +1,29 @@
+package memo
+
+import (
+	"github.com/seed-0226adef/memo/internal/values"
+	"unsafe"
+)
+
+const (
+	// entryOverhead is what it takes to hold a result whatever it is, beside the memory
+	// of the entry itself: its node in otter, and its share of otter's hash table and
+	// frequency sketch and of the tier's front. It was measured; see
+	// TestLocalBytesBoundsTheHeap.
+	entryOverhead = 160
+
+	// copyOverhead is its share of the map of copies, for a result of a shared store.
+	copyOverhead = 48
+)
+
+// weigh returns how many bytes of the heap e takes, for LocalBytes. It is called
+// before e can be found, and looks at the value.
+func (c *core) weigh(e *entry) int64 {
+	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.key))) + c.types.size(e.value)
+	n += values.Allocated(int64(cap(e.tags)) * int64(unsafe.Sizeof(scopedTag{})))
+	n += values.Allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fence{})))
+	if s := e.share; s != nil {
+		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead
+	}
+	return n
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -21,10 +22,10 @@ import (
 // every attempt: one that arrives late must not be in force again.
 type debt struct {
 	epoch   bool
-	mark    mark    // of the epoch
-	version version // of a key that is to be deleted in all versions; zero for one that is to be deleted alone
-	owner   string  // the key of the epoch of all results that it may be about
-	id      uint64  // tells it from a later debt for the same key
+	mark    wire.Mark    // of the epoch
+	version wire.Version // of a key that is to be deleted in all versions; zero for one that is to be deleted alone
+	owner   string       // the key of the epoch of all results that it may be about
+	id      uint64       // tells it from a later debt for the same key
 }
 
 // maxDebts bounds how many debts a realm has. Beyond that, those of each owner
@@ -82,7 +83,7 @@ func (r *realm) consolidate() {
 		}
 	}
 	for owner := range owners {
-		e := newEpoch(mark{}).reading(sending{})
+		e := readingOf(wire.NewEpoch(wire.Mark{}), sending{})
 		r.addDebt(owner, debt{epoch: true, owner: owner}, &e)
 	}
 }
@@ -220,7 +221,7 @@ func (r *realm) payDelete(debts map[string]debt, some []string) error {
 	}
 	err = r.try(context.Background(), by.remaining(), func(ctx context.Context) error { return r.store.Delete(ctx, all...) })
 	if err == nil && len(unnamed) > 0 {
-		err = r.setEpochs(context.Background(), by, unnamed[0].key, mark{}, unnamed...)
+		err = r.setEpochs(context.Background(), by, unnamed[0].key, wire.Mark{}, unnamed...)
 	}
 	if err == nil {
 		r.paid(debts, some...)
@@ -242,11 +243,11 @@ func (r *realm) reachedNow(by deadline, debts map[string]debt, keys []string) (a
 		return nil, nil, err
 	}
 	for i, owner := range owners {
-		listed, _ := decodeEntry(owner, values[i])
+		listed, _ := wire.Decode(owner, values[i])
 		untold := false
 		for _, key := range keys {
 			if d := debts[key]; d.owner == owner {
-				its, some := r.reached(d.version, listed.listed(), []string{key})
+				its, some := r.reached(d.version, listed.Listed(), []string{key})
 				all, untold = append(all, its...), untold || some
 			}
 		}

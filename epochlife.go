@@ -3,51 +3,20 @@ package memo
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
-
-// An epoch lives in the store for longer than every result that records it: where one
-// has gone, a new one is drawn, and such results are executed again. So before a result
-// is stored that would outlive an epoch, this is written anew. It is given epochLives
-// times the life of the result and a minute, so that most results find it to last; when
-// nothing records it any more, it goes by itself.
-//
-// Clocks of different machines tell how long an epoch still lasts. That decides only
-// about work: an epoch that has gone too early makes nothing valid.
-const (
-	epochLives   = 3
-	minEpochLife = time.Minute
-)
-
-// epochLife returns the life of an epoch for results that live for d: in whole seconds,
-// zero for no end.
-func epochLife(d time.Duration) time.Duration {
-	if d > math.MaxInt64/(2*epochLives) {
-		return 0
-	}
-	return (epochLives*d + minEpochLife + time.Second - 1).Truncate(time.Second)
-}
 
 // epochLife returns the life of the epochs that p's results record, as far as p tells.
 func (p *policy) epochLife() time.Duration {
 	if p.TTL == Forever || p.TTL > Forever-p.Stale() {
 		return 0
 	}
-	return epochLife(p.TTL + p.Stale())
-}
-
-// lasts returns until when the store keeps s, an epoch that it was asked for at asked.
-func (s *stored) lasts(asked int64) int64 {
-	if s.life == 0 {
-		return clock.Forever
-	}
-	age := max(time.Since(time.Unix(s.written, 0)), 0)
-	return clock.After(asked, s.life-age)
+	return wire.EpochLife(p.TTL + p.Stale())
 }
 
 // lasting reports whether the epoch under key is known to be kept until then.
@@ -84,15 +53,15 @@ func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, ke
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, maxWriting)
 		for i, key := range short {
-			s, err := decodeEntry(key, values[i])
-			if err != nil || !s.isEpoch() || s.lasts(sent.at) >= until {
+			s, err := wire.Decode(key, values[i])
+			if err != nil || !s.IsEpoch() || s.Lasts(sent.at) >= until {
 				delete(keys, key)
 				continue
 			}
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				errs[i] = r.prolongOne(ctx, by, key, values[i], s.living(life), until)
+				errs[i] = r.prolongOne(ctx, by, key, values[i], s.Living(life), until)
 			})
 		}
 		wg.Wait()
@@ -103,20 +72,9 @@ func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, ke
 	return nil
 }
 
-// living returns s, an epoch, with a life for results that live for life: the same epoch.
-// It ends later than s does, which would not have lasted for one of them.
-func (s *stored) living(life time.Duration) *stored {
-	next := *s
-	next.token, next.kind, next.life = store.NewToken(), kindEpoch, 0
-	if life != 0 {
-		next.life = epochLife(life)
-	}
-	return &next
-}
-
 // prolongOne writes next, the epoch under key that is to last until then, in the place of
 // there. That another process was faster is no error.
-func (r *realm) prolongOne(ctx context.Context, by deadline, key string, there []byte, next *stored, until int64) error {
+func (r *realm) prolongOne(ctx context.Context, by deadline, key string, there []byte, next *wire.Record, until int64) error {
 	done, err := r.writeAlone(ctx, by, key)
 	if err != nil {
 		return err

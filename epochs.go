@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -40,13 +41,13 @@ type fenceAt struct {
 // A reading is what the store said of an epoch or a turn.
 type reading struct {
 	epoch    store.Token
-	mark     mark
-	versions []version // those listed, of a function's epoch; see versions.go
-	lasts    int64     // until when the store keeps it, as far as is known; see epochlife.go
-	at       int64     // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
-	order    uint64    // what the store was asked before is not believed against this; see sending
-	known    int64     // when the store had answered
-	used     int64     // when it was last needed
+	mark     wire.Mark
+	versions []wire.Version // those listed, of a function's epoch; see versions.go
+	lasts    int64          // until when the store keeps it, as far as is known; see epochlife.go
+	at       int64          // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
+	order    uint64         // what the store was asked before is not believed against this; see sending
+	known    int64          // when the store had answered
+	used     int64          // when it was last needed
 }
 
 // unknown is the time of a reading that only says which others to refuse.
@@ -121,8 +122,8 @@ func (r *realm) readNoting(ctx context.Context, by deadline, keys []string) ([][
 // noteEpochs remembers the epochs among what was read.
 func (r *realm) noteEpochs(keys []string, values [][]byte, sent sending) {
 	for i, key := range keys {
-		if s, err := decodeEntry(key, values[i]); err == nil && s.isEpoch() {
-			r.noteEpoch(key, s.reading(sent))
+		if s, err := wire.Decode(key, values[i]); err == nil && s.IsEpoch() {
+			r.noteEpoch(key, readingOf(s, sent))
 		}
 	}
 }
@@ -209,11 +210,11 @@ type need struct {
 	key  string
 	turn string // the key of the turn that its mark is of; empty for one without a mark
 
-	lists *version // the version that has to be listed there; nil for an epoch that is no function's
+	lists *wire.Version // the version that has to be listed there; nil for an epoch that is no function's
 }
 
 // met reports whether e is all that is needed.
-func (n *need) met(e *reading) bool { return n.lists == nil || lists(e.versions, n.lists) }
+func (n *need) met(e *reading) bool { return n.lists == nil || wire.Lists(e.versions, n.lists) }
 
 // ensure makes sure that there are current readings of all needs, and returns
 // them. Where the store holds nothing, an epoch is drawn: never a fixed one, for
@@ -242,9 +243,9 @@ func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, nee
 		var wg sync.WaitGroup
 		slots, errs := make(chan struct{}, maxWriting), make([]error, len(missing))
 		for i, n := range missing {
-			s, err := decodeEntry(n.key, values[i])
+			s, err := wire.Decode(n.key, values[i])
 			if err == nil {
-				if e := s.reading(sent); n.met(&e) {
+				if e := readingOf(s, sent); n.met(&e) {
 					found[n.key] = e
 					continue
 				}
@@ -308,13 +309,13 @@ func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n nee
 	if e, known := r.epoch(n.key, clock.Now()); known && n.met(&e) {
 		return nil
 	}
-	s, err := decodeEntry(n.key, there)
-	if err == nil && s.isEpoch() {
-		s = s.listing(*n.lists)
+	s, err := wire.Decode(n.key, there)
+	if err == nil && s.IsEpoch() {
+		s = s.Listing(*n.lists)
 	} else if s, err = r.draw(ctx, by, n); err != nil {
 		return err
 	} else {
-		s.life = life
+		s.Life = life
 	}
 	end, err := r.takeTurn(ctx, by)
 	if err != nil {
@@ -329,64 +330,49 @@ func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n nee
 }
 
 // draw returns a new epoch for n, where the store has lost the one there was.
-func (r *realm) draw(ctx context.Context, by deadline, n need) (*stored, error) {
-	s := newEpoch(mark{})
+func (r *realm) draw(ctx context.Context, by deadline, n need) (*wire.Record, error) {
+	s := wire.NewEpoch(wire.Mark{})
 	switch {
 	case n.turn != "": // which has to be at least as late as the store's losing the epoch
 		values, _, err := r.readNoting(ctx, by, []string{n.turn})
 		if err != nil {
 			return nil, err
 		}
-		if t, err := decodeEntry(n.turn, values[0]); err == nil {
-			s.mark = t.mark
+		if t, err := wire.Decode(n.turn, values[0]); err == nil {
+			s.Mark = t.Mark
 		}
 	case r.isTurn(n.key):
-		s.mark.generation = store.NewToken()
+		s.Mark.Generation = store.NewToken()
 	case n.lists != nil:
-		s = s.listing(*n.lists)
+		s = s.Listing(*n.lists)
 	}
 	return s, nil
 }
 
-// newEpoch draws an epoch.
-func newEpoch(m mark) *stored {
-	return &stored{token: store.NewToken(), kind: kindEpoch, epoch: store.NewToken(), mark: m, life: minEpochLife}
-}
-
-// successor returns a new epoch in the place of s, which may be nil. It has the life of
-// s, which the next results are likely to need, unless that had no end.
-func (s *stored) successor(m mark) *stored {
-	next := newEpoch(m)
-	if s != nil {
-		next.life, next.versions = max(s.life, minEpochLife), s.formerVersions()
-	}
-	return next
-}
-
-// reading returns what s, which was read as sent says, tells of an epoch.
-func (s *stored) reading(sent sending) reading {
-	return reading{epoch: s.epoch, mark: s.mark, versions: s.versions, lasts: s.lasts(sent.at), at: sent.at, order: sent.order, known: clock.Now()}
+// readingOf returns what s, which was read as sent says, tells of an epoch.
+func readingOf(s *wire.Record, sent sending) reading {
+	return reading{epoch: s.Epoch, mark: s.Mark, versions: s.Versions, lasts: s.Lasts(sent.at), at: sent.at, order: sent.order, known: clock.Now()}
 }
 
 // writeEpoch writes s in the place of there, and notes it. It changes nothing if
 // something else is there by now: the error is store.ErrConflict or store.ErrExists.
-func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there []byte, s *stored) error {
-	s.written = time.Now().Unix()
-	e := s.reading(sending{at: clock.Now(), order: r.nextOrder()})
-	value, err := s.encode(key, nil)
+func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there []byte, s *wire.Record) error {
+	s.Written = time.Now().Unix()
+	e := readingOf(s, sending{at: clock.Now(), order: r.nextOrder()})
+	value, err := s.Encode(key, nil)
 	if err != nil {
 		return err
 	}
 	err = r.try(ctx, by.remaining(), func(ctx context.Context) error {
 		if old, ok := store.TokenOf(there); ok {
-			return r.store.Swap(ctx, key, old, value, s.life)
+			return r.store.Swap(ctx, key, old, value, s.Life)
 		}
 		if there != nil { // too short to be anything of ours
 			if err := r.store.Delete(ctx, key); err != nil {
 				return err
 			}
 		}
-		return r.store.Add(ctx, key, value, s.life)
+		return r.store.Add(ctx, key, value, s.Life)
 	})
 	if err == nil {
 		r.wrote(key, e)
@@ -458,7 +444,7 @@ func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.pre
 // setEpochs draws new epochs for needs and writes them, within what is left
 // altogether. What does not reach the store is owed by owner; in this process the
 // new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m mark, needs ...need) error {
+func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m wire.Mark, needs ...need) error {
 	keys := make([]string, len(needs))
 	for i, n := range needs {
 		keys[i] = n.key
@@ -472,7 +458,7 @@ func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m mark
 }
 
 // replaceEpochs is setEpochs where the store was asked what there is.
-func (r *realm) replaceEpochs(ctx context.Context, by deadline, owner string, m mark, needs []need, there [][]byte) error {
+func (r *realm) replaceEpochs(ctx context.Context, by deadline, owner string, m wire.Mark, needs []need, there [][]byte) error {
 	errs, last := make([]error, len(needs)), r.lastDebtNow()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWriting)
@@ -492,9 +478,9 @@ func (r *realm) replaceEpochs(ctx context.Context, by deadline, owner string, m 
 }
 
 // oweEpochs notes that the store still has to be told of new epochs.
-func (r *realm) oweEpochs(owner string, m mark, keys ...string) {
+func (r *realm) oweEpochs(owner string, m wire.Mark, keys ...string) {
 	for _, key := range keys {
-		e := newEpoch(m).reading(sending{})
+		e := readingOf(wire.NewEpoch(m), sending{})
 		r.owe(key, debt{epoch: true, mark: m, owner: owner}, &e)
 	}
 }
@@ -511,21 +497,21 @@ const maxRivals = 16
 // somebody else has drawn after that.
 //
 // A write of it that arrives late, or twice, changes nothing: it finds another token.
-func (r *realm) beginEpoch(ctx context.Context, by deadline, m mark, n need, there []byte) error {
+func (r *realm) beginEpoch(ctx context.Context, by deadline, m wire.Mark, n need, there []byte) error {
 	var first store.Token
 	for attempt := range maxRivals {
-		old, _ := decodeEntry(n.key, there)
+		old, _ := wire.Decode(n.key, there)
 		switch {
 		case old == nil:
 		case attempt == 0:
-			first = old.epoch
-		case old.epoch != first && old.mark.follows(m):
+			first = old.Epoch
+		case old.Epoch != first && old.Mark.Follows(m):
 			r.forgetEpoch(n.key)
 			return nil
 		}
-		next := old.successor(m)
+		next := old.Successor(m)
 		if n.lists != nil {
-			next = next.listing(*n.lists)
+			next = next.Listing(*n.lists)
 		}
 		err := r.writeEpoch(ctx, by, n.key, there, next)
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
@@ -540,12 +526,6 @@ func (r *realm) beginEpoch(ctx context.Context, by deadline, m mark, n need, the
 	return errUnsettled
 }
 
-// follows reports whether an epoch with the mark m was drawn when, or after, one with
-// the mark other was.
-func (m mark) follows(other mark) bool {
-	return m.generation == other.generation && m.count >= other.count
-}
-
 // invalidateTags draws new epochs for tags of a group, and counts its turn before,
 // within limit altogether. When an operation of the turn has failed, the epochs are
 // owed without an attempt.
@@ -558,11 +538,11 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 	}
 	by := deadlineIn(limit)
 	values, _, err := r.readNoting(ctx, by, keys)
-	var m mark
+	var m wire.Mark
 	if err == nil {
 		m, err = r.advance(ctx, by, owner, turn, values[0])
 	} else {
-		m = mark{generation: store.NewToken()}
+		m = wire.Mark{Generation: store.NewToken()}
 		r.oweEpochs(owner, m, turn)
 	}
 	if err == nil {
@@ -575,13 +555,13 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, by deadline, owner, key string, there []byte) (mark, error) {
+func (r *realm) advance(ctx context.Context, by deadline, owner, key string, there []byte) (wire.Mark, error) {
 	m, err := r.count(ctx, by, key, there)
 	if err == nil {
 		return m, nil
 	}
-	m = mark{generation: store.NewToken()}
-	if !isAnswer(err) && !errors.Is(err, errForeign) {
+	m = wire.Mark{Generation: store.NewToken()}
+	if !isAnswer(err) && !errors.Is(err, wire.ErrUnknown) {
 		r.oweEpochs(owner, m, key)
 		return m, err
 	}
@@ -589,15 +569,15 @@ func (r *realm) advance(ctx context.Context, by deadline, owner, key string, the
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, by deadline, key string, there []byte) (m mark, err error) {
+func (r *realm) count(ctx context.Context, by deadline, key string, there []byte) (m wire.Mark, err error) {
 	for range maxRivals { // others may count at the same time
 		last := r.lastDebtNow()
-		s, err := decodeEntry(key, there)
+		s, err := wire.Decode(key, there)
 		if err != nil {
 			return m, err
 		}
-		m = mark{s.mark.generation, s.mark.count + 1}
-		if err = r.writeEpoch(ctx, by, key, there, s.successor(m)); err == nil {
+		m = wire.Mark{Generation: s.Mark.Generation, Count: s.Mark.Count + 1}
+		if err = r.writeEpoch(ctx, by, key, there, s.Successor(m)); err == nil {
 			r.forgive(key, last)
 			return m, nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/faultstore"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -33,10 +34,10 @@ func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
 		a.Call(t.Context(), "w")
 		r, key := a.core.shared.realm, a.core.shared.scope[0].key
 
-		failed := newEpoch(mark{}).reading(sending{at: clock.Now(), order: r.nextOrder()})
-		st := newEpoch(mark{})
-		value, _ := st.encode(key, nil)
-		written := st.reading(sending{at: clock.Now(), order: r.nextOrder()})
+		failed := readingOf(wire.NewEpoch(wire.Mark{}), sending{at: clock.Now(), order: r.nextOrder()})
+		st := wire.NewEpoch(wire.Mark{})
+		value, _ := st.Encode(key, nil)
+		written := readingOf(st, sending{at: clock.Now(), order: r.nextOrder()})
 		last := r.lastDebtNow()
 		s.Set(t.Context(), key, value, 0)
 		r.owe(key, debt{epoch: true, owner: key}, &failed)
@@ -104,7 +105,7 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		key := a.core.shared.scope[0].key
 		e, known := a.core.shared.epoch(key, clock.Now())
 		value, _ := s.Get(t.Context(), key)
-		if st, _ := decodeEntry(key, value); known && e.epoch != st.epoch {
+		if st, _ := wire.Decode(key, value); known && e.epoch != st.Epoch {
 			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
 		}
 	})
@@ -120,9 +121,9 @@ func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
 		r, key := a.core.shared.realm, a.core.shared.scope[0].key
 		reports := &listener{realm: r}
 
-		st := newEpoch(mark{})
-		value, _ := st.encode(key, nil)
-		e := st.reading(sending{at: clock.Now(), order: r.nextOrder()})
+		st := wire.NewEpoch(wire.Mark{})
+		value, _ := st.Encode(key, nil)
+		e := readingOf(st, sending{at: clock.Now(), order: r.nextOrder()})
 		s.Set(t.Context(), key, value, 0)
 		reports.Changed([]string{key})
 		b.Call(t.Context(), "x")
@@ -148,12 +149,12 @@ func TestClockThatIsBehindProlongsNoLife(t *testing.T) {
 		key, _ := b.Key("x")
 		b.With(TTL(10*time.Second)).Call(t.Context(), "x")
 		value, _ := s.Get(t.Context(), key)
-		st, err := decodeEntry(key, value)
+		st, err := wire.Decode(key, value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.created += int64(time.Hour) // as by a clock that is an hour behind
-		value, _ = st.encode(key, func(b []byte) ([]byte, error) { return append(b, st.payload...), nil })
+		st.Created += int64(time.Hour) // as by a clock that is an hour behind
+		value, _ = st.Encode(key, func(b []byte) ([]byte, error) { return append(b, st.Payload...), nil })
 		s.Set(t.Context(), key, value, 10*time.Second)
 		time.Sleep(9 * time.Second)
 		a.Call(t.Context(), "x")

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // RaceEnabled lets the external tests know of the race detector.
@@ -18,12 +20,12 @@ func TagsHeld[R any](f *Func[string, R], a string) int {
 // Shifted returns a stored result with its time of creation moved by d, as a process
 // writes it whose clock is off by that. Other values come back as they are.
 func Shifted(key string, value []byte, d time.Duration) []byte {
-	s, err := decodeEntry(key, value)
-	if err != nil || s.kind != kindResult {
+	s, err := wire.Decode(key, value)
+	if err != nil || s.Kind != wire.KindResult {
 		return value
 	}
-	s.created += int64(d)
-	value, err = s.encode(key, func(b []byte) ([]byte, error) { return append(b, s.payload...), nil })
+	s.Created += int64(d)
+	value, err = s.Encode(key, func(b []byte) ([]byte, error) { return append(b, s.Payload...), nil })
 	if err != nil {
 		panic(err)
 	}

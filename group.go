@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 	"weak"
+
+	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // A Group is a named set of functions that share settings and can be invalidated
@@ -138,7 +140,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	ctx = g.lend(ctx)
 	err := g.tell(func(r *realm, limit time.Duration) error {
 		key := r.epochKey("group", g.space.path, "")
-		return r.setEpochs(ctx, deadlineIn(limit), key, mark{}, need{key: key})
+		return r.setEpochs(ctx, deadlineIn(limit), key, wire.Mark{}, need{key: key})
 	})
 	g.space.clear()
 	for _, c := range g.functions() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -152,12 +153,12 @@ func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, 
 	case seen.bad:
 		f.refused = true
 		return nil, stepGoAlone
-	case st != nil && st.kind == kindLease && seen.valid && !f.forced:
-		if f.waited && st.failed > 0 { // what was waited for has ended without a result
+	case st != nil && st.Kind == wire.KindLease && seen.valid && !f.forced:
+		if f.waited && st.Failed > 0 { // what was waited for has ended without a result
 			return nil, stepGoAlone
 		}
 		return nil, stepWaitFor
-	case st != nil && st.kind == kindResult && seen.valid:
+	case st != nil && st.Kind == wire.KindResult && seen.valid:
 		if e := s.accept(f, seen); e != nil {
 			return e, stepSettled
 		}
@@ -169,7 +170,7 @@ func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, 
 // accept returns the result that was seen if it is what f would execute for: it is
 // fresh, and another one than f is to replace.
 func (s *shared) accept(f *flight, seen *sighting) *entry {
-	if f.forced || f.old != nil && f.old.stored() && f.old.share.token == seen.stored.token {
+	if f.forced || f.old != nil && f.old.stored() && f.old.share.token == seen.stored.Token {
 		return nil
 	}
 	e := s.result(f.policy, f.key, f.sharedKey, seen, f.born)
@@ -181,13 +182,13 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 
 // take puts a lease in the place of what is there, and makes t the flight's ticket
 // if that succeeds. st is what is there as an entry, if it is one.
-func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, st *stored) step {
-	if st != nil && st.kind == kindReleased {
-		t.failed = st.failed
+func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, st *wire.Record) step {
+	if st != nil && st.Kind == wire.KindReleased {
+		t.failed = st.Failed
 	}
 	t.shared, t.policy, t.entry, t.token = s, f.policy, f.sharedKey, store.NewToken()
-	lease := &stored{token: t.token, kind: kindLease, scopes: s.scopesOf(f.epochs), failed: t.failed}
-	t.value, _ = lease.encode(t.key, nil) // which fails only for results
+	lease := &wire.Record{Token: t.token, Kind: wire.KindLease, Scopes: s.scopesOf(f.epochs), Failed: t.failed}
+	t.value, _ = lease.Encode(t.key, nil) // which fails only for results
 	if !t.refresh {
 		t.target = t.token
 	}
@@ -247,8 +248,8 @@ func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Cont
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) step {
 	t := &ticket{
-		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.head):], refresh: true, target: seen.stored.token},
-		ends:       seen.stored.ends(),
+		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.head):], refresh: true, target: seen.stored.Token},
+		ends:       seen.stored.Ends(),
 	}
 	next := s.take(ctx, f, t, nil, nil)
 	if next == stepLookAgain {
@@ -259,7 +260,7 @@ func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) ste
 	}
 	// Whoever had the lease before may have replaced the result.
 	again, err := s.seeOne(ctx, f)
-	if err != nil || again.stored == nil || again.stored.token != seen.stored.token {
+	if err != nil || again.stored == nil || again.stored.Token != seen.stored.Token {
 		f.ticket.Store(nil)
 		t.release()
 		if err != nil {
@@ -281,12 +282,12 @@ func (s *shared) takeOver(ctx context.Context, f *flight, t *ticket) step {
 		f.alone = err
 		return stepGoAlone
 	}
-	st, _ := decodeEntry(t.key, values[0])
+	st, _ := wire.Decode(t.key, values[0])
 	switch {
 	case values[0] == nil:
 		return stepLookAgain
-	case st != nil && st.kind == kindLease && !f.forced:
-		if f.waited && st.failed > 0 {
+	case st != nil && st.Kind == wire.KindLease && !f.forced:
+		if f.waited && st.Failed > 0 {
 			return stepGoAlone
 		}
 		return stepWaitFor
@@ -368,9 +369,9 @@ func (t *ticket) due() (lease leaseState, held, over bool) {
 // invalidated. The caller holds t.converting.
 func (t *ticket) becomeMiss() {
 	s, token := t.shared, store.NewToken()
-	old, _ := decodeEntry(t.key, t.value)
-	lease := &stored{token: token, kind: kindLease, scopes: old.scopes, failed: t.failed}
-	value, _ := lease.encode(t.entry, nil)
+	old, _ := wire.Decode(t.key, t.value)
+	lease := &wire.Record{Token: token, Kind: wire.KindLease, Scopes: old.Scopes, Failed: t.failed}
+	value, _ := lease.Encode(t.entry, nil)
 	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
 		return s.store.Swap(ctx, t.entry, t.target, value, leaseTTL)
 	})
@@ -420,7 +421,7 @@ func (t *ticket) release() {
 // remove what others have put there meanwhile, which is why it is no Delete.
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
-	note, _ := (&stored{token: store.NewToken(), kind: kindReleased, failed: t.failed}).encode(key, nil)
+	note, _ := (&wire.Record{Token: store.NewToken(), Kind: wire.KindReleased, Failed: t.failed}).Encode(key, nil)
 	err := s.write(context.Background(), unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
 		err := s.store.Swap(ctx, key, token, note, time.Second)
 		if errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly) {

@@ -156,7 +156,7 @@ func (f *flight) contradicted(seen *sighting) bool {
 	}
 	st := seen.stored
 	lease := t.lease()
-	return st == nil || !seen.valid || st.token != lease.token && st.token != lease.target
+	return st == nil || !seen.valid || st.Token != lease.token && st.Token != lease.target
 }
 
 // refresh executes fn for key now. An execution that is under way began too

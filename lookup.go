@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // A lookup is a look at what the store holds under a key, shared by all callers who
@@ -137,7 +138,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 func (c *core) endLookup(p *policy, l *lookup) {
 	s := c.shard(l.key)
 	defer s.end(l)
-	if l.seen != nil && l.seen.valid && l.seen.stored.kind == kindResult {
+	if l.seen != nil && l.seen.valid && l.seen.stored.Kind == wire.KindResult {
 		l.made = c.shared.result(p, l.key, l.sharedKey, l.seen, l.born)
 	}
 	if l.made == nil {

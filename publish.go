@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -131,7 +132,7 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 	}
 	token := store.NewToken()
 	err = s.replace(ctx, f, t, func(old store.Token) error {
-		return s.swapResult(ctx, f, e, old, &stored{token: token, replaced: old, scopes: s.scopesOf(f.epochs), tags: tags})
+		return s.swapResult(ctx, f, e, old, &wire.Record{Token: token, Replaced: old, Scopes: s.scopesOf(f.epochs), Tags: tags})
 	})
 	switch {
 	case err == nil:
@@ -152,7 +153,7 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 
 // swapResult encodes e and puts it in the place of old. It encodes when it is its turn to
 // write: the bytes of no more results than that are in memory.
-func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.Token, st *stored) error {
+func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.Token, st *wire.Record) error {
 	by := unhurried(f.policy.storeTimeout)
 	end, err := s.takeTurn(ctx, by)
 	if err != nil {
@@ -198,11 +199,11 @@ func (s *shared) replace(ctx context.Context, f *flight, t *ticket, swap func(ol
 		if failed != nil {
 			return failed
 		}
-		st, _ := decodeEntry(f.sharedKey, values[0])
-		if st == nil || st.kind != kindResult || st.replaced != target || !t.owns(ctx) {
+		st, _ := wire.Decode(f.sharedKey, values[0])
+		if st == nil || st.Kind != wire.KindResult || st.Replaced != target || !t.owns(ctx) {
 			return err
 		}
-		target = st.token
+		target = st.Token
 	}
 	return store.ErrConflict
 }
@@ -218,10 +219,10 @@ func (e *entry) tear() {
 }
 
 // scopesOf returns the epochs of the function's scopes when an execution began.
-func (s *shared) scopesOf(epochs map[string]reading) []scopeEpoch {
-	scopes := make([]scopeEpoch, len(s.scope))
+func (s *shared) scopesOf(epochs map[string]reading) []wire.ScopeEpoch {
+	scopes := make([]wire.ScopeEpoch, len(s.scope))
 	for i, scope := range s.scope {
-		scopes[i] = scopeEpoch{scope.path, epochs[scope.key].epoch}
+		scopes[i] = wire.ScopeEpoch{Path: scope.path, Epoch: epochs[scope.key].epoch}
 	}
 	return scopes
 }
@@ -275,11 +276,11 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 		return nil, token, err
 	}
 	e.fences = s.fencesFor(epochs)
-	var tags []tagEpochs
+	var tags []wire.TagEpochs
 	for _, tag := range p.tags {
-		te := tagEpochs{path: s.core.space.path, name: tag}
-		for _, n := range s.tagNeeds(te.path, tag) {
-			te.epochs = append(te.epochs, epochs[n.key].epoch)
+		te := wire.TagEpochs{Path: s.core.space.path, Name: tag}
+		for _, n := range s.tagNeeds(te.Path, tag) {
+			te.Epochs = append(te.Epochs, epochs[n.key].epoch)
 			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].epoch, tag: true})
 		}
 		tags = append(tags, te)
@@ -288,7 +289,7 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 		return nil, token, err
 	}
 	token = store.NewToken()
-	if value, err = s.encode(p, key, e, &stored{token: token, scopes: s.scopesOf(epochs), tags: tags}); err != nil {
+	if value, err = s.encode(p, key, e, &wire.Record{Token: token, Scopes: s.scopesOf(epochs), Tags: tags}); err != nil {
 		err = fmt.Errorf("%w: %w", errUnencodable, err)
 	}
 	return value, token, err
@@ -314,7 +315,7 @@ func (s *shared) invalidate(ctx context.Context, by deadline, keys []string, sta
 	s.settleDebts(left, last, debt{version: s.version, owner: s.scope[0].key}, own)
 	s.settleDebts(left, last, debt{owner: s.scope[0].key}, all[len(keys):])
 	if unnamed {
-		err = errors.Join(err, s.setEpochs(ctx, by, s.scope[0].key, mark{}, need{s.scope[0].key, "", &s.version}))
+		err = errors.Join(err, s.setEpochs(ctx, by, s.scope[0].key, wire.Mark{}, need{s.scope[0].key, "", &s.version}))
 	}
 	s.failed(err)
 	return err
@@ -335,7 +336,7 @@ func (s *shared) settleDebts(left func(key string) bool, last uint64, d debt, ke
 // clear makes everything of the function in the store invalid, in every version.
 func (s *shared) clear(ctx context.Context, p *policy) error {
 	key := s.scope[0].key
-	err := s.setEpochs(ctx, deadlineIn(p.storeTimeout), key, mark{}, need{key: key, lists: &s.version})
+	err := s.setEpochs(ctx, deadlineIn(p.storeTimeout), key, wire.Mark{}, need{key: key, lists: &s.version})
 	s.failed(err)
 	return err
 }
@@ -378,7 +379,7 @@ func (s *shared) wanted(p *policy) []need {
 //     execution if it was read before, or if its mark says so: every
 //     invalidation counts its group's turn up before it writes the epoch, and
 //     the turn was read before the execution. No clock is asked.
-func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []tagEpochs, fences []fence, current bool, err error) {
+func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []wire.TagEpochs, fences []fence, current bool, err error) {
 	h, by := f.frame.seal(), unhurried(f.policy.storeTimeout)
 	var open []need
 	for _, tag := range e.tags {
@@ -393,8 +394,8 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 		return nil, nil, false, err
 	}
 	for _, tag := range e.tags {
-		te := tagEpochs{path: tag.space.path, name: tag.name}
-		for _, n := range s.tagNeeds(te.path, te.name) {
+		te := wire.TagEpochs{Path: tag.space.path, Name: tag.name}
+		for _, n := range s.tagNeeds(te.Path, te.Name) {
 			before, read := f.epochs[n.key]
 			inherited, inherits := taken.by[fenceAt{s.realm, n.key}]
 			latest, asked := found[n.key]
@@ -408,7 +409,7 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 			case inherits:
 				epoch = inherited
 			}
-			te.epochs = append(te.epochs, epoch)
+			te.Epochs = append(te.Epochs, epoch)
 			fences = append(fences, fence{realm: s.realm, key: n.key, epoch: epoch, tag: true})
 		}
 		tags = append(tags, te)
@@ -437,7 +438,7 @@ func (s *shared) early(ctx context.Context, f *flight, late []need, found map[st
 		r := found[n.key]
 		turn, asked := f.epochs[n.turn]
 		switch {
-		case r.known < f.began, asked && r.mark.generation == turn.mark.generation && r.mark.count <= turn.mark.count:
+		case r.known < f.began, asked && r.mark.Generation == turn.mark.Generation && r.mark.Count <= turn.mark.Count:
 			continue
 		case !asked: // the tag of a group that this one's results had none of before
 			s.foreign.Store(n.turn, nil)
@@ -447,7 +448,7 @@ func (s *shared) early(ctx context.Context, f *flight, late []need, found map[st
 		if err != nil {
 			return false, err
 		}
-		if s, err := decodeEntry(n.turn, values[0]); err != nil || s.epoch != turn.epoch {
+		if s, err := wire.Decode(n.turn, values[0]); err != nil || s.Epoch != turn.epoch {
 			return false, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -17,16 +18,16 @@ func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
 	s, generation := f.core.shared, store.NewToken()
 	n := s.tagNeeds("g", "t")[0]
 	fl := &flight{policy: f.core.base, began: 10, epochs: map[string]reading{
-		n.turn: {epoch: store.NewToken(), mark: mark{generation, 1}},
+		n.turn: {epoch: store.NewToken(), mark: wire.Mark{Generation: generation, Count: 1}},
 	}}
 	for _, tt := range []struct {
 		name string
 		r    reading
 		want bool
 	}{
-		{"answered before", reading{at: 5, known: 9, mark: mark{generation, 2}}, true},
-		{"asked before, answered during it", reading{at: 5, known: 11, mark: mark{generation, 2}}, false},
-		{"drawn at a turn from before", reading{at: 5, known: 11, mark: mark{generation, 1}}, true},
+		{"answered before", reading{at: 5, known: 9, mark: wire.Mark{Generation: generation, Count: 2}}, true},
+		{"asked before, answered during it", reading{at: 5, known: 11, mark: wire.Mark{Generation: generation, Count: 2}}, false},
+		{"drawn at a turn from before", reading{at: 5, known: 11, mark: wire.Mark{Generation: generation, Count: 1}}, true},
 	} {
 		if got, err := s.early(t.Context(), fl, []need{n}, map[string]reading{n.key: tt.r}); got != tt.want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)

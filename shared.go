@@ -13,7 +13,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/trial"
-	"github.com/seed-0226adef/memo/store"
+	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // A shared is what a function has to do with its store. It reads and writes
@@ -21,10 +21,10 @@ import (
 type shared struct {
 	*realm
 	core    *core
-	head    string  // of the keys of its entries; the arguments follow
-	version version // what that is in the list of its name's versions
-	lease   string  // of the keys that guard the refresh of an entry
-	scope   []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
+	head    string       // of the keys of its entries; the arguments follow
+	version wire.Version // what that is in the list of its name's versions
+	lease   string       // of the keys that guard the refresh of an entry
+	scope   []scope      // whose Clear invalidates its results: its own, and its groups' from the innermost on
 	turns   []string
 
 	flying  sync.Map // the flights under way, by shared key
@@ -45,7 +45,7 @@ func (c *core) newShared(s *settings) *shared {
 		lease: keys.Head(r.prefix, s.name, release, whose+"+"),
 		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
 	}
-	sh.version = version{head: sh.head[len(r.prefix):], shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)}
+	sh.version = wire.Version{Head: sh.head[len(r.prefix):], Shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)}
 	for path := range enclosing(c.space.path) {
 		sh.scope = append(sh.scope, scope{path, r.epochKey("group", path, "")})
 		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
@@ -100,9 +100,9 @@ func (s *shared) needs(p *policy) (needs []need) {
 
 // A sighting is what the store was seen to hold under a key.
 type sighting struct {
-	value  []byte  // nil if there is nothing
-	stored *stored // nil if that is no entry of the key; otherwise &entry
-	entry  stored
+	value  []byte       // nil if there is nothing
+	stored *wire.Record // nil if that is no entry of the key; otherwise &entry
+	entry  wire.Record
 	valid  bool // the epochs that it records are in force
 	bad    bool // the store refuses the key: there is nothing, and nothing can be put there
 	fences []fence
@@ -154,7 +154,7 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 	if value == nil {
 		return seen
 	}
-	if err := seen.entry.decode(key, value); err != nil {
+	if err := seen.entry.Decode(key, value); err != nil {
 		s.report(p, "the store holds something else under a key; it counts as a miss", "key", key)
 		return seen
 	}
@@ -203,7 +203,7 @@ func (s *shared) refuses(keys []string, values [][]byte) bool {
 	t := clock.Now()
 	for i, key := range keys {
 		if _, known := s.epoch(key, t); !known {
-			if _, err := decodeEntry(key, values[i]); err == nil {
+			if _, err := wire.Decode(key, values[i]); err == nil {
 				return true
 			}
 		}
@@ -241,52 +241,32 @@ func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
 
 // fencesOf returns the epochs that an entry records. It is not ok if one is
 // missing that this process wants, or if there are too many or too few.
-func (s *shared) fencesOf(e *stored) (fences []fence, ok bool) {
-	if e.kind != kindResult && e.kind != kindLease {
+func (s *shared) fencesOf(e *wire.Record) (fences []fence, ok bool) {
+	if e.Kind != wire.KindResult && e.Kind != wire.KindLease {
 		return nil, true
 	}
-	fences = make([]fence, 0, len(s.scope)+2*len(e.tags))
+	fences = make([]fence, 0, len(s.scope)+2*len(e.Tags))
 	for _, scope := range s.scope {
-		epoch, ok := e.epochOf(scope.path)
+		epoch, ok := e.EpochOf(scope.path)
 		if !ok {
 			return nil, false
 		}
 		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epoch})
 	}
-	if e.kind == kindResult && !e.hasTags(s.core.space.path, s.core.base.tags) {
+	if e.Kind == wire.KindResult && !e.HasTags(s.core.space.path, s.core.base.tags) {
 		return nil, false
 	}
-	for i := range e.tags {
-		t := &e.tags[i]
-		needs := s.tagNeeds(t.path, t.name)
-		if len(needs) != len(t.epochs) {
+	for i := range e.Tags {
+		t := &e.Tags[i]
+		needs := s.tagNeeds(t.Path, t.Name)
+		if len(needs) != len(t.Epochs) {
 			return nil, false
 		}
 		for j := range needs {
-			fences = append(fences, fence{realm: s.realm, key: needs[j].key, epoch: t.epochs[j], tag: true})
+			fences = append(fences, fence{realm: s.realm, key: needs[j].key, epoch: t.Epochs[j], tag: true})
 		}
 	}
 	return fences, true
-}
-
-// hasTags reports whether the entry carries all of the tags.
-func (s *stored) hasTags(path string, tags []string) bool {
-	for _, tag := range tags {
-		if !slices.ContainsFunc(s.tags, func(t tagEpochs) bool { return t.path == path && t.name == tag }) {
-			return false
-		}
-	}
-	return true
-}
-
-// epochOf returns the epoch that the entry records for the scope.
-func (s *stored) epochOf(path string) (store.Token, bool) {
-	for i := range s.scopes {
-		if s.scopes[i].path == path {
-			return s.scopes[i].epoch, true
-		}
-	}
-	return store.Token{}, false
 }
 
 // result makes an entry for this process of a valid result, or returns nil if it
@@ -295,18 +275,18 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	st := seen.stored
 	read := time.Now()
 	t := clock.At(read)
-	age := max(read.UnixNano()-st.created, 0) // of a clock that is behind
+	age := max(read.UnixNano()-st.Created, 0) // of a clock that is behind
 	held := new(struct {                      // one piece of memory
 		entry entry
 		share share
 	})
 	e := &held.entry
 	*e = entry{
-		key: key, kept: true, born: born, Window: st.window(t, age),
+		key: key, kept: true, born: born, Window: st.Window(t, age),
 		read: read.Add(-time.Duration(age)), asked: seen.at,
-		tags: s.core.tagsOf(st.tags), fences: seen.fences, share: &held.share,
+		tags: s.core.tagsOf(st.Tags), fences: seen.fences, share: &held.share,
 	}
-	held.share = share{realm: s.realm, key: sharedKey, token: st.token, era: seen.era, reports: seen.reports}
+	held.share = share{realm: s.realm, key: sharedKey, token: st.Token, era: seen.era, reports: seen.reports}
 	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
 		return nil
 	}
@@ -319,7 +299,7 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		return nil
 	}
 	e.value = value
-	if ahead := st.created - read.UnixNano(); ahead > 0 {
+	if ahead := st.Created - read.UnixNano(); ahead > 0 {
 		s.noteSkew(t, ahead)
 	}
 	// By a clock that is behind, a result seems to live longer than the
@@ -328,14 +308,6 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		e.trusted -= int64(s.skew(t))
 	}
 	return e
-}
-
-// window returns the window of a stored result that is age old at t.
-func (s *stored) window(t, age int64) fresh.Window {
-	w := fresh.Window{Created: t - age, Cost: int64(s.cost)}
-	w.Fresh = clock.After(w.Created, s.fresh)
-	w.End = clock.After(w.Fresh, s.stale)
-	return w
 }
 
 // codecs are those that a function was given.
@@ -364,13 +336,13 @@ func (c *codecs) named(name []byte) codec.Codec {
 // that it was written with.
 var errCodec = errors.New("memo: the codec is not known here")
 
-func (s *shared) decode(st *stored) (value any, err error) {
-	if len(st.codec) == 0 {
+func (s *shared) decode(st *wire.Record) (value any, err error) {
+	if len(st.Codec) == 0 {
 		return s.core.types.blank(), errAbsent
 	}
-	c := s.codecs.named(st.codec)
+	c := s.codecs.named(st.Codec)
 	if c == nil {
-		return nil, fmt.Errorf("%w: %q", errCodec, st.codec)
+		return nil, fmt.Errorf("%w: %q", errCodec, st.Codec)
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -378,48 +350,48 @@ func (s *shared) decode(st *stored) (value any, err error) {
 		}
 	}()
 	value = s.core.types.blank()
-	return value, c.Decode(st.payload, value)
+	return value, c.Decode(st.Payload, value)
 }
 
 // tagsOf returns the tags of a stored result as this process knows them.
-func (c *core) tagsOf(tags []tagEpochs) []scopedTag {
+func (c *core) tagsOf(tags []wire.TagEpochs) []scopedTag {
 	if len(tags) == 0 {
 		return nil
 	}
 	scoped := make([]scopedTag, len(tags))
 	for i := range tags {
 		space := c.space
-		if tags[i].path != space.path {
-			space = spaceAt(tags[i].path)
+		if tags[i].Path != space.path {
+			space = spaceAt(tags[i].Path)
 			space.reaches(c.shared.realm)
 		}
-		scoped[i] = scopedTag{space, tags[i].name}
+		scoped[i] = scopedTag{space, tags[i].Name}
 	}
 	return scoped
 }
 
 // encode returns e as the bytes to be stored under key. st has what e does not know:
 // the tokens, and the epochs of the scopes and the tags.
-func (s *shared) encode(p *policy, key string, e *entry, st *stored) (b []byte, err error) {
-	st.kind, st.created = kindResult, e.read.UnixNano()
-	st.fresh, st.cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
+func (s *shared) encode(p *policy, key string, e *entry, st *wire.Record) (b []byte, err error) {
+	st.Kind, st.Created = wire.KindResult, e.read.UnixNano()
+	st.Fresh, st.Cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
 	if e.Fresh == clock.Forever {
-		st.fresh = Forever
+		st.Fresh = Forever
 	} else if e.End == clock.Forever {
-		st.stale = Forever
+		st.Stale = Forever
 	} else {
-		st.stale = time.Duration(e.End - e.Fresh)
+		st.Stale = time.Duration(e.End - e.Fresh)
 	}
 	if e.err == errAbsent {
-		return st.encode(key, func(b []byte) ([]byte, error) { return b, nil })
+		return st.Encode(key, func(b []byte) ([]byte, error) { return b, nil })
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("memo: the codec panicked: %v", v)
 		}
 	}()
-	st.codec = []byte(p.codec.Name())
-	return st.encode(key, func(b []byte) ([]byte, error) { return trial.For(p.codec).Append(b, e.value) })
+	st.Codec = []byte(p.codec.Name())
+	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.codec).Append(b, e.value) })
 }
 
 // ttl returns how long the store is to keep e: until the end of its window. That

@@ -1,8 +1,9 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/values"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/values"
 )
 
 const (

@@ -1,6 +1,11 @@
 package valuestest
 
 import (
+	"math"
+	"math/big"
+	"net/netip"
+	"time"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
@@ -12,11 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"math"
-	"math/big"
-	"net/netip"
-	"time"
 )
 
 // Others are types of other modules that are common in arguments and results.

@@ -1,8 +1,9 @@
-package memo
+package wire
 
 import (
 	"bytes"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,41 +25,41 @@ const corpusKey = "shop:users.byID:fdcb5a6c:-:42"
 
 // corpus are the entries in testdata/entries, by file name. The files are never
 // written again: what a version wrote, every later version must read.
-var corpus = map[string]stored{
+var corpus = map[string]Record{
 	"v1-result": {
-		token: tokenOf(1), kind: kindResult, replaced: tokenOf(9), created: 1700000000123456789,
-		fresh: time.Minute, stale: time.Hour, cost: 42 * time.Millisecond, codec: []byte("json"),
-		scopes:  []scopeEpoch{{"", tokenOf(2)}, {"shop/users", tokenOf(3)}, {"shop", tokenOf(4)}},
-		tags:    []tagEpochs{{"shop/users", "user:42", []store.Token{tokenOf(5), tokenOf(6)}}, {"", "loose", nil}},
-		payload: []byte(`{"Name":"Ann"}`),
+		Token: tokenOf(1), Kind: KindResult, Replaced: tokenOf(9), Created: 1700000000123456789,
+		Fresh: time.Minute, Stale: time.Hour, Cost: 42 * time.Millisecond, Codec: []byte("json"),
+		Scopes:  []ScopeEpoch{{"", tokenOf(2)}, {"shop/users", tokenOf(3)}, {"shop", tokenOf(4)}},
+		Tags:    []TagEpochs{{"shop/users", "user:42", []store.Token{tokenOf(5), tokenOf(6)}}, {"", "loose", nil}},
+		Payload: []byte(`{"Name":"Ann"}`),
 	},
 	"v1-forever": {
-		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: Forever, codec: []byte("msgpack"),
-		scopes: []scopeEpoch{{"", tokenOf(2)}}, payload: []byte{0xa3, 'A', 'n', 'n'},
+		Token: tokenOf(1), Kind: KindResult, Created: 1700000000123456789, Fresh: math.MaxInt64, Codec: []byte("msgpack"),
+		Scopes: []ScopeEpoch{{"", tokenOf(2)}}, Payload: []byte{0xa3, 'A', 'n', 'n'},
 	},
 	"v1-absent": {
-		token: tokenOf(1), kind: kindResult, created: 1700000000123456789, fresh: time.Second,
-		scopes: []scopeEpoch{{"", tokenOf(2)}},
+		Token: tokenOf(1), Kind: KindResult, Created: 1700000000123456789, Fresh: time.Second,
+		Scopes: []ScopeEpoch{{"", tokenOf(2)}},
 	},
-	"v1-lease":    {token: tokenOf(1), kind: kindLease, scopes: []scopeEpoch{{"", tokenOf(2)}}, failed: 3},
-	"v1-released": {token: tokenOf(1), kind: kindReleased, failed: 4},
-	"v1-epoch":    {token: tokenOf(1), kind: kindOldEpoch, epoch: tokenOf(1), mark: mark{tokenOf(2), 300}},
-	"v1-turn":     {token: tokenOf(1), kind: kindOldTurn, epoch: tokenOf(1), mark: mark{tokenOf(2), 1 << 40}},
+	"v1-lease":    {Token: tokenOf(1), Kind: KindLease, Scopes: []ScopeEpoch{{"", tokenOf(2)}}, Failed: 3},
+	"v1-released": {Token: tokenOf(1), Kind: KindReleased, Failed: 4},
+	"v1-epoch":    {Token: tokenOf(1), Kind: kindOldEpoch, Epoch: tokenOf(1), Mark: Mark{tokenOf(2), 300}},
+	"v1-turn":     {Token: tokenOf(1), Kind: kindOldTurn, Epoch: tokenOf(1), Mark: Mark{tokenOf(2), 1 << 40}},
 	"v1-epoch-of-a-tag": {
-		token: tokenOf(1), kind: kindEpoch, epoch: tokenOf(2), mark: mark{tokenOf(3), 300}, written: 1700000000, life: time.Hour,
+		Token: tokenOf(1), Kind: KindEpoch, Epoch: tokenOf(2), Mark: Mark{tokenOf(3), 300}, Written: 1700000000, Life: time.Hour,
 	},
 	"v1-epoch-of-a-function": {
-		token: tokenOf(1), kind: kindEpoch, epoch: tokenOf(2), written: 1700000000,
-		versions: []version{{"users.byID:fdcb5a6c:-:", "12345678", false}, {"users.byID:0badcafe:@shop:", "87654321", true}},
+		Token: tokenOf(1), Kind: KindEpoch, Epoch: tokenOf(2), Written: 1700000000,
+		Versions: []Version{{"users.byID:fdcb5a6c:-:", "12345678", false}, {"users.byID:0badcafe:@shop:", "87654321", true}},
 	},
 }
 
 // storedAs compares what entries say.
-var storedAs = cmp.Options{cmp.AllowUnexported(stored{}, scopeEpoch{}, tagEpochs{}, mark{}, version{}), cmpopts.EquateEmpty()}
+var storedAs = cmp.Options{cmp.AllowUnexported(Record{}, ScopeEpoch{}, TagEpochs{}, Mark{}, Version{}), cmpopts.EquateEmpty()}
 
-func encoded(t testing.TB, key string, s stored) []byte {
+func encoded(t testing.TB, key string, s Record) []byte {
 	t.Helper()
-	b, err := s.encode(key, func(b []byte) ([]byte, error) { return append(b, s.payload...), nil })
+	b, err := s.Encode(key, func(b []byte) ([]byte, error) { return append(b, s.Payload...), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestEntriesOfEveryVersionAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeEntry(corpusKey, b)
+		got, err := Decode(corpusKey, b)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -100,7 +101,7 @@ func TestEntriesOfEveryVersionAreRead(t *testing.T) {
 func TestEntryOfAnotherKeyIsForeign(t *testing.T) {
 	for name, s := range corpus {
 		for _, key := range []string{"", corpusKey + "0", strings.Replace(corpusKey, "42", "43", 1)} {
-			if _, err := decodeEntry(key, encoded(t, corpusKey, s)); err != errForeign {
+			if _, err := Decode(key, encoded(t, corpusKey, s)); err != ErrUnknown {
 				t.Errorf("%s was read as the entry of %q: %v", name, key, err)
 			}
 		}
@@ -114,15 +115,15 @@ func TestEntryThatWasDamagedIsForeign(t *testing.T) {
 			for bit := range 8 {
 				b := bytes.Clone(whole)
 				b[i] ^= 1 << bit
-				if _, err := decodeEntry(corpusKey, b); err != errForeign {
+				if _, err := Decode(corpusKey, b); err != ErrUnknown {
 					t.Fatalf("%s: bit %d of byte %d was flipped, and nobody noticed", name, bit, i)
 				}
 			}
-			if _, err := decodeEntry(corpusKey, whole[:i]); err != errForeign {
+			if _, err := Decode(corpusKey, whole[:i]); err != ErrUnknown {
 				t.Fatalf("%s: it was cut at byte %d, and nobody noticed", name, i)
 			}
 		}
-		if _, err := decodeEntry(corpusKey, append(bytes.Clone(whole), 0)); err != errForeign {
+		if _, err := Decode(corpusKey, append(bytes.Clone(whole), 0)); err != ErrUnknown {
 			t.Errorf("%s: a byte too many went unnoticed", name)
 		}
 	}
@@ -151,7 +152,7 @@ func TestEntryOfAnotherFormatIsForeign(t *testing.T) {
 	} {
 		b := encoded(t, corpusKey, corpus["v1-result"])
 		b[tt.at] = tt.to
-		if _, err := decodeEntry(corpusKey, sealed(b)); err != errForeign {
+		if _, err := Decode(corpusKey, sealed(b)); err != ErrUnknown {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -164,24 +165,24 @@ func FuzzEntry(f *testing.F) {
 		f.Add(encoded(f, corpusKey, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := decodeEntry(corpusKey, b); err != nil && err != errForeign {
+		if _, err := Decode(corpusKey, b); err != nil && err != ErrUnknown {
 			t.Fatal(err)
 		}
-		got, err := decodeEntry(corpusKey, sealed(b))
+		got, err := Decode(corpusKey, sealed(b))
 		if err != nil {
 			return
 		}
-		things := len(got.scopes) + len(got.tags)
-		for _, t := range got.tags {
-			things += len(t.epochs)
+		things := len(got.Scopes) + len(got.Tags)
+		for _, t := range got.Tags {
+			things += len(t.Epochs)
 		}
 		if things > len(b) {
 			t.Errorf("%d bytes became %d things", len(b), things)
 		}
-		if got.fresh < 0 || got.stale < 0 || got.cost < 0 {
+		if got.Fresh < 0 || got.Stale < 0 || got.Cost < 0 {
 			t.Errorf("a negative duration: %+v", got)
 		}
-		again, err := decodeEntry(corpusKey, encoded(t, corpusKey, *got))
+		again, err := Decode(corpusKey, encoded(t, corpusKey, *got))
 		if diff := cmp.Diff(got, again, storedAs); err != nil || diff != "" {
 			t.Errorf("written again it reads otherwise: %v %s", err, diff)
 		}

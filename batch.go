@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -158,7 +159,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 		}
 	}
 	began := clock.Now()
-	if len(fences) > 0 && !detached(c.policy.lend(ctx), func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
+	if len(fences) > 0 && !storeclient.Outlive(c.policy.lend(ctx), func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
 		fences = nil
 	}
 	if len(fences) > 0 {

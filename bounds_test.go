@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/faultstore"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -51,7 +52,7 @@ func TestEpochsRememberedAreBounded(t *testing.T) {
 		"reported": func(r *realm, key string) { r.forgetEpoch(key) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRealm(newBackend(memstore.New(nil)), "")
+			r := newRealm(storeclient.New(memstore.New(nil)), "")
 			r.readings["owed"] = reading{at: clock.Forever}
 			for i := range maxReadings + 100 {
 				note(r, newKey(i))
@@ -80,13 +81,13 @@ func TestStoreIsNotAskedForThoseWhoHaveLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked faultstore.Log
 		gate := faultstore.NewGate()
-		b := newBackend(faultstore.New(memstore.New(nil), asked.Note, gate.Wait))
+		b := storeclient.New(faultstore.New(memstore.New(nil), asked.Note, gate.Wait))
 		var wg sync.WaitGroup
 		read := func(ctx context.Context, limit time.Duration, key string) {
-			wg.Go(func() { b.read(ctx, deadlineIn(limit), []string{key}) })
+			wg.Go(func() { b.Get(ctx, storeclient.DeadlineIn(limit), []string{key}) })
 			synctest.Wait()
 		}
-		for range b.readers {
+		for range b.Readers {
 			read(t.Context(), 0, "first")
 		}
 		ctx, hangUp := context.WithCancel(t.Context())

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
@@ -175,7 +176,7 @@ func (c *core) policy(s settings) *policy {
 	if c.shared != nil {
 		p.needs = c.shared.needs(p)
 		c.shared.codecs.add(s.codec)
-		c.shared.grant(s.storeTimeout)
+		c.shared.NoteTimeout(s.storeTimeout)
 	}
 	return p
 }
@@ -292,7 +293,7 @@ func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ f
 		return e, v, 0
 	}
 	began := clock.Now()
-	if !detached(p.lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
+	if !storeclient.Outlive(p.lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.storeTimeout, e.fences) }) {
 		return nil, fresh.Unverified, 0
 	}
 	t := clock.Now()
@@ -312,7 +313,7 @@ func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
 			keys[f.realm] = append(keys[f.realm], f.key)
 		}
 	}
-	by := deadlineIn(limit)
+	by := storeclient.DeadlineIn(limit)
 	for r, keys := range keys {
 		if values, sent, _ := r.readNoting(ctx, by, keys); values != nil { // some of them, if one key fails
 			r.noteEpochs(keys, values, sent)
@@ -438,7 +439,7 @@ func (c *core) drop(key string) {
 func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []string) error {
 	var err error
 	if c.shared != nil {
-		err = c.shared.invalidate(ctx, deadlineIn(p.storeTimeout), sharedKeys, 0)
+		err = c.shared.invalidate(ctx, storeclient.DeadlineIn(p.storeTimeout), sharedKeys, 0)
 	}
 	for i, key := range keys {
 		c.overtake(key)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -55,8 +56,8 @@ func (r *realm) owe(key string, d debt, e *reading) {
 	}
 	r.mu.Unlock()
 	if full {
-		r.logger().Warn("memo: too many invalidations wait for a store; everything of their functions and groups is invalidated instead",
-			"store", r.kind(), "waiting", waiting)
+		r.Logger().Warn("memo: too many invalidations wait for a store; everything of their functions and groups is invalidated instead",
+			"store", r.Kind(), "waiting", waiting)
 	}
 }
 
@@ -180,7 +181,7 @@ func (r *realm) pay() error {
 }
 
 func (r *realm) payEpoch(debts map[string]debt, key string) error {
-	by := deadlineIn(r.patience())
+	by := storeclient.DeadlineIn(r.LongestTimeout())
 	values, _, err := r.readNoting(context.Background(), by, []string{key})
 	if err == nil {
 		err = r.beginEpoch(context.Background(), by, debts[key].mark, need{key: key}, values[0])
@@ -214,12 +215,12 @@ func (r *realm) payDeletes(debts map[string]debt, keys []string) (refused error)
 
 // payDelete deletes some keys, in every version that the store lists by now.
 func (r *realm) payDelete(debts map[string]debt, some []string) error {
-	by := deadlineIn(r.patience())
+	by := storeclient.DeadlineIn(r.LongestTimeout())
 	all, unnamed, err := r.reachedNow(by, debts, some)
 	if err != nil {
 		return err
 	}
-	err = r.try(context.Background(), by.remaining(), func(ctx context.Context) error { return r.store.Delete(ctx, all...) })
+	err = r.Do(context.Background(), by.Remaining(), func(ctx context.Context) error { return r.Store.Delete(ctx, all...) })
 	if err == nil && len(unnamed) > 0 {
 		err = r.setEpochs(context.Background(), by, unnamed[0].key, wire.Mark{}, unnamed...)
 	}
@@ -231,7 +232,7 @@ func (r *realm) payDelete(debts map[string]debt, some []string) error {
 
 // reachedNow asks which versions of their functions those debts are to reach. It returns
 // their keys, and the epochs of functions whose versions have others that nobody can tell.
-func (r *realm) reachedNow(by deadline, debts map[string]debt, keys []string) (all []string, unnamed []need, err error) {
+func (r *realm) reachedNow(by storeclient.Deadline, debts map[string]debt, keys []string) (all []string, unnamed []need, err error) {
 	var owners []string
 	for _, key := range keys {
 		if owner := debts[key].owner; !slices.Contains(owners, owner) {

@@ -97,12 +97,12 @@ func TestGuaranteesNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofFleets, err := filepath.Glob("internal/fleettest/*_test.go")
+	ofLayers, err := filepath.Glob("internal/*/*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	for _, name := range append(tests, ofFleets...) {
+	for _, name := range append(tests, ofLayers...) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -29,7 +30,7 @@ func (r *realm) lasting(key string, until int64) bool {
 
 // prolong makes the epochs under keys last as long as a result that lives for life, from
 // now on. Those that have gone are left alone.
-func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, keys map[string]bool) error {
+func (r *realm) prolong(ctx context.Context, by storeclient.Deadline, life time.Duration, keys map[string]bool) error {
 	until := clock.Forever
 	if life != 0 {
 		until = clock.After(clock.Now(), life)
@@ -51,7 +52,7 @@ func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, ke
 		r.noteEpochs(short, values, sent)
 		errs := make([]error, len(short))
 		var wg sync.WaitGroup
-		slots := make(chan struct{}, maxWriting)
+		slots := make(chan struct{}, storeclient.MaxWrites)
 		for i, key := range short {
 			s, err := wire.Decode(key, values[i])
 			if err != nil || !s.IsEpoch() || s.Lasts(sent.at) >= until {
@@ -74,7 +75,7 @@ func (r *realm) prolong(ctx context.Context, by deadline, life time.Duration, ke
 
 // prolongOne writes next, the epoch under key that is to last until then, in the place of
 // there. That another process was faster is no error.
-func (r *realm) prolongOne(ctx context.Context, by deadline, key string, there []byte, next *wire.Record, until int64) error {
+func (r *realm) prolongOne(ctx context.Context, by storeclient.Deadline, key string, there []byte, next *wire.Record, until int64) error {
 	done, err := r.writeAlone(ctx, by, key)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (r *realm) prolongOne(ctx context.Context, by deadline, key string, there [
 	if r.lasting(key, until) {
 		return nil
 	}
-	end, err := r.takeTurn(ctx, by)
+	end, err := r.TakeTurn(ctx, by)
 	if err != nil {
 		return err
 	}

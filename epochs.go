@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -85,13 +86,13 @@ func (r *realm) renew(t int64) {
 	var keys []string
 	r.mu.Lock()
 	for key, e := range r.readings {
-		if e.at != unknown && e.at < t && e.used >= e.at && len(keys) < maxGathered {
+		if e.at != unknown && e.at < t && e.used >= e.at && len(keys) < storeclient.MaxGathered {
 			keys = append(keys, key)
 		}
 	}
 	r.mu.Unlock()
 	if len(keys) > 0 {
-		if values, sent, _ := r.readNoting(context.Background(), deadlineIn(r.patience()), keys); values != nil { // some of them, if one key fails
+		if values, sent, _ := r.readNoting(context.Background(), storeclient.DeadlineIn(r.LongestTimeout()), keys); values != nil { // some of them, if one key fails
 			r.noteEpochs(keys, values, sent)
 		}
 	}
@@ -110,12 +111,12 @@ type sending struct {
 
 // readNoting is backend.read that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
-func (r *realm) readNoting(ctx context.Context, by deadline, keys []string) ([][]byte, sending, error) {
+func (r *realm) readNoting(ctx context.Context, by storeclient.Deadline, keys []string) ([][]byte, sending, error) {
 	s := sending{at: clock.Now(), order: r.lastOrder(), era: r.notices.era.Load(), reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.reports[i] = r.notices.of(key).Load()
 	}
-	values, err := r.read(ctx, by, keys)
+	values, err := r.Get(ctx, by, keys)
 	return values, s, err
 }
 
@@ -221,9 +222,9 @@ func (n *need) met(e *reading) bool { return n.lists == nil || wire.Lists(e.vers
 // then results of an epoch that the store has dropped would be valid again. A
 // version that is to be listed in an epoch is listed when ensure returns. What ensure
 // writes is given that life.
-func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, needs []need) (map[string]reading, error) {
+func (r *realm) ensure(ctx context.Context, by storeclient.Deadline, life time.Duration, needs []need) (map[string]reading, error) {
 	found := make(map[string]reading, len(needs))
-	if missing, _, err := r.missing(needs, found); err == nil && len(missing) > maxWriting {
+	if missing, _, err := r.missing(needs, found); err == nil && len(missing) > storeclient.MaxWrites {
 		done, err := r.writeAlone(ctx, by, manyEpochs)
 		if err != nil {
 			return nil, err
@@ -241,7 +242,7 @@ func (r *realm) ensure(ctx context.Context, by deadline, life time.Duration, nee
 		}
 		r.noteEpochs(keys, values, sent)
 		var wg sync.WaitGroup
-		slots, errs := make(chan struct{}, maxWriting), make([]error, len(missing))
+		slots, errs := make(chan struct{}, storeclient.MaxWrites), make([]error, len(missing))
 		for i, n := range missing {
 			s, err := wire.Decode(n.key, values[i])
 			if err == nil {
@@ -300,7 +301,7 @@ var errUnsettled = errors.New("memo: the epochs in the store keep changing")
 // that is none, or the same one with n's version listed. That another process was
 // faster is no error. Of the goroutines of this process that want the same, one
 // writes.
-func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n need, there []byte) error {
+func (r *realm) meet(ctx context.Context, by storeclient.Deadline, life time.Duration, n need, there []byte) error {
 	done, err := r.writeAlone(ctx, by, n.key)
 	if err != nil {
 		return err
@@ -317,7 +318,7 @@ func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n nee
 	} else {
 		s.Life = life
 	}
-	end, err := r.takeTurn(ctx, by)
+	end, err := r.TakeTurn(ctx, by)
 	if err != nil {
 		return err
 	}
@@ -330,7 +331,7 @@ func (r *realm) meet(ctx context.Context, by deadline, life time.Duration, n nee
 }
 
 // draw returns a new epoch for n, where the store has lost the one there was.
-func (r *realm) draw(ctx context.Context, by deadline, n need) (*wire.Record, error) {
+func (r *realm) draw(ctx context.Context, by storeclient.Deadline, n need) (*wire.Record, error) {
 	s := wire.NewEpoch(wire.Mark{})
 	switch {
 	case n.turn != "": // which has to be at least as late as the store's losing the epoch
@@ -356,23 +357,23 @@ func readingOf(s *wire.Record, sent sending) reading {
 
 // writeEpoch writes s in the place of there, and notes it. It changes nothing if
 // something else is there by now: the error is store.ErrConflict or store.ErrExists.
-func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there []byte, s *wire.Record) error {
+func (r *realm) writeEpoch(ctx context.Context, by storeclient.Deadline, key string, there []byte, s *wire.Record) error {
 	s.Written = time.Now().Unix()
 	e := readingOf(s, sending{at: clock.Now(), order: r.nextOrder()})
 	value, err := s.Encode(key, nil)
 	if err != nil {
 		return err
 	}
-	err = r.try(ctx, by.remaining(), func(ctx context.Context) error {
+	err = r.Do(ctx, by.Remaining(), func(ctx context.Context) error {
 		if old, ok := store.TokenOf(there); ok {
-			return r.store.Swap(ctx, key, old, value, s.Life)
+			return r.Store.Swap(ctx, key, old, value, s.Life)
 		}
 		if there != nil { // too short to be anything of ours
-			if err := r.store.Delete(ctx, key); err != nil {
+			if err := r.Store.Delete(ctx, key); err != nil {
 				return err
 			}
 		}
-		return r.store.Add(ctx, key, value, s.Life)
+		return r.Store.Add(ctx, key, value, s.Life)
 	})
 	if err == nil {
 		r.wrote(key, e)
@@ -382,9 +383,9 @@ func (r *realm) writeEpoch(ctx context.Context, by deadline, key string, there [
 
 // writeAlone waits until nobody else in this process writes the epoch under key, until
 // by at most, and makes others wait until done is called.
-func (r *realm) writeAlone(ctx context.Context, by deadline, key string) (done func(), err error) {
+func (r *realm) writeAlone(ctx context.Context, by storeclient.Deadline, key string) (done func(), err error) {
 	var late <-chan time.Time
-	if queue := by.queue(); queue > 0 {
+	if queue := by.Queue(); queue > 0 {
 		timer := time.NewTimer(queue)
 		defer timer.Stop()
 		late = timer.C
@@ -407,7 +408,7 @@ func (r *realm) writeAlone(ctx context.Context, by deadline, key string) (done f
 		select {
 		case <-other:
 		case <-late:
-			return nil, errBusy
+			return nil, storeclient.ErrBusy
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -444,7 +445,7 @@ func (r *realm) isTurn(key string) bool { return strings.HasPrefix(key[len(r.pre
 // setEpochs draws new epochs for needs and writes them, within what is left
 // altogether. What does not reach the store is owed by owner; in this process the
 // new epochs hold either way.
-func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m wire.Mark, needs ...need) error {
+func (r *realm) setEpochs(ctx context.Context, by storeclient.Deadline, owner string, m wire.Mark, needs ...need) error {
 	keys := make([]string, len(needs))
 	for i, n := range needs {
 		keys[i] = n.key
@@ -458,10 +459,10 @@ func (r *realm) setEpochs(ctx context.Context, by deadline, owner string, m wire
 }
 
 // replaceEpochs is setEpochs where the store was asked what there is.
-func (r *realm) replaceEpochs(ctx context.Context, by deadline, owner string, m wire.Mark, needs []need, there [][]byte) error {
+func (r *realm) replaceEpochs(ctx context.Context, by storeclient.Deadline, owner string, m wire.Mark, needs []need, there [][]byte) error {
 	errs, last := make([]error, len(needs)), r.lastDebtNow()
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, maxWriting)
+	slots := make(chan struct{}, storeclient.MaxWrites)
 	for i, n := range needs {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -485,9 +486,6 @@ func (r *realm) oweEpochs(owner string, m wire.Mark, keys ...string) {
 	}
 }
 
-// maxWriting is how many writes of one call are under way at once.
-const maxWriting = 16
-
 // maxRivals is how often in a row others may change an epoch before a process that is
 // to replace it counts that as a failure.
 const maxRivals = 16
@@ -497,7 +495,7 @@ const maxRivals = 16
 // somebody else has drawn after that.
 //
 // A write of it that arrives late, or twice, changes nothing: it finds another token.
-func (r *realm) beginEpoch(ctx context.Context, by deadline, m wire.Mark, n need, there []byte) error {
+func (r *realm) beginEpoch(ctx context.Context, by storeclient.Deadline, m wire.Mark, n need, there []byte) error {
 	var first store.Token
 	for attempt := range maxRivals {
 		old, _ := wire.Decode(n.key, there)
@@ -536,7 +534,7 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 		n := need{key: r.epochKey("tag", path, tag)}
 		keys, needs = append(keys, n.key), append(needs, n)
 	}
-	by := deadlineIn(limit)
+	by := storeclient.DeadlineIn(limit)
 	values, _, err := r.readNoting(ctx, by, keys)
 	var m wire.Mark
 	if err == nil {
@@ -555,13 +553,13 @@ func (r *realm) invalidateTags(ctx context.Context, limit time.Duration, path st
 // advance counts an invalidation of tags in the group whose turn key is, before
 // their epochs are written, and returns the mark for these. A turn that cannot be
 // counted begins anew, with a generation that no execution has seen.
-func (r *realm) advance(ctx context.Context, by deadline, owner, key string, there []byte) (wire.Mark, error) {
+func (r *realm) advance(ctx context.Context, by storeclient.Deadline, owner, key string, there []byte) (wire.Mark, error) {
 	m, err := r.count(ctx, by, key, there)
 	if err == nil {
 		return m, nil
 	}
 	m = wire.Mark{Generation: store.NewToken()}
-	if !isAnswer(err) && !errors.Is(err, wire.ErrUnknown) {
+	if !storeclient.IsAnswer(err) && !errors.Is(err, wire.ErrUnknown) {
 		r.oweEpochs(owner, m, key)
 		return m, err
 	}
@@ -569,7 +567,7 @@ func (r *realm) advance(ctx context.Context, by deadline, owner, key string, the
 }
 
 // count counts the turn under key up, if there is one.
-func (r *realm) count(ctx context.Context, by deadline, key string, there []byte) (m wire.Mark, err error) {
+func (r *realm) count(ctx context.Context, by storeclient.Deadline, key string, there []byte) (m wire.Mark, err error) {
 	for range maxRivals { // others may count at the same time
 		last := r.lastDebtNow()
 		s, err := wire.Decode(key, there)

@@ -272,7 +272,7 @@ func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, ex
 		ctx, f.cancel = within(&f.frame, p.loadTimeout) // fn runs at once
 		return f, ctx
 	}
-	f.outages = c.shared.outages.Load()
+	f.outages = c.shared.Outages.Load()
 	ctx, f.cancel = context.WithCancel(&f.frame)
 	c.shared.flying.Store(sharedKey, f)
 	return f, ctx
@@ -344,7 +344,7 @@ func (c *core) fly(ctx context.Context, f *flight) {
 		f.lone.Store(true)
 	}
 	f.ran, f.began = !f.exec.counted(), clock.Now()
-	f.left = f.storeDeadline().remaining()
+	f.left = f.storeDeadline().Remaining()
 	ctx, stop = c.limit(ctx, f)
 	l = f.judge(ctx)
 	c.keepApart(f, &l)

@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
 
@@ -140,7 +141,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	ctx = g.lend(ctx)
 	err := g.tell(func(r *realm, limit time.Duration) error {
 		key := r.epochKey("group", g.space.path, "")
-		return r.setEpochs(ctx, deadlineIn(limit), key, wire.Mark{}, need{key: key})
+		return r.setEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, need{key: key})
 	})
 	g.space.clear()
 	for _, c := range g.functions() {

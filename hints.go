@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -58,7 +59,7 @@ type notes struct {
 }
 
 func (n *notes) Get(ctx context.Context) ([]byte, error) {
-	values, err := n.realm.read(ctx, deadlineIn(n.limit), []string{n.key})
+	values, err := n.realm.Get(ctx, storeclient.DeadlineIn(n.limit), []string{n.key})
 	if err != nil {
 		return nil, err
 	}
@@ -66,19 +67,19 @@ func (n *notes) Get(ctx context.Context) ([]byte, error) {
 }
 
 func (n *notes) Add(ctx context.Context, value []byte) error {
-	return n.realm.try(ctx, n.limit, func(ctx context.Context) error {
-		return n.realm.store.Add(ctx, n.key, value, hints.NotesLife)
+	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error {
+		return n.realm.Store.Add(ctx, n.key, value, hints.NotesLife)
 	})
 }
 
 func (n *notes) Swap(ctx context.Context, old store.Token, value []byte) error {
-	return n.realm.try(ctx, n.limit, func(ctx context.Context) error {
-		return n.realm.store.Swap(ctx, n.key, old, value, hints.NotesLife)
+	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error {
+		return n.realm.Store.Swap(ctx, n.key, old, value, hints.NotesLife)
 	})
 }
 
 func (n *notes) Delete(ctx context.Context) error {
-	return n.realm.try(ctx, n.limit, func(ctx context.Context) error { return n.realm.store.Delete(ctx, n.key) })
+	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error { return n.realm.Store.Delete(ctx, n.key) })
 }
 
 // forget drops what f holds under key in this process.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -116,17 +117,17 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 
 // storeDeadline returns until when f may wait for the store before it is executed: the
 // end of one StoreTimeout, whose zero sets no limit.
-func (f *flight) storeDeadline() deadline {
+func (f *flight) storeDeadline() storeclient.Deadline {
 	if f.policy.storeTimeout == 0 {
-		return deadline{}
+		return storeclient.Deadline{}
 	}
-	return deadline{at: f.deadline}
+	return storeclient.Deadline{At: f.deadline}
 }
 
 // seeOne looks what the store holds for f.
 func (s *shared) seeOne(ctx context.Context, f *flight) (*sighting, error) {
 	if s.disbelieves(f.sharedKey) {
-		return nil, errOut
+		return nil, storeclient.ErrOut
 	}
 	seen, err := s.see(ctx, f.policy, f.storeDeadline(), f.sharedKey)
 	if seen[0] != nil {
@@ -196,13 +197,13 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 	err := s.writeLease(ctx, f, func(ctx context.Context) error {
 		switch {
 		case swappable:
-			return s.store.Swap(ctx, t.key, old, t.value, leaseTTL)
+			return s.Store.Swap(ctx, t.key, old, t.value, leaseTTL)
 		case there != nil:
-			if err := s.store.Delete(ctx, t.key); err != nil {
+			if err := s.Store.Delete(ctx, t.key); err != nil {
 				return err
 			}
 		}
-		return s.store.Add(ctx, t.key, t.value, leaseTTL)
+		return s.Store.Add(ctx, t.key, t.value, leaseTTL)
 	})
 	switch {
 	case err == nil:
@@ -217,7 +218,7 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
 		s.failed(err)
 		f.alone = err
-		if !errors.Is(err, errBusy) && !errors.Is(err, errOut) && !errors.Is(err, store.ErrReadOnly) {
+		if !errors.Is(err, storeclient.ErrBusy) && !errors.Is(err, storeclient.ErrOut) && !errors.Is(err, store.ErrReadOnly) {
 			go t.leave(t.key, t.token) // the lease may be there all the same, and would hold others up; ends within StoreTimeout
 		}
 		return stepGoAlone
@@ -231,18 +232,18 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 // wait for a turn that has used this up, which takeTurn allows while the store answers
 // promptly, the operation has a StoreTimeout of its own.
 func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Context) error) error {
-	by, enough := f.storeDeadline(), f.policy.storeTimeout/promptly
-	before := by.remaining()
-	end, err := s.takeTurn(ctx, by)
+	by, enough := f.storeDeadline(), f.policy.storeTimeout/storeclient.Promptly
+	before := by.Remaining()
+	end, err := s.TakeTurn(ctx, by)
 	if err != nil {
 		return err
 	}
 	defer end()
-	limit := by.remaining()
+	limit := by.Remaining()
 	if before >= enough && limit < enough {
 		limit = f.policy.storeTimeout
 	}
-	return s.try(ctx, limit, op)
+	return s.Do(ctx, limit, op)
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
@@ -345,8 +346,8 @@ func (t *ticket) renew() {
 		}
 		return
 	}
-	err := t.shared.write(context.Background(), deadlineIn(leaseRenewal), t.policy.storeTimeout, func(ctx context.Context) error {
-		return t.shared.store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
+	err := t.shared.Write(context.Background(), storeclient.DeadlineIn(leaseRenewal), t.policy.storeTimeout, func(ctx context.Context) error {
+		return t.shared.Store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -372,8 +373,8 @@ func (t *ticket) becomeMiss() {
 	old, _ := wire.Decode(t.key, t.value)
 	lease := &wire.Record{Token: token, Kind: wire.KindLease, Scopes: old.Scopes, Failed: t.failed}
 	value, _ := lease.Encode(t.entry, nil)
-	err := s.try(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
-		return s.store.Swap(ctx, t.entry, t.target, value, leaseTTL)
+	err := s.Do(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+		return s.Store.Swap(ctx, t.entry, t.target, value, leaseTTL)
 	})
 	t.mu.Lock()
 	held, former := t.held, t.leaseState
@@ -422,12 +423,12 @@ func (t *ticket) release() {
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&wire.Record{Token: store.NewToken(), Kind: wire.KindReleased, Failed: t.failed}).Encode(key, nil)
-	err := s.write(context.Background(), unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
-		err := s.store.Swap(ctx, key, token, note, time.Second)
+	err := s.Write(context.Background(), storeclient.Unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
+		err := s.Store.Swap(ctx, key, token, note, time.Second)
 		if errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly) {
 			// Others would wait for the end of the lease. Nobody has put a result there
 			// if nobody can, and a server that is full still deletes.
-			return s.store.Delete(ctx, key)
+			return s.Store.Delete(ctx, key)
 		}
 		return err
 	})
@@ -440,7 +441,7 @@ func (t *ticket) leave(key string, token store.Token) error {
 // owns reports whether the lease is still the ticket's.
 func (t *ticket) owns(ctx context.Context) bool {
 	lease := t.lease()
-	values, _, err := t.shared.readNoting(ctx, unhurried(t.policy.storeTimeout), []string{lease.key})
+	values, _, err := t.shared.readNoting(ctx, storeclient.Unhurried(t.policy.storeTimeout), []string{lease.key})
 	if err != nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
 
@@ -27,9 +28,9 @@ type lookup struct {
 // is held in this process and returned. Otherwise l says what there is, for who
 // executes fn.
 func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, fresh.Verdict, *lookup) {
-	by := deadlineIn(limit)
+	by := storeclient.DeadlineIn(limit)
 	sharedKey := c.sharedKey(key, exec)
-	for ; ctx.Err() == nil; limit = by.remaining() {
+	for ; ctx.Err() == nil; limit = by.Remaining() {
 		seq := sequence.Load()
 		l, first := c.beginLookup(p, key, sharedKey, seq)
 		if first {
@@ -105,7 +106,7 @@ func (c *core) performBeside(ctx context.Context, p *policy, limit time.Duration
 		c.perform(ctx, p, limit, ls...)
 		return true
 	}
-	return detached(ctx, func(ctx context.Context) { c.perform(ctx, p, limit, ls...) })
+	return storeclient.Outlive(ctx, func(ctx context.Context) { c.perform(ctx, p, limit, ls...) })
 }
 
 // perform looks for all who wait for ls, in one round trip and within limit, and holds
@@ -122,7 +123,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 		if c.tier.Load() != nil {
 			c.shared.listen()
 		}
-		seen, err := c.shared.see(ctx, p, deadlineIn(limit), keys...)
+		seen, err := c.shared.see(ctx, p, storeclient.DeadlineIn(limit), keys...)
 		for i, l := range asked {
 			l.seen, l.why = seen[i], err
 		}

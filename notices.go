@@ -62,7 +62,7 @@ func (r *realm) listen() {
 
 // subscribe ends within the longest StoreTimeout, or a second.
 func (r *realm) subscribe() {
-	ctx, cancel := context.WithTimeout(context.Background(), max(r.patience(), time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), max(r.LongestTimeout(), time.Second))
 	defer cancel()
 	l := &listener{realm: r}
 	stop, err := l.notify(ctx)
@@ -110,7 +110,7 @@ func (l *listener) notify(ctx context.Context) (stop func(), err error) {
 			err = fmt.Errorf("memo: the store panicked: %v: %w", v, errors.ErrUnsupported)
 		}
 	}()
-	return store.Notify(ctx, l.realm.store, l.realm.prefix, l)
+	return store.Notify(ctx, l.realm.Store, l.realm.prefix, l)
 }
 
 // Changed implements [store.Sink].

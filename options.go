@@ -346,9 +346,6 @@ func NoLocal() Option {
 	return option(func(s *settings) { s.noLocal = true })
 }
 
-// defaultStoreTimeout is StoreTimeout's default.
-const defaultStoreTimeout = 250 * time.Millisecond
-
 // StoreTimeout bounds what a call waits for the shared store. The default is 250 ms;
 // zero sets no bound but that of the call's context, and a negative d panics.
 // Without a shared store it does nothing.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/storeclient"
 )
 
 // A publication is everything that happens to a result after fn has returned: finding
@@ -41,7 +43,7 @@ func (c *core) publishing(f *flight, e *entry, l landing) (ctx context.Context, 
 		return &f.frame, func() {} // without the store: there is nothing to wait for
 	}
 	p := &publication{core: c, flight: f, settling: newSettling()}
-	if p.size = lingerOverhead; e.value != nil {
+	if p.size = storeclient.ResultOverhead; e.value != nil {
 		p.size += c.types.size(e.value)
 	}
 	ctx, p.abandon = context.WithCancelCause(&f.frame)
@@ -77,7 +79,7 @@ func (p *publication) linger() {
 	if p.ended {
 		return
 	}
-	if p.lingers = p.core.shared.lingering.add(p.size); !p.lingers {
+	if p.lingers = p.core.shared.Backlog.Add(p.size); !p.lingers {
 		p.abandon(errCrowded)
 	}
 }
@@ -91,41 +93,10 @@ func (p *publication) end(e *entry) {
 	defer p.mu.Unlock()
 	p.ended = true
 	if p.lingers {
-		p.core.shared.lingering.remove(p.size)
+		p.core.shared.Backlog.Remove(p.size)
 	}
 	p.abandon(nil)
 	p.settling.settle(e)
-}
-
-// maxLingering bounds, in bytes, the results that wait for one store and for which no
-// caller waits. What comes beyond that is not stored: with a store that is slow the
-// results would pile up. A result counts lingerOverhead beside its own size.
-const (
-	maxLingering   = 128 << 20
-	lingerOverhead = 4 << 10 // about a goroutine, a flight and its timer
-)
-
-// lingering is what waits for a store without a caller.
-type lingering struct {
-	mu    sync.Mutex
-	bytes int64 // guarded by mu
-}
-
-// add counts size, if there is room. There always is for a single one.
-func (l *lingering) add(size int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.bytes > 0 && l.bytes+size > maxLingering {
-		return false
-	}
-	l.bytes += size
-	return true
-}
-
-func (l *lingering) remove(size int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.bytes -= size
 }
 
 // A settling says what a result brings with it whose waiters did not wait for its

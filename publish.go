@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -127,7 +128,7 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 		return nil
 	}
 	e.fences = append(e.fences, fences...)
-	if err := s.prolong(ctx, unhurried(f.policy.storeTimeout), e.ttl(), s.recorded(e, f.epochs)); err != nil {
+	if err := s.prolong(ctx, storeclient.Unhurried(f.policy.storeTimeout), e.ttl(), s.recorded(e, f.epochs)); err != nil {
 		return err
 	}
 	token := store.NewToken()
@@ -154,8 +155,8 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 // swapResult encodes e and puts it in the place of old. It encodes when it is its turn to
 // write: the bytes of no more results than that are in memory.
 func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.Token, st *wire.Record) error {
-	by := unhurried(f.policy.storeTimeout)
-	end, err := s.takeTurn(ctx, by)
+	by := storeclient.Unhurried(f.policy.storeTimeout)
+	end, err := s.TakeTurn(ctx, by)
 	if err != nil {
 		return err
 	}
@@ -164,15 +165,15 @@ func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnencodable, err)
 	}
-	return s.try(ctx, by.remaining(), func(ctx context.Context) error {
-		return s.store.Swap(ctx, f.sharedKey, old, value, e.ttl())
+	return s.Do(ctx, by.Remaining(), func(ctx context.Context) error {
+		return s.Store.Swap(ctx, f.sharedKey, old, value, e.ttl())
 	})
 }
 
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
 func (s *shared) expectOwn(sh *share) {
-	if store.ReportsOnce(s.store) && s.notices.state.Load() == hearing {
+	if store.ReportsOnce(s.Store) && s.notices.state.Load() == hearing {
 		sh.reports++
 	}
 }
@@ -195,7 +196,7 @@ func (s *shared) replace(ctx context.Context, f *flight, t *ticket, swap func(ol
 		if !f.forced || !lease.refresh || !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		values, _, failed := s.readNoting(ctx, unhurried(f.policy.storeTimeout), []string{f.sharedKey})
+		values, _, failed := s.readNoting(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{f.sharedKey})
 		if failed != nil {
 			return failed
 		}
@@ -237,10 +238,10 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 		ctx = context.WithoutCancel(ctx)
 	}
 	last := s.lastDebtNow()
-	by := deadlineIn(p.storeTimeout)
+	by := storeclient.DeadlineIn(p.storeTimeout)
 	value, token, err := s.prepare(ctx, p, by, key, e)
 	if err == nil && value != nil {
-		err = s.try(ctx, by.remaining(), func(ctx context.Context) error { return s.store.Set(ctx, key, value, e.ttl()) })
+		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Set(ctx, key, value, e.ttl()) })
 	}
 	switch {
 	case err == nil && value != nil:
@@ -265,7 +266,7 @@ func (s *shared) reportRefused(p *policy, err error) {
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string, e *entry) (value []byte, token store.Token, err error) {
+func (s *shared) prepare(ctx context.Context, p *policy, by storeclient.Deadline, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.Empty() {
 		return nil, token, nil
 	}
@@ -299,18 +300,18 @@ func (s *shared) prepare(ctx context.Context, p *policy, by deadline, key string
 // that is in use, but leaves the first stay of these keys of its own version alone. With
 // what is deleted go the leases of those who execute for it. What fails is repeated until
 // it succeeds.
-func (s *shared) invalidate(ctx context.Context, by deadline, keys []string, stay int) error {
+func (s *shared) invalidate(ctx context.Context, by storeclient.Deadline, keys []string, stay int) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	last := s.lastDebtNow()
 	versions, err := s.versionsInUse(ctx, by)
 	all, unnamed := s.reached(s.version, versions, keys)
-	own, left := keys[stay:], func(key string) bool { return concerns(err, key) }
+	own, left := keys[stay:], func(key string) bool { return storeclient.Concerns(err, key) }
 	if err != nil { // there may be versions that are not known here
 		own, left = keys, func(string) bool { return true }
 	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
-		err = s.try(ctx, by.remaining(), func(ctx context.Context) error { return s.store.Delete(ctx, all[stay:]...) })
+		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Delete(ctx, all[stay:]...) })
 	}
 	s.settleDebts(left, last, debt{version: s.version, owner: s.scope[0].key}, own)
 	s.settleDebts(left, last, debt{owner: s.scope[0].key}, all[len(keys):])
@@ -336,7 +337,7 @@ func (s *shared) settleDebts(left func(key string) bool, last uint64, d debt, ke
 // clear makes everything of the function in the store invalid, in every version.
 func (s *shared) clear(ctx context.Context, p *policy) error {
 	key := s.scope[0].key
-	err := s.setEpochs(ctx, deadlineIn(p.storeTimeout), key, wire.Mark{}, need{key: key, lists: &s.version})
+	err := s.setEpochs(ctx, storeclient.DeadlineIn(p.storeTimeout), key, wire.Mark{}, need{key: key, lists: &s.version})
 	s.failed(err)
 	return err
 }
@@ -380,7 +381,7 @@ func (s *shared) wanted(p *policy) []need {
 //     invalidation counts its group's turn up before it writes the epoch, and
 //     the turn was read before the execution. No clock is asked.
 func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []wire.TagEpochs, fences []fence, current bool, err error) {
-	h, by := f.frame.seal(), unhurried(f.policy.storeTimeout)
+	h, by := f.frame.seal(), storeclient.Unhurried(f.policy.storeTimeout)
 	var open []need
 	for _, tag := range e.tags {
 		tag.space.reaches(s.realm)
@@ -444,7 +445,7 @@ func (s *shared) early(ctx context.Context, f *flight, late []need, found map[st
 			s.foreign.Store(n.turn, nil)
 			return false, nil
 		}
-		values, _, err := s.readNoting(ctx, unhurried(f.policy.storeTimeout), []string{n.turn})
+		values, _, err := s.readNoting(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{n.turn})
 		if err != nil {
 			return false, err
 		}

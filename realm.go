@@ -8,13 +8,14 @@ import (
 	"weak"
 
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
 
 // A realm is what the functions with one prefix on one store have in common:
 // their epochs, what the store still has to be told, and its notifications.
 type realm struct {
-	*backend
+	*storeclient.Client
 	prefix string // of the shared keys, colon included
 
 	mu       sync.Mutex
@@ -38,8 +39,8 @@ type realm struct {
 var realms = struct {
 	sync.Mutex
 	by       map[realmKey]weak.Pointer[realm]
-	backends map[any]weak.Pointer[backend] // by store
-}{by: map[realmKey]weak.Pointer[realm]{}, backends: map[any]weak.Pointer[backend]{}}
+	backends map[any]weak.Pointer[storeclient.Client] // by store
+}{by: map[realmKey]weak.Pointer[realm]{}, backends: map[any]weak.Pointer[storeclient.Client]{}}
 
 type realmKey struct {
 	store  any // compared by identity
@@ -49,7 +50,7 @@ type realmKey struct {
 // realmOf returns the realm of the prefix on s.
 func realmOf(s store.Store, prefix string) *realm {
 	if !reflect.ValueOf(s).Comparable() { // no two values can be told to be the same
-		return newRealm(newBackend(s), prefix)
+		return newRealm(storeclient.New(s), prefix)
 	}
 	realms.Lock()
 	defer realms.Unlock()
@@ -59,7 +60,7 @@ func realmOf(s store.Store, prefix string) *realm {
 	}
 	b := realms.backends[s].Value()
 	if b == nil {
-		b = newBackend(s)
+		b = storeclient.New(s)
 		realms.backends[s] = weak.Make(b)
 		runtime.AddCleanup(b, dropBackend, any(s))
 	}
@@ -69,9 +70,9 @@ func realmOf(s store.Store, prefix string) *realm {
 	return r
 }
 
-func newRealm(b *backend, prefix string) *realm {
+func newRealm(b *storeclient.Client, prefix string) *realm {
 	return &realm{
-		backend: b, prefix: keys.Prefix(prefix),
+		Client: b, prefix: keys.Prefix(prefix),
 		readings: map[string]reading{}, debts: map[string]debt{},
 		waiters: map[string][]chan struct{}{}, writers: map[string]chan struct{}{}, cores: map[weak.Pointer[core]]struct{}{},
 	}

@@ -3,10 +3,10 @@ package memo
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -78,7 +78,7 @@ func (s *shared) failed(err error) {
 
 // unsent reports whether err says why an operation was not tried.
 func unsent(err error) bool {
-	return errors.Is(err, errOut) || errors.Is(err, errOwed) || errors.Is(err, errBusy) || errors.Is(err, errCrowded)
+	return errors.Is(err, storeclient.ErrOut) || errors.Is(err, errOwed) || errors.Is(err, storeclient.ErrBusy) || errors.Is(err, errCrowded)
 }
 
 // lost reports that a result which should be in the store is not there: the next process
@@ -87,73 +87,13 @@ func unsent(err error) bool {
 // be told of an invalidation must not take results.
 func (s *shared) lost(f *flight, why error) {
 	p, key, outages := f.policy, f.sharedKey, f.outages
-	healthy := func() bool { return !s.out.Load() && s.outages.Load() == outages }
-	if errors.Is(why, errOut) || errors.Is(why, errOwed) || errors.Is(why, store.ErrReadOnly) || !healthy() {
+	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
+	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, errOwed) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
 	}
-	s.unsaid.suspend(func() {
+	s.Suspended.Add(func() {
 		if healthy() {
 			s.warn(p, "a result was not stored; it stays in this process", "key", key, "error", why)
 		}
 	})
-}
-
-// A suspense holds what is to be logged of a store if it is in order. If it is not, that
-// is all there is to say, and is said once.
-type suspense struct {
-	ops atomic.Uint64 // counts operations, as they begin
-	any atomic.Bool   // there are lines
-
-	mu    sync.Mutex
-	lines []line // guarded by mu; in the order in which they came
-}
-
-// A line is logged when an operation succeeds that began after others.
-type line struct {
-	after uint64
-	say   func()
-}
-
-// maxLines bounds the lines that are held. Most of what comes beyond that would be said
-// with others.
-const maxLines = 64
-
-// suspend holds a line until it is known whether the store is in order.
-func (s *suspense) suspend(say func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.lines) < maxLines {
-		s.lines = append(s.lines, line{s.ops.Load(), say})
-		s.any.Store(true)
-	}
-}
-
-// begin notes that an operation begins.
-func (s *suspense) begin() uint64 { return s.ops.Add(1) }
-
-// release logs what came before an operation, which has succeeded, had begun.
-func (s *suspense) release(began uint64) {
-	if !s.any.Load() {
-		return
-	}
-	s.mu.Lock()
-	n := 0
-	for n < len(s.lines) && s.lines[n].after < began {
-		n++
-	}
-	due := s.lines[:n:n]
-	s.lines = s.lines[n:]
-	s.any.Store(len(s.lines) > 0)
-	s.mu.Unlock()
-	for _, l := range due {
-		l.say()
-	}
-}
-
-// drop forgets the lines: the store is out of order.
-func (s *suspense) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = nil
-	s.any.Store(false)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -45,7 +46,7 @@ func resolve(levels ...Options) settings {
 	s := settings{
 		Policy:       fresh.Policy{TTL: time.Minute},
 		loadTimeout:  30 * time.Second,
-		storeTimeout: defaultStoreTimeout,
+		storeTimeout: storeclient.DefaultTimeout,
 		entries:      10_000,
 		codec:        codec.JSON,
 		localTTL:     -1,

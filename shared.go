@@ -12,6 +12,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
@@ -54,7 +55,7 @@ func (c *core) newShared(s *settings) *shared {
 		sh.codecs.add(known)
 	}
 	if s.logger != nil {
-		r.log.Store(s.logger)
+		r.SetLogger(s.logger)
 	}
 	return sh
 }
@@ -116,7 +117,7 @@ type sighting struct {
 // see asks the store for what it holds under keys, together with those epochs that
 // p needs and that are not known, by the deadline. It returns nil for a key
 // that could not be read, with an error.
-func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string) ([]*sighting, error) {
+func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range p.needs {
 		if _, ok := s.epoch(need.key, t); !ok {
@@ -131,12 +132,12 @@ func (s *shared) see(ctx context.Context, p *policy, by deadline, keys ...string
 	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, order: sent.order, reports: sent.reports[n:], era: sent.era})
 	var unknown error
 	for i, value := range values[:n] {
-		refused := refusalOf(err, keys[i])
+		refused := storeclient.RefusalOf(err, keys[i])
 		switch {
 		case value == nil && refused != nil:
 			s.report(p, "the store refuses a key; its results stay in this process", "key", keys[i], "error", refused)
 			seen[i] = &sighting{bad: true}
-		case value != nil || !concerns(err, keys[i]):
+		case value != nil || !storeclient.Concerns(err, keys[i]):
 			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
 		default:
 			unknown = err
@@ -165,7 +166,7 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
-func (s *shared) verify(ctx context.Context, by deadline, all []*sighting) error {
+func (s *shared) verify(ctx context.Context, by storeclient.Deadline, all []*sighting) error {
 	var err error
 	for range contradictions {
 		doubtful := s.compare(all, false)

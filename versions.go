@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
 
@@ -45,7 +46,7 @@ func (r *realm) reached(v wire.Version, versions []wire.Version, keys []string) 
 
 // versionsInUse returns the versions that the store lists at the moment, those that
 // it listed when it was asked last, and those of this process.
-func (s *shared) versionsInUse(ctx context.Context, by deadline) ([]wire.Version, error) {
+func (s *shared) versionsInUse(ctx context.Context, by storeclient.Deadline) ([]wire.Version, error) {
 	key := s.scope[0].key
 	s.mu.Lock()
 	versions := slices.Clone(s.readings[key].versions)

@@ -1,4 +1,4 @@
-package memo
+package storeclient
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ type refusedWrites struct {
 const refusedWritesEvery = time.Minute
 
 // note logs err if that is the reason.
-func (w *refusedWrites) note(b *backend, err error) {
+func (w *refusedWrites) note(c *Client, err error) {
 	if !errors.Is(err, store.ErrReadOnly) {
 		return
 	}
@@ -28,6 +28,6 @@ func (w *refusedWrites) note(b *backend, err error) {
 	if last != 0 && t-last < int64(refusedWritesEvery) || !w.logged.CompareAndSwap(last, t) {
 		return
 	}
-	b.logger().Warn("memo: a store refuses writes; its functions go on reading it, and keep what they make in this process",
-		"store", b.kind(), "error", err)
+	c.Logger().Warn("memo: a store refuses writes; its functions go on reading it, and keep what they make in this process",
+		"store", c.Kind(), "error", err)
 }

@@ -1,4 +1,4 @@
-package memo
+package storeclient
 
 import (
 	"context"
@@ -70,39 +70,39 @@ func (t *turns) within(d time.Duration) bool {
 	return t.paced && t.mean <= int64(d) && idle >= 0 && idle <= int64(d)
 }
 
-// takeTurn waits until a write may be sent, of which no more than maxWriting are under
+// TakeTurn waits until a write may be sent, of which no more than maxWriting are under
 // way at a time: others would wait in the client, within their limit, and be taken for
 // a store that is slow. A write that gets no turn in time gets errBusy.
 //
 // Many writes of one call wait for one another, not for the store. While that answers
 // promptly they wait for longer than the deadline says, lest most of a big batch is
 // executed again by the next process.
-func (b *backend) takeTurn(ctx context.Context, by deadline) (end func(), err error) {
-	if given := b.turns.take(); given != nil {
-		if err := b.awaitTurn(ctx, by, given); err != nil {
+func (c *Client) TakeTurn(ctx context.Context, by Deadline) (end func(), err error) {
+	if given := c.turns.take(); given != nil {
+		if err := c.awaitTurn(ctx, by, given); err != nil {
 			return nil, err
 		}
 	}
 	began := clock.Now()
-	return func() { b.turns.end(began) }, nil
+	return func() { c.turns.end(began) }, nil
 }
 
 const (
-	// promptly is the part of StoreTimeout within which writes must end, and
+	// Promptly is the part of StoreTimeout within which writes must end, and
 	// maxQueue how many times StoreTimeout they then may wait for their turn.
-	promptly = 32
+	Promptly = 32
 	maxQueue = 8
 )
 
-func (b *backend) awaitTurn(ctx context.Context, by deadline, given chan struct{}) error {
+func (c *Client) awaitTurn(ctx context.Context, by Deadline, given chan struct{}) error {
 	var late <-chan time.Time
 	var timer *time.Timer
-	if queue := by.queue(); queue > 0 {
+	if queue := by.Queue(); queue > 0 {
 		timer = time.NewTimer(queue)
 		defer timer.Stop()
 		late = timer.C
 	}
-	for end := clock.After(clock.Now(), maxQueue*b.patience()); ; {
+	for end := clock.After(clock.Now(), maxQueue*c.LongestTimeout()); ; {
 		var err error
 		select {
 		case <-given:
@@ -110,13 +110,13 @@ func (b *backend) awaitTurn(ctx context.Context, by deadline, given chan struct{
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-late:
-			if b.turns.within(b.patience()/promptly) && clock.Now() < end {
-				timer.Reset(b.patience() / promptly)
+			if c.turns.within(c.LongestTimeout()/Promptly) && clock.Now() < end {
+				timer.Reset(c.LongestTimeout() / Promptly)
 				continue
 			}
-			err = errBusy
+			err = ErrBusy
 		}
-		if b.turns.leave(given) {
+		if c.turns.leave(given) {
 			return err
 		}
 		return nil // it is the caller's turn by now

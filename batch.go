@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 )
@@ -152,7 +153,7 @@ func (c *batchCall[K, V]) want(keys []K) {
 // for in one round trip for all keys.
 func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
-	var fences []fence
+	var fences []fleet.Dependency
 	for _, w := range c.open {
 		if e, v := core.find(c.policy, w.text, clock.Precise()); v == fresh.Unverified {
 			fences = append(fences, e.fences...)

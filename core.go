@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -48,7 +49,7 @@ type policy struct {
 	settings
 	keeps  func(any, error) bool // CacheIf, or its default
 	direct bool                  // a fresh result is all that a call needs
-	needs  []need                // the epochs that its results depend on
+	needs  []fleet.Need          // the epochs that its results depend on
 }
 
 func (s *settings) log() *slog.Logger {
@@ -118,8 +119,8 @@ func (c *core) settle() {
 		c.shared = c.newShared(&s)
 	}
 	if c.base = c.policy(s); c.shared != nil {
-		c.space.reaches(c.shared.realm)
-		c.shared.enroll(c)
+		c.space.reaches(c.shared.Keyspace)
+		c.shared.Enroll(c.shared.Member)
 	}
 }
 
@@ -140,15 +141,15 @@ func (c *core) join(g *Group) {
 
 // realm returns where the function's results are shared, whether or not it was
 // used yet; nil for one without a store.
-func (c *core) realm() *realm {
+func (c *core) realm() *fleet.Keyspace {
 	if c.inUse() != nil {
 		if c.shared == nil {
 			return nil
 		}
-		return c.shared.realm
+		return c.shared.Keyspace
 	}
 	if s := c.settings(currentDefaults()); s.store != nil {
-		return realmOf(s.store, s.prefix)
+		return fleet.KeyspaceOf(s.store, s.prefix, epochsChanged)
 	}
 	return nil
 }
@@ -304,19 +305,19 @@ func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ f
 }
 
 // askEpochs asks for those epochs that are not known, within limit altogether.
-func askEpochs(ctx context.Context, limit time.Duration, fences []fence) {
-	keys, asked := map[*realm][]string{}, map[fenceAt]bool{}
+func askEpochs(ctx context.Context, limit time.Duration, fences []fleet.Dependency) {
+	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
 	for _, f := range fences {
-		at := fenceAt{f.realm, f.key}
-		if _, known := f.realm.epoch(f.key, clock.Now()); !known && !asked[at] {
+		at := fleet.EpochAt{Keyspace: f.Keyspace, Key: f.Key}
+		if _, known := f.Keyspace.Epoch(f.Key, clock.Now()); !known && !asked[at] {
 			asked[at] = true
-			keys[f.realm] = append(keys[f.realm], f.key)
+			keys[f.Keyspace] = append(keys[f.Keyspace], f.Key)
 		}
 	}
 	by := storeclient.DeadlineIn(limit)
 	for r, keys := range keys {
-		if values, sent, _ := r.readNoting(ctx, by, keys); values != nil { // some of them, if one key fails
-			r.noteEpochs(keys, values, sent)
+		if values, sent, _ := r.Read(ctx, by, keys); values != nil { // some of them, if one key fails
+			r.NoteEpochs(keys, values, sent)
 		}
 	}
 }
@@ -409,7 +410,7 @@ func (c *core) put(ctx context.Context, p *policy, key string, exec execution, v
 	defer s.end(mark)
 	err := c.shared.put(ctx, p, mark.sharedKey, e)
 	c.replace(e, mark)
-	c.shared.overtakeNamesakes(key, mark.sharedKey)
+	c.shared.Overtake(c.shared.Member, key, mark.sharedKey)
 	return c.notSet(err)
 }
 
@@ -444,7 +445,7 @@ func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []str
 	for i, key := range keys {
 		c.overtake(key)
 		if c.shared != nil {
-			c.shared.overtakeNamesakes(key, sharedKeys[i])
+			c.shared.Overtake(c.shared.Member, key, sharedKeys[i])
 		}
 		c.base.observe(ctx, c, EventInvalidation, key)
 	}
@@ -471,9 +472,8 @@ func (c *core) clear(ctx context.Context, p *policy) error {
 	nextSequence(c.cleared.Store)
 	c.sweep()
 	if c.shared != nil {
-		for _, other := range c.shared.namesakes() {
-			nextSequence(other.cleared.Store)
-			other.sweep()
+		for _, other := range c.shared.Namesakes(c.shared.Member) {
+			other.On.Cleared()
 		}
 	}
 	c.base.observe(ctx, c, EventClear, "")

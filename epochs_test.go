@@ -24,70 +24,6 @@ func readers(s store.Store, opts ...Option) (source *atomic.Int64, a, b *Func[st
 	return source, a, b
 }
 
-// Of two Clears at once one succeeded, and struck out the debt of the one that had
-// failed before this had noted the epoch that it owed: that one was in force for
-// ever, in this process alone. The steps are those of setEpoch.
-func TestEpochThatIsNotOwedAnyMoreDoesNotStayForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := memstore.New(nil)
-		source, a, b := readers(s)
-		a.Call(t.Context(), "w")
-		r, key := a.core.shared.realm, a.core.shared.scope[0].key
-
-		failed := readingOf(wire.NewEpoch(wire.Mark{}), sending{at: clock.Now(), order: r.nextOrder()})
-		st := wire.NewEpoch(wire.Mark{})
-		value, _ := st.Encode(key, nil)
-		written := readingOf(st, sending{at: clock.Now(), order: r.nextOrder()})
-		last := r.lastDebtNow()
-		s.Set(t.Context(), key, value, 0)
-		r.owe(key, debt{epoch: true, owner: key}, &failed)
-		r.forgive(key, last)
-		r.wrote(key, written)
-
-		time.Sleep(time.Hour) // by when the debt is paid
-		a.Call(t.Context(), "x")
-		if b.Call(t.Context(), "x"); b.Stats().SharedHits != 1 {
-			t.Error("what is executed is not stored")
-		}
-		source.Store(1)
-		b.Clear(t.Context())
-		time.Sleep(time.Minute)
-		if got, _ := a.Call(t.Context(), "x"); got != 1 {
-			t.Errorf("a minute after Clear elsewhere got %d", got)
-		}
-	})
-}
-
-// The same without steps: whatever order goroutines come in, an epoch that is taken for
-// owed is owed.
-func TestEpochsThatAreTakenForOwedAreOwed(t *testing.T) {
-	var n atomic.Int64
-	s := faultstore.New(memstore.New(nil))
-	s.After(faultstore.Set, func(context.Context, faultstore.Call) error {
-		if n.Add(1)%2 == 0 {
-			return store.ErrConflict // which opens no breaker
-		}
-		return nil
-	})
-	f := New(func(context.Context, string) (int, error) { return 1, nil }, Store(s.Bare()), Name("f"))
-	f.Call(t.Context(), "w")
-	r, key := f.core.shared.realm, f.core.shared.scope[0].key
-	for range 500 {
-		var wg sync.WaitGroup
-		for range 3 { // an odd number, so that the last one succeeds every other time
-			wg.Go(func() { f.Clear(t.Context()) })
-		}
-		wg.Wait()
-		r.mu.Lock()
-		if _, owed := r.debts[key]; !owed && r.readings[key].at == clock.Forever {
-			t.Error("a reading is trusted for ever, and there is no debt")
-		}
-		clear(r.debts)
-		clear(r.readings)
-		r.mu.Unlock()
-	}
-}
-
 // The reading of an own epoch counted from when the write had returned: a Clear
 // elsewhere that landed in between was seen later than within a second.
 func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
@@ -103,39 +39,10 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		b.Clear(t.Context())
 		time.Sleep(1020 * time.Millisecond)
 		key := a.core.shared.scope[0].key
-		e, known := a.core.shared.epoch(key, clock.Now())
+		e, known := a.core.shared.Epoch(key, clock.Now())
 		value, _ := s.Get(t.Context(), key)
-		if st, _ := wire.Decode(key, value); known && e.epoch != st.Epoch {
+		if st, _ := wire.Decode(key, value); known && e.Token != st.Epoch {
 			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
-		}
-	})
-}
-
-// The note of an own Clear came late, when the report of one elsewhere had removed that
-// of a newer own one: an older epoch was in force. The steps are those of setEpoch.
-func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := memstore.New(nil)
-		source, a, b := readers(s)
-		a.Call(t.Context(), "w")
-		r, key := a.core.shared.realm, a.core.shared.scope[0].key
-		reports := &listener{realm: r}
-
-		st := wire.NewEpoch(wire.Mark{})
-		value, _ := st.Encode(key, nil)
-		e := readingOf(st, sending{at: clock.Now(), order: r.nextOrder()})
-		s.Set(t.Context(), key, value, 0)
-		reports.Changed([]string{key})
-		b.Call(t.Context(), "x")
-		source.Store(1)
-		a.Clear(t.Context())
-		reports.Changed([]string{key})
-		b.Clear(t.Context())
-		reports.Changed([]string{key})
-		r.wrote(key, e)
-
-		if got, _ := a.Call(t.Context(), "x"); got != 1 {
-			t.Errorf("got %d", got)
 		}
 	})
 }
@@ -217,7 +124,7 @@ func TestReportWhileAResultIsHeldIsNotLost(t *testing.T) {
 			once.Do(func() {
 				source.Store(1)
 				b.Invalidate(t.Context(), "x")
-				(&listener{realm: a.core.shared.realm}).Changed([]string{key})
+				a.core.shared.Keyspace.Changed([]string{key})
 			})
 			return size(v)
 		}

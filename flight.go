@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -120,7 +121,7 @@ type flight struct {
 	left      time.Duration          // how long its waiters may wait for the store when fn is back
 	outages   uint32                 // of the store until then
 	alone     error                  // why fn runs without a ticket, if its result should be stored all the same
-	epochs    map[string]reading     // in force before fn began
+	epochs    map[string]fleet.Epoch // in force before fn began
 	waited    bool                   // for another process
 	refused   bool                   // the store refuses the key, and its result stays in this process
 
@@ -285,7 +286,7 @@ func (c *core) sharedKey(key string, exec execution) string {
 	if c.shared == nil {
 		return ""
 	}
-	return sharedKey(c.shared.head, key, exec)
+	return sharedKey(c.shared.Head, key, exec)
 }
 
 // takeOff starts the execution of a flight. The leader does so, once, when it has

@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
@@ -128,8 +129,8 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 	}
 	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
 	ctx = g.lend(ctx)
-	err := g.tell(func(r *realm, limit time.Duration) error {
-		return r.invalidateTags(ctx, limit, g.space.path, tags)
+	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
+		return r.InvalidateTags(ctx, limit, g.space.path, tags)
 	})
 	g.space.invalidate(tags)
 	return g.notReached("InvalidateTags", err)
@@ -139,9 +140,9 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 // for each.
 func (g *Group) Clear(ctx context.Context) error {
 	ctx = g.lend(ctx)
-	err := g.tell(func(r *realm, limit time.Duration) error {
-		key := r.epochKey("group", g.space.path, "")
-		return r.setEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, need{key: key})
+	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
+		key := r.EpochKey("group", g.space.path, "")
+		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, fleet.Need{Key: key})
 	})
 	g.space.clear()
 	for _, c := range g.functions() {
@@ -160,7 +161,7 @@ func (g *Group) lend(ctx context.Context) context.Context {
 }
 
 // tell tells all stores that the group's results are in, at the same time.
-func (g *Group) tell(what func(r *realm, limit time.Duration) error) error {
+func (g *Group) tell(what func(r *fleet.Keyspace, limit time.Duration) error) error {
 	limit, realms := g.settings().storeTimeout, g.realms()
 	errs := make([]error, len(realms))
 	var wg sync.WaitGroup
@@ -179,17 +180,17 @@ func (g *Group) settings() settings {
 // realms returns where results of the group may be, each realm once: those of its
 // functions, also of those that were dropped or not called yet, and of others
 // that took over its tags.
-func (g *Group) realms() []*realm {
+func (g *Group) realms() []*fleet.Keyspace {
 	all := g.space.reached()
 	if s := g.settings(); s.store != nil {
-		all = append(all, realmOf(s.store, s.prefix))
+		all = append(all, fleet.KeyspaceOf(s.store, s.prefix, epochsChanged))
 	}
 	for _, c := range g.functions() {
 		if r := c.realm(); r != nil {
 			all = append(all, r)
 		}
 	}
-	var once []*realm
+	var once []*fleet.Keyspace
 	for _, r := range all {
 		if !slices.Contains(once, r) {
 			once = append(once, r)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -26,8 +27,8 @@ func init() {
 		if p.store == nil {
 			return nil
 		}
-		r := realmOf(p.store, p.prefix)
-		return &notes{realm: r, key: r.epochKey("notes", p.name, ""), limit: p.storeTimeout}
+		r := fleet.KeyspaceOf(p.store, p.prefix, epochsChanged)
+		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.storeTimeout}
 	}
 	hints.JoinsDefault = func(g any) { g.(*Group).lone = true }
 	hints.Settle = func(f any) { f.(settler).settle() }
@@ -53,7 +54,7 @@ func hintOf(ctx context.Context) (said hints.Hint) {
 
 // notes is what a package keeps beside a function's results; see hints.Notes.
 type notes struct {
-	realm *realm
+	realm *fleet.Keyspace
 	key   string
 	limit time.Duration
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -67,11 +68,6 @@ var errUnseen = errors.New("memo: the store has not answered in time what it hol
 // all the time, as far as its lease said.
 var errElsewhere = errors.New("memo: another process had the lease for longer than LoadTimeout")
 
-// contradictions is how often in a row the store may say first that there is
-// something under a key and then that there is not, or that others were faster,
-// before a process goes on without it.
-const contradictions = 4
-
 // obtain asks the fleet for the right to execute f. If another process has the
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
 // executed: with a ticket, or without one where the store is of no help.
@@ -84,7 +80,7 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 			seen, err = s.seeOne(ctx, f)
 		}
 		if err == nil {
-			f.epochs, err = s.ensure(ctx, f.storeDeadline(), p.epochLife(), s.wanted(p))
+			f.epochs, err = s.Ensure(ctx, f.storeDeadline(), p.epochLife(), s.wanted(p))
 		}
 		if err != nil {
 			s.failed(err)
@@ -95,8 +91,8 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 		if next == stepSettled || next == stepGoAlone {
 			return e
 		}
-		if attempt-waits >= contradictions {
-			f.alone = errUnsettled
+		if attempt-waits >= fleet.MaxContradictions {
+			f.alone = fleet.ErrUnsettled
 			return e
 		}
 		if next == stepWaitFor {
@@ -126,7 +122,7 @@ func (f *flight) storeDeadline() storeclient.Deadline {
 
 // seeOne looks what the store holds for f.
 func (s *shared) seeOne(ctx context.Context, f *flight) (*sighting, error) {
-	if s.disbelieves(f.sharedKey) {
+	if s.IsPending(f.sharedKey) {
 		return nil, storeclient.ErrOut
 	}
 	seen, err := s.see(ctx, f.policy, f.storeDeadline(), f.sharedKey)
@@ -207,7 +203,7 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 	})
 	switch {
 	case err == nil:
-		t.since = s.nextOrder()
+		t.since = s.NextOrder()
 		t.keep()
 		f.ticket.Store(t)
 		return stepSettled
@@ -249,7 +245,7 @@ func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Cont
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
 func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) step {
 	t := &ticket{
-		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.head):], refresh: true, target: seen.stored.Token},
+		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.Head):], refresh: true, target: seen.stored.Token},
 		ends:       seen.stored.Ends(),
 	}
 	next := s.take(ctx, f, t, nil, nil)
@@ -277,7 +273,7 @@ func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) ste
 // takeOver takes the lease for a refresh if it was given back or, where an execution
 // that has begun does not count, from whoever has it.
 func (s *shared) takeOver(ctx context.Context, f *flight, t *ticket) step {
-	values, _, err := s.readNoting(ctx, f.storeDeadline(), []string{t.key})
+	values, _, err := s.Read(ctx, f.storeDeadline(), []string{t.key})
 	if err != nil {
 		s.failed(err)
 		f.alone = err
@@ -298,7 +294,7 @@ func (s *shared) takeOver(ctx context.Context, f *flight, t *ticket) step {
 
 // await waits until a change of key is reported, or for about d.
 func (s *shared) await(ctx context.Context, key string, d time.Duration) {
-	changed, unwatch := s.watch(key)
+	changed, unwatch := s.Watch(key)
 	defer unwatch()
 	timer := time.NewTimer(d/2 + rand.N(d))
 	defer timer.Stop()
@@ -441,7 +437,7 @@ func (t *ticket) leave(key string, token store.Token) error {
 // owns reports whether the lease is still the ticket's.
 func (t *ticket) owns(ctx context.Context) bool {
 	lease := t.lease()
-	values, _, err := t.shared.readNoting(ctx, storeclient.Unhurried(t.policy.storeTimeout), []string{lease.key})
+	values, _, err := t.shared.Read(ctx, storeclient.Unhurried(t.policy.storeTimeout), []string{lease.key})
 	if err != nil {
 		return false
 	}

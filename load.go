@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -131,7 +132,7 @@ func (b *boarding) join(key string) *flight {
 // doubtful reports whether another process may have overtaken f: it has gone on for
 // a while, or a change of its key was reported.
 func (f *flight) doubtful() bool {
-	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || clock.Now() > clock.After(f.launched, epochTrust))
+	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || clock.Now() > clock.After(f.launched, fleet.EpochTrust))
 }
 
 // refreshes reports whether f is to replace what the store may have and a call under p

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -115,13 +116,13 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 	var keys []string
 	var asked []*lookup
 	for _, l := range ls {
-		if l.why = errOwed; !c.shared.disbelieves(l.sharedKey) {
+		if l.why = fleet.ErrPending; !c.shared.IsPending(l.sharedKey) {
 			keys, asked = append(keys, l.sharedKey), append(asked, l)
 		}
 	}
 	if len(keys) > 0 {
 		if c.tier.Load() != nil {
-			c.shared.listen()
+			c.shared.Subscribe()
 		}
 		seen, err := c.shared.see(ctx, p, storeclient.DeadlineIn(limit), keys...)
 		for i, l := range asked {

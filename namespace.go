@@ -1,12 +1,13 @@
 package memo
 
 import (
-	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-0226adef/memo/internal/fleet"
 )
 
 // A sequence number orders invalidations and executions within the process:
@@ -32,7 +33,7 @@ type namespace struct {
 	children []*namespace      // guarded by mu; the namespaces of groups within this group
 	claimed  bool              // guarded by spaces; there is a group
 
-	realms map[*realm]struct{} // guarded by mu; where there may be results that carry its tags
+	realms map[*fleet.Keyspace]struct{} // guarded by mu; where there may be results that carry its tags
 }
 
 // maxTags bounds how many invalidated tags a namespace remembers one by one.
@@ -51,6 +52,10 @@ func nextSequence(note func(seq uint64)) {
 	note(seq)
 	sequence.Store(seq)
 }
+
+// epochsChanged has every copy of a shared result compare its epochs with those that are
+// known now, when it is looked at.
+func epochsChanged() { nextSequence(func(uint64) {}) }
 
 var sequenceMu sync.Mutex // held while a number is taken
 
@@ -99,17 +104,17 @@ func (n *namespace) adopt(child *namespace) {
 }
 
 // reaches notes that results in r carry tags of the namespace.
-func (n *namespace) reaches(r *realm) {
+func (n *namespace) reaches(r *fleet.Keyspace) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.realms == nil {
-		n.realms = map[*realm]struct{}{}
+		n.realms = map[*fleet.Keyspace]struct{}{}
 	}
 	n.realms[r] = struct{}{}
 }
 
 // reached returns these realms, and those of the groups within.
-func (n *namespace) reached() []*realm {
+func (n *namespace) reached() []*fleet.Keyspace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	in := slices.Collect(maps.Keys(n.realms))
@@ -153,16 +158,6 @@ func pathOf(around, name string) string {
 		return name
 	}
 	return around + "/" + name
-}
-
-// enclosing yields the path of a group and of each group around it, from the
-// innermost on. For the empty path it yields nothing.
-func enclosing(path string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for path != "" && yield(path) {
-			path = path[:max(strings.LastIndexByte(path, '/'), 0)]
-		}
-	}
 }
 
 // spaces are the namespaces of groups that results in shared stores name.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -53,8 +54,8 @@ type tagSet struct {
 // takenEpochs are the epochs, in shared stores, of tags that were taken over from
 // inner results.
 type takenEpochs struct {
-	fences []fence
-	by     map[fenceAt]store.Token
+	fences []fleet.Dependency
+	by     map[fleet.EpochAt]store.Token
 	torn   bool  // two results have different epochs of one tag: one of them is old
 	loose  bool  // a result did not know the epochs of all its tags
 	until  int64 // if loose or not settled, until when all of these results are trusted
@@ -103,21 +104,21 @@ func (t *takenEpochs) trusted() int64 {
 	return clock.Forever
 }
 
-func (t *takenEpochs) take(fences []fence) {
+func (t *takenEpochs) take(fences []fleet.Dependency) {
 	for _, f := range fences {
-		if !f.tag {
+		if !f.Tag {
 			continue
 		}
-		at := fenceAt{f.realm, f.key}
+		at := fleet.EpochAt{Keyspace: f.Keyspace, Key: f.Key}
 		epoch, again := t.by[at]
 		if again {
-			t.torn = t.torn || epoch != f.epoch
+			t.torn = t.torn || epoch != f.Epoch
 			continue
 		}
 		if t.by == nil {
-			t.by = map[fenceAt]store.Token{}
+			t.by = map[fleet.EpochAt]store.Token{}
 		}
-		t.by[at] = f.epoch
+		t.by[at] = f.Epoch
 		t.fences = append(t.fences, f)
 	}
 }

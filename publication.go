@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 )
 
@@ -105,7 +106,7 @@ func (p *publication) end(e *entry) {
 type settling struct {
 	done chan struct{} // closed when the fields below are set
 
-	fences  []fence
+	fences  []fleet.Dependency
 	torn    bool
 	loose   bool
 	trusted int64

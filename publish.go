@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -17,7 +18,7 @@ import (
 //
 // The function that publish returns gives back what others need not wait for.
 func (s *shared) publish(ctx context.Context, f *flight, e *entry, l landing) (finish func()) {
-	e.share = &share{realm: s.realm, key: f.sharedKey, era: s.notices.era.Load(), reports: s.notices.of(f.sharedKey).Load()}
+	e.share = &share{realm: s.Keyspace, key: f.sharedKey, era: s.Notifications.Generation.Load(), reports: s.Notifications.Of(f.sharedKey).Load()}
 	e.asked = e.Created
 	if f.epochs == nil { // nobody can tell when everything of the function is cleared
 		s.lostIfWanted(f, e, f.alone)
@@ -68,14 +69,14 @@ func (s *shared) lostIfWanted(f *flight, e *entry, why error) {
 // report tells of what concerns it, and the store is asked again as soon as a change
 // of an epoch would be seen.
 func (e *entry) unstored() {
-	e.trusted = min(e.trusted, clock.After(e.asked, epochTrust))
+	e.trusted = min(e.trusted, clock.After(e.asked, fleet.EpochTrust))
 }
 
 // loosen notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *entry) loosen() {
 	if len(e.tags) > 0 {
-		e.loose, e.trusted = true, min(e.trusted, clock.After(e.Created, epochTrust))
+		e.loose, e.trusted = true, min(e.trusted, clock.After(e.Created, fleet.EpochTrust))
 	}
 }
 
@@ -97,9 +98,9 @@ func (s *shared) tie(ctx context.Context, f *flight, e *entry, taken *takenEpoch
 }
 
 // fencesFor returns the epochs of the function's scopes when an execution began.
-func (s *shared) fencesFor(epochs map[string]reading) (fences []fence) {
+func (s *shared) fencesFor(epochs map[string]fleet.Epoch) (fences []fleet.Dependency) {
 	for _, scope := range s.scope {
-		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epochs[scope.key].epoch})
+		fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: scope.key, Epoch: epochs[scope.key].Token})
 	}
 	return fences
 }
@@ -128,7 +129,7 @@ func (s *shared) offer(ctx context.Context, f *flight, t *ticket, e *entry, l la
 		return nil
 	}
 	e.fences = append(e.fences, fences...)
-	if err := s.prolong(ctx, storeclient.Unhurried(f.policy.storeTimeout), e.ttl(), s.recorded(e, f.epochs)); err != nil {
+	if err := s.Prolong(ctx, storeclient.Unhurried(f.policy.storeTimeout), e.ttl(), s.recorded(e, f.epochs)); err != nil {
 		return err
 	}
 	token := store.NewToken()
@@ -173,7 +174,7 @@ func (s *shared) swapResult(ctx context.Context, f *flight, e *entry, old store.
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
 func (s *shared) expectOwn(sh *share) {
-	if store.ReportsOnce(s.Store) && s.notices.state.Load() == hearing {
+	if store.ReportsOnce(s.Store) && s.Notifications.State.Load() == fleet.Connected {
 		sh.reports++
 	}
 }
@@ -191,12 +192,12 @@ var errUnencodable = errors.New("memo: the codec refuses the result")
 func (s *shared) replace(ctx context.Context, f *flight, t *ticket, swap func(old store.Token) error) error {
 	lease := t.lease()
 	target := lease.target
-	for range contradictions {
+	for range fleet.MaxContradictions {
 		err := swap(target)
 		if !f.forced || !lease.refresh || !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		values, _, failed := s.readNoting(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{f.sharedKey})
+		values, _, failed := s.Read(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{f.sharedKey})
 		if failed != nil {
 			return failed
 		}
@@ -220,10 +221,10 @@ func (e *entry) tear() {
 }
 
 // scopesOf returns the epochs of the function's scopes when an execution began.
-func (s *shared) scopesOf(epochs map[string]reading) []wire.ScopeEpoch {
+func (s *shared) scopesOf(epochs map[string]fleet.Epoch) []wire.ScopeEpoch {
 	scopes := make([]wire.ScopeEpoch, len(s.scope))
 	for i, scope := range s.scope {
-		scopes[i] = wire.ScopeEpoch{Path: scope.path, Epoch: epochs[scope.key].epoch}
+		scopes[i] = wire.ScopeEpoch{Path: scope.path, Epoch: epochs[scope.key].Token}
 	}
 	return scopes
 }
@@ -232,12 +233,12 @@ func (s *shared) scopesOf(epochs map[string]reading) []wire.ScopeEpoch {
 // invalidated: it is older. A result that the store cannot take is not an error,
 // as it is none of Call's: it stays in this process.
 func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
-	e.share = &share{realm: s.realm, key: key, era: s.notices.era.Load(), reports: s.notices.of(key).Load()}
+	e.share = &share{realm: s.Keyspace, key: key, era: s.Notifications.Generation.Load(), reports: s.Notifications.Of(key).Load()}
 	e.asked = e.Created
 	if p.storeTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
 		ctx = context.WithoutCancel(ctx)
 	}
-	last := s.lastDebtNow()
+	last := s.LastPending()
 	by := storeclient.DeadlineIn(p.storeTimeout)
 	value, token, err := s.prepare(ctx, p, by, key, e)
 	if err == nil && value != nil {
@@ -247,7 +248,7 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 	case err == nil && value != nil:
 		e.share.token = token
 		s.expectOwn(e.share)
-		s.forgive(key, last)
+		s.Acknowledge(key, last)
 		return s.invalidate(ctx, by, []string{key}, 1)
 	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
 		s.reportRefused(p, err)
@@ -256,7 +257,7 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 		return s.invalidate(ctx, by, []string{key}, 0)
 	}
 	s.failed(err)
-	s.owe(key, debt{version: s.version, owner: s.scope[0].key}, nil)
+	s.AddPending(key, fleet.PendingInvalidation{Version: s.Version, Owner: s.scope[0].key}, nil)
 	return err
 }
 
@@ -270,9 +271,9 @@ func (s *shared) prepare(ctx context.Context, p *policy, by storeclient.Deadline
 	if e.Empty() {
 		return nil, token, nil
 	}
-	epochs, err := s.ensure(ctx, by, p.epochLife(), p.needs)
+	epochs, err := s.Ensure(ctx, by, p.epochLife(), p.needs)
 	if err != nil {
-		e.trusted = clock.After(e.asked, epochTrust)
+		e.trusted = clock.After(e.asked, fleet.EpochTrust)
 		e.loosen()
 		return nil, token, err
 	}
@@ -280,13 +281,13 @@ func (s *shared) prepare(ctx context.Context, p *policy, by storeclient.Deadline
 	var tags []wire.TagEpochs
 	for _, tag := range p.tags {
 		te := wire.TagEpochs{Path: s.core.space.path, Name: tag}
-		for _, n := range s.tagNeeds(te.Path, tag) {
-			te.Epochs = append(te.Epochs, epochs[n.key].epoch)
-			e.fences = append(e.fences, fence{realm: s.realm, key: n.key, epoch: epochs[n.key].epoch, tag: true})
+		for _, n := range s.TagNeeds(te.Path, tag) {
+			te.Epochs = append(te.Epochs, epochs[n.Key].Token)
+			e.fences = append(e.fences, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
 		}
 		tags = append(tags, te)
 	}
-	if err := s.prolong(ctx, by, e.ttl(), s.recorded(e, epochs)); err != nil {
+	if err := s.Prolong(ctx, by, e.ttl(), s.recorded(e, epochs)); err != nil {
 		return nil, token, err
 	}
 	token = store.NewToken()
@@ -304,19 +305,19 @@ func (s *shared) invalidate(ctx context.Context, by storeclient.Deadline, keys [
 	if len(keys) == 0 {
 		return nil
 	}
-	last := s.lastDebtNow()
-	versions, err := s.versionsInUse(ctx, by)
-	all, unnamed := s.reached(s.version, versions, keys)
+	last := s.LastPending()
+	versions, err := s.VersionsInUse(ctx, by, s.Member)
+	all, unnamed := s.Reached(s.Version, versions, keys)
 	own, left := keys[stay:], func(key string) bool { return storeclient.Concerns(err, key) }
 	if err != nil { // there may be versions that are not known here
 		own, left = keys, func(string) bool { return true }
 	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
 		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Delete(ctx, all[stay:]...) })
 	}
-	s.settleDebts(left, last, debt{version: s.version, owner: s.scope[0].key}, own)
-	s.settleDebts(left, last, debt{owner: s.scope[0].key}, all[len(keys):])
+	s.settleDebts(left, last, fleet.PendingInvalidation{Version: s.Version, Owner: s.scope[0].key}, own)
+	s.settleDebts(left, last, fleet.PendingInvalidation{Owner: s.scope[0].key}, all[len(keys):])
 	if unnamed {
-		err = errors.Join(err, s.setEpochs(ctx, by, s.scope[0].key, wire.Mark{}, need{s.scope[0].key, "", &s.version}))
+		err = errors.Join(err, s.SetEpochs(ctx, by, s.scope[0].key, wire.Mark{}, fleet.Need{Key: s.scope[0].key, Lists: &s.Version}))
 	}
 	s.failed(err)
 	return err
@@ -324,12 +325,12 @@ func (s *shared) invalidate(ctx context.Context, by storeclient.Deadline, keys [
 
 // settleDebts notes how the deletion of keys, which began when last was the newest debt,
 // has ended: left reports whether a key may still be there.
-func (s *shared) settleDebts(left func(key string) bool, last uint64, d debt, keys []string) {
+func (s *shared) settleDebts(left func(key string) bool, last uint64, d fleet.PendingInvalidation, keys []string) {
 	for _, key := range keys {
 		if left(key) {
-			s.owe(key, d, nil)
+			s.AddPending(key, d, nil)
 		} else {
-			s.forgive(key, last)
+			s.Acknowledge(key, last)
 		}
 	}
 }
@@ -337,7 +338,7 @@ func (s *shared) settleDebts(left func(key string) bool, last uint64, d debt, ke
 // clear makes everything of the function in the store invalid, in every version.
 func (s *shared) clear(ctx context.Context, p *policy) error {
 	key := s.scope[0].key
-	err := s.setEpochs(ctx, storeclient.DeadlineIn(p.storeTimeout), key, wire.Mark{}, need{key: key, lists: &s.version})
+	err := s.SetEpochs(ctx, storeclient.DeadlineIn(p.storeTimeout), key, wire.Mark{}, fleet.Need{Key: key, Lists: &s.Version})
 	s.failed(err)
 	return err
 }
@@ -362,10 +363,10 @@ func (c *core) notReached(what string, err error) error {
 // wanted returns what has to be known before an execution under p begins: what
 // every result of p depends on, and the turns of those other groups whose tags
 // the function's results have taken over before.
-func (s *shared) wanted(p *policy) []need {
+func (s *shared) wanted(p *policy) []fleet.Need {
 	needs := p.needs[:len(p.needs):len(p.needs)]
 	s.foreign.Range(func(turn, _ any) bool {
-		needs = append(needs, need{key: turn.(string)})
+		needs = append(needs, fleet.Need{Key: turn.(string)})
 		return true
 	})
 	return needs
@@ -380,14 +381,14 @@ func (s *shared) wanted(p *policy) []need {
 //     execution if it was read before, or if its mark says so: every
 //     invalidation counts its group's turn up before it writes the epoch, and
 //     the turn was read before the execution. No clock is asked.
-func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []wire.TagEpochs, fences []fence, current bool, err error) {
+func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *takenEpochs) (tags []wire.TagEpochs, fences []fleet.Dependency, current bool, err error) {
 	h, by := f.frame.seal(), storeclient.Unhurried(f.policy.storeTimeout)
-	var open []need
+	var open []fleet.Need
 	for _, tag := range e.tags {
-		tag.space.reaches(s.realm)
+		tag.space.reaches(s.Keyspace)
 		open = append(open, s.late(f, h, taken, tag)...)
 	}
-	found, err := s.ensure(ctx, by, f.policy.epochLife(), open)
+	found, err := s.Ensure(ctx, by, f.policy.epochLife(), open)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -396,22 +397,22 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 	}
 	for _, tag := range e.tags {
 		te := wire.TagEpochs{Path: tag.space.path, Name: tag.name}
-		for _, n := range s.tagNeeds(te.Path, te.Name) {
-			before, read := f.epochs[n.key]
-			inherited, inherits := taken.by[fenceAt{s.realm, n.key}]
-			latest, asked := found[n.key]
-			if read && inherits && inherited != before.epoch || inherits && asked && inherited != latest.epoch {
+		for _, n := range s.TagNeeds(te.Path, te.Name) {
+			before, read := f.epochs[n.Key]
+			inherited, inherits := taken.by[fleet.EpochAt{Keyspace: s.Keyspace, Key: n.Key}]
+			latest, asked := found[n.Key]
+			if read && inherits && inherited != before.Token || inherits && asked && inherited != latest.Token {
 				return nil, nil, false, nil
 			}
-			epoch := latest.epoch
+			epoch := latest.Token
 			switch {
 			case read:
-				epoch = before.epoch
+				epoch = before.Token
 			case inherits:
 				epoch = inherited
 			}
 			te.Epochs = append(te.Epochs, epoch)
-			fences = append(fences, fence{realm: s.realm, key: n.key, epoch: epoch, tag: true})
+			fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epoch, Tag: true})
 		}
 		tags = append(tags, te)
 	}
@@ -419,10 +420,10 @@ func (s *shared) tagEpochs(ctx context.Context, f *flight, e *entry, taken *take
 }
 
 // late returns those epochs of a tag that have to be looked up now.
-func (s *shared) late(f *flight, h *hint, taken *takenEpochs, tag scopedTag) (late []need) {
-	for _, n := range s.tagNeeds(tag.space.path, tag.name) {
-		_, before := f.epochs[n.key]
-		_, inherits := taken.by[fenceAt{s.realm, n.key}]
+func (s *shared) late(f *flight, h *hint, taken *takenEpochs, tag scopedTag) (late []fleet.Need) {
+	for _, n := range s.TagNeeds(tag.space.path, tag.name) {
+		_, before := f.epochs[n.Key]
+		_, inherits := taken.by[fleet.EpochAt{Keyspace: s.Keyspace, Key: n.Key}]
 		if !before && (!inherits || h.added.has(tag)) {
 			late = append(late, n)
 		}
@@ -434,22 +435,22 @@ func (s *shared) late(f *flight, h *hint, taken *takenEpochs, tag scopedTag) (la
 // force before: by when the store had told of them, or by their marks. Where marks do not
 // tell, because the turn has begun anew, it suffices that the turn is still
 // the one from before: then nothing was invalidated at all.
-func (s *shared) early(ctx context.Context, f *flight, late []need, found map[string]reading) (bool, error) {
+func (s *shared) early(ctx context.Context, f *flight, late []fleet.Need, found map[string]fleet.Epoch) (bool, error) {
 	for _, n := range late {
-		r := found[n.key]
-		turn, asked := f.epochs[n.turn]
+		r := found[n.Key]
+		turn, asked := f.epochs[n.Counter]
 		switch {
-		case r.known < f.began, asked && r.mark.Generation == turn.mark.Generation && r.mark.Count <= turn.mark.Count:
+		case r.Known < f.began, asked && r.Mark.Generation == turn.Mark.Generation && r.Mark.Count <= turn.Mark.Count:
 			continue
 		case !asked: // the tag of a group that this one's results had none of before
-			s.foreign.Store(n.turn, nil)
+			s.foreign.Store(n.Counter, nil)
 			return false, nil
 		}
-		values, _, err := s.readNoting(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{n.turn})
+		values, _, err := s.Read(ctx, storeclient.Unhurried(f.policy.storeTimeout), []string{n.Counter})
 		if err != nil {
 			return false, err
 		}
-		if s, err := wire.Decode(n.turn, values[0]); err != nil || s.Epoch != turn.epoch {
+		if s, err := wire.Decode(n.Counter, values[0]); err != nil || s.Epoch != turn.Token {
 			return false, nil
 		}
 	}

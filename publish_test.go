@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
@@ -16,20 +17,20 @@ func TestAnEpochIsAsOldAsTheAnswerThatToldOfIt(t *testing.T) {
 	f := New(func(context.Context, int) (int, error) { return 0, nil }, NewGroup("g"), Store(memstore.New(nil)), Name("f"))
 	f.settle()
 	s, generation := f.core.shared, store.NewToken()
-	n := s.tagNeeds("g", "t")[0]
-	fl := &flight{policy: f.core.base, began: 10, epochs: map[string]reading{
-		n.turn: {epoch: store.NewToken(), mark: wire.Mark{Generation: generation, Count: 1}},
+	n := s.TagNeeds("g", "t")[0]
+	fl := &flight{policy: f.core.base, began: 10, epochs: map[string]fleet.Epoch{
+		n.Counter: {Token: store.NewToken(), Mark: wire.Mark{Generation: generation, Count: 1}},
 	}}
 	for _, tt := range []struct {
 		name string
-		r    reading
+		r    fleet.Epoch
 		want bool
 	}{
-		{"answered before", reading{at: 5, known: 9, mark: wire.Mark{Generation: generation, Count: 2}}, true},
-		{"asked before, answered during it", reading{at: 5, known: 11, mark: wire.Mark{Generation: generation, Count: 2}}, false},
-		{"drawn at a turn from before", reading{at: 5, known: 11, mark: wire.Mark{Generation: generation, Count: 1}}, true},
+		{"answered before", fleet.Epoch{At: 5, Known: 9, Mark: wire.Mark{Generation: generation, Count: 2}}, true},
+		{"asked before, answered during it", fleet.Epoch{At: 5, Known: 11, Mark: wire.Mark{Generation: generation, Count: 2}}, false},
+		{"drawn at a turn from before", fleet.Epoch{At: 5, Known: 11, Mark: wire.Mark{Generation: generation, Count: 1}}, true},
 	} {
-		if got, err := s.early(t.Context(), fl, []need{n}, map[string]reading{n.key: tt.r}); got != tt.want || err != nil {
+		if got, err := s.early(t.Context(), fl, []fleet.Need{n}, map[string]fleet.Epoch{n.Key: tt.r}); got != tt.want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
 		}
 	}

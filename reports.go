@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -78,7 +79,7 @@ func (s *shared) failed(err error) {
 
 // unsent reports whether err says why an operation was not tried.
 func unsent(err error) bool {
-	return errors.Is(err, storeclient.ErrOut) || errors.Is(err, errOwed) || errors.Is(err, storeclient.ErrBusy) || errors.Is(err, errCrowded)
+	return errors.Is(err, storeclient.ErrOut) || errors.Is(err, fleet.ErrPending) || errors.Is(err, storeclient.ErrBusy) || errors.Is(err, errCrowded)
 }
 
 // lost reports that a result which should be in the store is not there: the next process
@@ -88,7 +89,7 @@ func unsent(err error) bool {
 func (s *shared) lost(f *flight, why error) {
 	p, key, outages := f.policy, f.sharedKey, f.outages
 	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
-	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, errOwed) || errors.Is(why, store.ErrReadOnly) || !healthy() {
+	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
 	}
 	s.Suspended.Add(func() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -62,12 +63,12 @@ type entry struct {
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
-	share   *share  // where it is in the store; nil without one
-	fences  []fence // the epochs that have to be in force
-	asked   int64   // when it was read from the store, or executed
-	trusted int64   // until when it is used without asking, whatever LocalTTL says
-	loose   bool    // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
-	exact   bool    // the coarse time must not be used for it
+	share   *share             // where it is in the store; nil without one
+	fences  []fleet.Dependency // the epochs that have to be in force
+	asked   int64              // when it was read from the store, or executed
+	trusted int64              // until when it is used without asking, whatever LocalTTL says
+	loose   bool               // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
+	exact   bool               // the coarse time must not be used for it
 
 	settling []*settling // if loose, what is going to know them
 	torn     bool        // its tags were invalidated elsewhere while it was made: no result may be made from it
@@ -105,7 +106,7 @@ func (e *entry) warm(until int64) {
 
 // A share says where a result is in a store.
 type share struct {
-	realm   *realm
+	realm   *fleet.Keyspace
 	key     string
 	token   store.Token // zero if the result is not there, and others' would be
 	era     uint64      // of the notifications when the result was read or written
@@ -121,8 +122,8 @@ func (e *entry) doubtful() bool {
 	if !e.stored() {
 		return false
 	}
-	n := &e.share.realm.notices
-	return n.era.Load() != e.share.era || n.of(e.share.key).Load() != e.share.reports
+	n := &e.share.realm.Notifications
+	return n.Generation.Load() != e.share.era || n.Of(e.share.key).Load() != e.share.reports
 }
 
 // bound returns until when a call under p may use e without asking its store, and
@@ -131,9 +132,9 @@ func (e *entry) doubtful() bool {
 func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 	until = e.trusted
 	if e.share != nil {
-		n := &e.share.realm.notices
-		state := n.state.Load()
-		if e.stored() && (n.era.Load() != e.share.era || state == broken) {
+		n := &e.share.realm.Notifications
+		state := n.State.Load()
+		if e.stored() && (n.Generation.Load() != e.share.era || state == fleet.Broken) {
 			return never, true
 		}
 		if e.err == nil || e.err == errAbsent { // errors stay in this process, and are no copies
@@ -145,15 +146,15 @@ func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
 	}
 	sure = true
 	for _, f := range e.fences {
-		r, known := f.realm.epoch(f.key, t)
+		r, known := f.Keyspace.Epoch(f.Key, t)
 		switch {
 		case !known:
 			sure = false
 			continue
-		case r.epoch != f.epoch:
+		case r.Token != f.Epoch:
 			return never, true
 		}
-		until = min(until, clock.After(r.at, epochTrust))
+		until = min(until, clock.After(r.At, fleet.EpochTrust))
 	}
 	return until, sure
 }
@@ -172,7 +173,7 @@ func (p *policy) trustFor(state int32) time.Duration {
 	switch {
 	case p.localTTL >= 0:
 		return p.localTTL
-	case state == hearing:
+	case state == fleet.Connected:
 		return heardLocalTTL
 	}
 	return silentLocalTTL

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -20,13 +21,12 @@ import (
 // A shared is what a function has to do with its store. It reads and writes
 // entries; lease.go says who executes, epochs.go what is still valid.
 type shared struct {
-	*realm
-	core    *core
-	head    string       // of the keys of its entries; the arguments follow
-	version wire.Version // what that is in the list of its name's versions
-	lease   string       // of the keys that guard the refresh of an entry
-	scope   []scope      // whose Clear invalidates its results: its own, and its groups' from the innermost on
-	turns   []string
+	*fleet.Keyspace
+	*fleet.Member
+	core  *core
+	lease string  // of the keys that guard the refresh of an entry
+	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
+	turns []string
 
 	flying  sync.Map // the flights under way, by shared key
 	foreign sync.Map // turns of other groups whose tags its results took over, by key
@@ -38,18 +38,21 @@ type shared struct {
 type scope struct{ path, key string }
 
 func (c *core) newShared(s *settings) *shared {
-	r := realmOf(s.store, s.prefix)
+	r := fleet.KeyspaceOf(s.store, s.prefix, epochsChanged)
 	release, whose := c.version(s), c.scopeText()
 	sh := &shared{
-		realm: r, core: c,
-		head:  keys.Head(r.prefix, s.name, release, whose),
-		lease: keys.Head(r.prefix, s.name, release, whose+"+"),
-		scope: []scope{{"", r.epochKey("clear", s.name, "")}},
+		Keyspace: r, core: c,
+		lease: keys.Head(r.Prefix, s.name, release, whose+"+"),
+		scope: []scope{{"", r.EpochKey("clear", s.name, "")}},
 	}
-	sh.version = wire.Version{Head: sh.head[len(r.prefix):], Shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)}
-	for path := range enclosing(c.space.path) {
-		sh.scope = append(sh.scope, scope{path, r.epochKey("group", path, "")})
-		sh.turns = append(sh.turns, r.epochKey("turn", path, ""))
+	head := keys.Head(r.Prefix, s.name, release, whose)
+	sh.Member = &fleet.Member{
+		Head: head, ClearKey: sh.scope[0].key, On: sh,
+		Version: wire.Version{Head: head[len(r.Prefix):], Shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)},
+	}
+	for path := range fleet.Enclosing(c.space.path) {
+		sh.scope = append(sh.scope, scope{path, r.EpochKey("group", path, "")})
+		sh.turns = append(sh.turns, r.EpochKey("turn", path, ""))
 	}
 	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob, s.codec} {
 		sh.codecs.add(known)
@@ -70,31 +73,21 @@ func (c *core) scopeText() string {
 	return "@" + c.space.path
 }
 
-// tagNeeds returns the epochs of a tag in a scope: in that group and in each around
-// it, its own and that of all tags.
-func (r *realm) tagNeeds(path, tag string) (needs []need) {
-	for p := range enclosing(path) {
-		turn := r.epochKey("turn", p, "")
-		needs = append(needs, need{key: r.epochKey("tag", p, tag), turn: turn}, need{key: r.epochKey("tags", p, ""), turn: turn})
-	}
-	return needs
-}
-
 // needs returns the epochs that have to be known before an execution under p
 // begins, and that every result of p depends on.
-func (s *shared) needs(p *policy) (needs []need) {
+func (s *shared) needs(p *policy) (needs []fleet.Need) {
 	for i, scope := range s.scope {
-		n := need{key: scope.key}
+		n := fleet.Need{Key: scope.key}
 		if i == 0 {
-			n.lists = &s.version
+			n.Lists = &s.Version
 		}
 		needs = append(needs, n)
 	}
 	for _, turn := range s.turns {
-		needs = append(needs, need{key: turn})
+		needs = append(needs, fleet.Need{Key: turn})
 	}
 	for _, tag := range p.tags {
-		needs = append(needs, s.tagNeeds(s.core.space.path, tag)...)
+		needs = append(needs, s.TagNeeds(s.core.space.path, tag)...)
 	}
 	return needs
 }
@@ -106,7 +99,7 @@ type sighting struct {
 	entry  wire.Record
 	valid  bool // the epochs that it records are in force
 	bad    bool // the store refuses the key: there is nothing, and nothing can be put there
-	fences []fence
+	fences []fleet.Dependency
 	at     int64  // when the store was asked
 	order  uint64 // and what had been done by then; see sending
 
@@ -120,16 +113,16 @@ type sighting struct {
 func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range p.needs {
-		if _, ok := s.epoch(need.key, t); !ok {
-			ask = append(ask, need.key)
+		if _, ok := s.Epoch(need.Key, t); !ok {
+			ask = append(ask, need.Key)
 		}
 	}
 	seen := make([]*sighting, n)
-	values, sent, err := s.readNoting(ctx, by, ask)
+	values, sent, err := s.Read(ctx, by, ask)
 	if values == nil {
 		return seen, err
 	}
-	s.noteEpochs(ask[n:], values[n:], sending{at: sent.at, order: sent.order, reports: sent.reports[n:], era: sent.era})
+	s.NoteEpochs(ask[n:], values[n:], fleet.Request{At: sent.At, Order: sent.Order, Reports: sent.Reports[n:], Generation: sent.Generation})
 	var unknown error
 	for i, value := range values[:n] {
 		refused := storeclient.RefusalOf(err, keys[i])
@@ -138,7 +131,7 @@ func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, ke
 			s.report(p, "the store refuses a key; its results stay in this process", "key", keys[i], "error", refused)
 			seen[i] = &sighting{bad: true}
 		case value != nil || !storeclient.Concerns(err, keys[i]):
-			seen[i] = s.sight(p, keys[i], value, sent, sent.reports[i])
+			seen[i] = s.sight(p, keys[i], value, sent, sent.Reports[i])
 		default:
 			unknown = err
 		}
@@ -150,8 +143,8 @@ func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, ke
 }
 
 // sight makes a sighting of what the store returned for key.
-func (s *shared) sight(p *policy, key string, value []byte, sent sending, reports uint32) *sighting {
-	seen := &sighting{value: value, at: sent.at, order: sent.order, era: sent.era, reports: reports}
+func (s *shared) sight(p *policy, key string, value []byte, sent fleet.Request, reports uint32) *sighting {
+	seen := &sighting{value: value, at: sent.At, order: sent.Order, era: sent.Generation, reports: reports}
 	if value == nil {
 		return seen
 	}
@@ -168,15 +161,15 @@ func (s *shared) sight(p *policy, key string, value []byte, sent sending, report
 // force. What it cannot find out about, because the store fails, becomes nil.
 func (s *shared) verify(ctx context.Context, by storeclient.Deadline, all []*sighting) error {
 	var err error
-	for range contradictions {
+	for range fleet.MaxContradictions {
 		doubtful := s.compare(all, false)
 		if len(doubtful) == 0 {
 			return nil
 		}
 		var values [][]byte
-		var sent sending
-		if values, sent, err = s.readNoting(ctx, by, doubtful); values != nil {
-			s.noteEpochs(doubtful, values, sent)
+		var sent fleet.Request
+		if values, sent, err = s.Read(ctx, by, doubtful); values != nil {
+			s.NoteEpochs(doubtful, values, sent)
 		}
 		if err != nil || !s.refuses(doubtful, values) {
 			break
@@ -190,7 +183,7 @@ func (s *shared) verify(ctx context.Context, by storeclient.Deadline, all []*sig
 		return nil
 	}
 	for i, seen := range all {
-		if seen != nil && slices.ContainsFunc(seen.fences, func(f fence) bool { return unknown[f.key] }) {
+		if seen != nil && slices.ContainsFunc(seen.fences, func(f fleet.Dependency) bool { return unknown[f.Key] }) {
 			all[i] = nil
 		}
 	}
@@ -203,7 +196,7 @@ func (s *shared) verify(ctx context.Context, by storeclient.Deadline, all []*sig
 func (s *shared) refuses(keys []string, values [][]byte) bool {
 	t := clock.Now()
 	for i, key := range keys {
-		if _, known := s.epoch(key, t); !known {
+		if _, known := s.Epoch(key, t); !known {
 			if _, err := wire.Decode(key, values[i]); err == nil {
 				return true
 			}
@@ -223,16 +216,16 @@ func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
 			continue
 		}
 		for _, f := range seen.fences {
-			r, known := s.epoch(f.key, t)
+			r, known := s.Epoch(f.Key, t)
 			switch {
-			case known && r.epoch == f.epoch:
-			case known && r.at > seen.at:
+			case known && r.Token == f.Epoch:
+			case known && r.At > seen.at:
 				seen.valid = false
 			default:
 				seen.valid = seen.valid && !last
-				if (!known || !last) && !asked[f.key] {
-					asked[f.key] = true
-					doubtful = append(doubtful, f.key)
+				if (!known || !last) && !asked[f.Key] {
+					asked[f.Key] = true
+					doubtful = append(doubtful, f.Key)
 				}
 			}
 		}
@@ -242,29 +235,29 @@ func (s *shared) compare(all []*sighting, last bool) (doubtful []string) {
 
 // fencesOf returns the epochs that an entry records. It is not ok if one is
 // missing that this process wants, or if there are too many or too few.
-func (s *shared) fencesOf(e *wire.Record) (fences []fence, ok bool) {
+func (s *shared) fencesOf(e *wire.Record) (fences []fleet.Dependency, ok bool) {
 	if e.Kind != wire.KindResult && e.Kind != wire.KindLease {
 		return nil, true
 	}
-	fences = make([]fence, 0, len(s.scope)+2*len(e.Tags))
+	fences = make([]fleet.Dependency, 0, len(s.scope)+2*len(e.Tags))
 	for _, scope := range s.scope {
 		epoch, ok := e.EpochOf(scope.path)
 		if !ok {
 			return nil, false
 		}
-		fences = append(fences, fence{realm: s.realm, key: scope.key, epoch: epoch})
+		fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: scope.key, Epoch: epoch})
 	}
 	if e.Kind == wire.KindResult && !e.HasTags(s.core.space.path, s.core.base.tags) {
 		return nil, false
 	}
 	for i := range e.Tags {
 		t := &e.Tags[i]
-		needs := s.tagNeeds(t.Path, t.Name)
+		needs := s.TagNeeds(t.Path, t.Name)
 		if len(needs) != len(t.Epochs) {
 			return nil, false
 		}
 		for j := range needs {
-			fences = append(fences, fence{realm: s.realm, key: needs[j].key, epoch: t.Epochs[j], tag: true})
+			fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: needs[j].Key, Epoch: t.Epochs[j], Tag: true})
 		}
 	}
 	return fences, true
@@ -287,7 +280,7 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 		read: read.Add(-time.Duration(age)), asked: seen.at,
 		tags: s.core.tagsOf(st.Tags), fences: seen.fences, share: &held.share,
 	}
-	held.share = share{realm: s.realm, key: sharedKey, token: st.Token, era: seen.era, reports: seen.reports}
+	held.share = share{realm: s.Keyspace, key: sharedKey, token: st.Token, era: seen.era, reports: seen.reports}
 	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
 		return nil
 	}
@@ -301,12 +294,12 @@ func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born u
 	}
 	e.value = value
 	if ahead := st.Created - read.UnixNano(); ahead > 0 {
-		s.noteSkew(t, ahead)
+		s.NoteSkew(t, ahead)
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
 	if e.trusted = e.End; e.End != clock.Forever {
-		e.trusted -= int64(s.skew(t))
+		e.trusted -= int64(s.Skew(t))
 	}
 	return e
 }
@@ -364,7 +357,7 @@ func (c *core) tagsOf(tags []wire.TagEpochs) []scopedTag {
 		space := c.space
 		if tags[i].Path != space.path {
 			space = spaceAt(tags[i].Path)
-			space.reaches(c.shared.realm)
+			space.reaches(c.shared.Keyspace)
 		}
 		scoped[i] = scopedTag{space, tags[i].Name}
 	}
@@ -402,4 +395,27 @@ func (e *entry) ttl() time.Duration {
 		return 0
 	}
 	return time.Duration(e.End - e.Created)
+}
+
+// epochLife returns the life of the epochs that p's results record, as far as p tells.
+func (p *policy) epochLife() time.Duration {
+	if p.TTL == Forever || p.TTL > Forever-p.Stale() {
+		return 0
+	}
+	return wire.EpochLife(p.TTL + p.Stale())
+}
+
+// recorded returns the keys of the epochs that have to last as long as e, the result of
+// an execution that began with epochs.
+func (s *shared) recorded(e *entry, epochs map[string]fleet.Epoch) map[string]bool {
+	keys := make(map[string]bool, len(epochs)+len(e.fences))
+	for key := range epochs {
+		keys[key] = true
+	}
+	for _, f := range e.fences {
+		if f.Keyspace == s.Keyspace {
+			keys[f.Key] = true
+		}
+	}
+	return keys
 }

@@ -3,6 +3,7 @@ package memo
 import (
 	"unsafe"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
@@ -22,7 +23,7 @@ const (
 func (c *core) weigh(e *entry) int64 {
 	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.key))) + c.types.size(e.value)
 	n += values.Allocated(int64(cap(e.tags)) * int64(unsafe.Sizeof(scopedTag{})))
-	n += values.Allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fence{})))
+	n += values.Allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fleet.Dependency{})))
 	if s := e.share; s != nil {
 		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead
 	}

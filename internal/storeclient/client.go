@@ -32,7 +32,7 @@ import (
 type Client struct {
 	Store     store.Store  // for operations within Do and Write
 	punctual  bool         // it heeds contexts; see store.Punctual
-	Readers   int          // how many round trips of look-ups may be under way at once
+	readers   int          // how many round trips of look-ups may be under way at once
 	gathers   int          // how many keys of look-ups that wait go together
 	turns     turns        // of the writes of flights that are under way
 	pings     atomic.Int32 // how many are under way
@@ -85,10 +85,10 @@ var ErrOut = errors.New("memo: the store is out of order and left alone for a wh
 func New(s store.Store) *Client {
 	c := &Client{
 		Store: s, punctual: store.IsPunctual(s),
-		Readers: maxReadingEach, gathers: maxGatheredEach, turns: turns{free: MaxWrites},
+		readers: maxReadingEach, gathers: maxGatheredEach, turns: turns{free: MaxWrites},
 	}
 	if _, ok := s.(store.MultiGetter); ok {
-		c.Readers, c.gathers = maxReading, MaxGathered
+		c.readers, c.gathers = maxReading, MaxGathered
 	}
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   1,
@@ -348,7 +348,7 @@ type ask struct {
 // read returns by the deadline.
 func (c *Client) Get(ctx context.Context, by Deadline, keys []string) ([][]byte, error) {
 	c.mu.Lock()
-	if c.reading < c.Readers {
+	if c.reading < c.readers {
 		c.reading++
 		c.mu.Unlock()
 		defer c.next()

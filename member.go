@@ -1,0 +1,65 @@
+package memo
+
+import (
+	"strings"
+
+	"github.com/seed-0226adef/memo/internal/fleet"
+)
+
+// Changed implements memberEvents.
+func (s *shared) Changed(key string) {
+	s.core.doubt(key)
+	s.core.forget(key)
+}
+
+// Overtaken implements memberEvents.
+func (s *shared) Overtaken(by *fleet.Member, id, key string) {
+	switch {
+	case s.Member.Version.Shape != by.Version.Shape:
+		s.Cleared()
+	case s.Head == by.Head:
+		s.core.overtake(id)
+	default:
+		s.core.overtakeShared(s.Head + strings.TrimPrefix(key, by.Head))
+	}
+}
+
+// Cleared implements memberEvents.
+func (s *shared) Cleared() {
+	nextSequence(s.core.cleared.Store)
+	s.core.sweep()
+}
+
+// overtakeShared is overtake for the result that is in the store under sharedKey.
+func (c *core) overtakeShared(sharedKey string) {
+	keys := map[string]bool{}
+	if t := c.tier.Load(); t != nil {
+		if e := t.copyOf(sharedKey); e != nil {
+			keys[e.key] = true
+		}
+	}
+	for i := range c.shards {
+		c.shards[i].underWay(sharedKey, keys)
+	}
+	for key := range keys {
+		c.overtake(key)
+	}
+}
+
+// underWay adds the keys of executions and look-ups for sharedKey to keys. Whoever has
+// looked and not yet begun to execute looks again.
+func (s *flights) underWay(sharedKey string, keys map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.overtakings++
+	for key, f := range s.of {
+		if f.sharedKey == sharedKey {
+			keys[key] = true
+		}
+	}
+	for key, l := range s.lookups {
+		if l.sharedKey == sharedKey {
+			keys[key] = true
+		}
+	}
+}

@@ -99,9 +99,13 @@ func run(t testing.TB, cmd *exec.Cmd, ready func() error) *process {
 	return p
 }
 
-// await polls ready for at most ten seconds.
+// startLimit is how long a program may take to answer when many begin at once on a busy
+// machine.
+const startLimit = time.Minute
+
+// await polls ready for at most startLimit.
 func (p *process) await(ready func() error) (err error) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(startLimit); time.Now().Before(deadline); {
 		if err = ready(); err == nil {
 			return nil
 		}

@@ -185,27 +185,23 @@ func (g *Guard) states(t reflect.Type) []reflect.Value {
 			states = append(states, reflect.ValueOf(s).Convert(t))
 		}
 	default:
-		fill := func(made int, fill func(*maker, reflect.Value)) {
-			m := maker{guard: g, small: true, made: made, inside: map[reflect.Type]int{t: 1}}
+		add := func(made int) (*maker, reflect.Value) {
 			v := reflect.New(t).Elem()
-			fill(&m, v)
 			states = append(states, v)
+			return &maker{guard: g, small: true, made: made, inside: map[reflect.Type]int{t: 1}}, v
 		}
-		fill(0, (*maker).kind)
-		if k == reflect.Struct {
-			// Each field alone, and with a flag: a type such as sql.NullString
-			// holds a value only if its flag is set.
-			for i := range t.NumField() {
-				for flag := range t.NumField() {
-					if t.Field(flag).Type.Kind() != reflect.Bool && flag != i || len(states) > maxStates {
-						continue
+		m, v := add(0)
+		m.kind(v)
+		// Each field alone, and with a flag: a type such as sql.NullString holds a
+		// value only if its flag is set.
+		for i := 0; k == reflect.Struct && i < t.NumField(); i++ {
+			for flag := range t.NumField() {
+				if len(states) <= maxStates && (flag == i || t.Field(flag).Type.Kind() == reflect.Bool) {
+					m, v := add(i)
+					if flag != i {
+						settable(v.Field(flag)).SetBool(true)
 					}
-					fill(i, func(m *maker, v reflect.Value) {
-						m.fill(settable(v.Field(i)))
-						if flag != i {
-							settable(v.Field(flag)).SetBool(true)
-						}
-					})
+					m.fill(settable(v.Field(i)))
 				}
 			}
 		}
@@ -220,11 +216,11 @@ func readStates(t reflect.Type) (states []reflect.Value) {
 			func(v any) error { return v.(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) },
 			func(v any) error { return v.(json.Unmarshaler).UnmarshalJSON([]byte(text)) },
 		} {
-			v, read1 := reflect.New(t), false
+			v, done := reflect.New(t), false
 			if inTime(func() {
-				defer func() { recover() }() // of a type without the method, too
-				read1 = read(v.Interface()) == nil
-			}) && read1 && len(states) < maxStates {
+				defer func() { _ = recover() }() // of a type without the method, too
+				done = read(v.Interface()) == nil
+			}) && done && len(states) < maxStates {
 				states = append(states, v.Elem())
 			}
 		}

@@ -54,35 +54,23 @@ type shape struct {
 	values []value       // of a known type
 	self   bool          // the codec leaves its values to its methods
 	halved string        // why these methods cannot bring a value back, or ""
-	asks   bool          // its values are walked
-	fields []field       // of a struct: those that are walked
+	asks   bool          // see Guard.asks
+	within []part        // the types that are met in its values first
 	equal  reflect.Value // its method Equal, if it shows nothing of itself
-}
-
-type field struct {
-	index int
-	part
 }
 
 func (g *Guard) shape(t reflect.Type) *shape {
 	if s, ok := g.shapes.Load(t); ok {
 		return s.(*shape)
 	}
-	s := &shape{values: knownValues(t), asks: g.asks(t), equal: equalMethod(t)}
+	s := &shape{values: knownValues(t), asks: g.asks(t), within: within(t), equal: equalMethod(t)}
 	s.known = s.values != nil || messages.Is(t)
 	if w, r := Own(t, g.rules.Methods); !s.known && (w >= 0 || r >= 0) {
 		s.self = true
-		if w < 0 {
-			s.halved = "reads itself with " + g.rules.Methods[r].Read + " and does not write itself with " + g.rules.Methods[r].Write + "; implement both or neither"
-		} else if w != r {
-			s.halved = "writes itself with " + g.rules.Methods[w].Write + ", and " + g.Name() + " does not read it with " + g.rules.Methods[w].Read + "; implement both or neither"
-		}
-	}
-	if t.Kind() == reflect.Struct && !s.known && !s.self {
-		for i, p := range within(t) {
-			if g.asks(p.typ) {
-				s.fields = append(s.fields, field{i, p})
-			}
+		if m := g.rules.Methods[max(w, r)]; w < 0 {
+			s.halved = "reads itself with " + m.Read + " and does not write itself with " + m.Write + "; implement both or neither"
+		} else if m := g.rules.Methods[w]; w != r {
+			s.halved = "writes itself with " + m.Write + ", and " + g.Name() + " does not read it with " + m.Read + "; implement both or neither"
 		}
 	}
 	g.shapes.Store(t, s)
@@ -151,11 +139,9 @@ func (g *Guard) parts(t reflect.Type) (parts []part) {
 		if at := (part{p.typ, "", p.lost}); !seen[at] {
 			seen[at] = true
 			parts = append(parts, p)
-			if s := g.shape(p.typ); s.known || s.self {
-				return
-			}
-			for _, in := range within(p.typ) {
-				if in.path != "_" {
+			s := g.shape(p.typ)
+			for _, in := range s.within {
+				if in.path != "_" && !s.known && !s.self {
 					add(part{in.typ, join(p.path, in.path), p.lost || in.lost})
 				}
 			}

@@ -44,8 +44,11 @@ func (w *walk) value(v reflect.Value, depth int, lost bool) *Refusal {
 		if v.Type() == timeType {
 			return w.time(v, lost)
 		}
-		for _, f := range s.fields {
-			if r := w.value(v.Field(f.index), depth+1, lost || f.lost); r != nil {
+		for i, f := range s.within {
+			if s.known || s.self {
+				break
+			}
+			if r := w.value(v.Field(i), depth+1, lost || f.lost); r != nil {
 				return r.in(f.path)
 			}
 		}

@@ -190,44 +190,49 @@ func addressable(v reflect.Value) reflect.Value {
 	return c
 }
 
-// elements compares element by element. Among samples each of them stands for
-// all, so the path of none has an index.
+// elements compares element by element. In samples each of them stands for all, so
+// no path has an index.
 func (d *differ) elements(a, b reflect.Value, path string) *Refusal {
 	at := path + "[]"
 	d.leaf(a, b, path, true)
 	for i := range a.Len() {
 		if r := d.compare(a.Index(i), b.Index(i), at); r != nil {
-			if d.evidence == nil {
-				r.Path = fmt.Sprintf("%s[%d]%s", path, i, r.Path[len(at):])
-			}
-			return r
+			return d.index(r, at, fmt.Sprint(i))
 		}
 	}
 	return nil
 }
 
-// entries compares in an order that is the same every time, so that the
-// difference found first is.
+// entries compares entry by entry: of samples in an order that is the same every
+// time, so that the difference found first is.
 func (d *differ) entries(a, b reflect.Value, path string) *Refusal {
 	keys := a.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(show(a), show(b)) })
+	if d.evidence != nil {
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(show(a), show(b)) })
+	}
 	at := path + "[]"
 	d.leaf(a, b, path, true)
 	for _, key := range keys {
-		if d.evidence == nil {
-			at = path + "[" + show(key) + "]"
-		}
 		want, got := d.entry(a, key), d.entry(b, key)
-		if !got.IsValid() && d.inside == 0 {
-			return d.refuse(key, at, "the key "+show(key), "another", false)
-		} else if !got.IsValid() {
+		if !got.IsValid() && d.inside > 0 {
 			return d.leaf(a, b, path, false)
+		} else if !got.IsValid() {
+			return d.index(d.refuse(key, at, "the key "+show(key), "another", false), at, show(key))
 		}
 		if r := d.compare(addressable(want), addressable(got), at); r != nil {
-			return r
+			return d.index(r, at, show(key))
 		}
 	}
 	return nil
+}
+
+// index returns r, whose path begins with at, which ends in [], with an index in
+// the brackets unless it is of a sample.
+func (d *differ) index(r *Refusal, at, index string) *Refusal {
+	if d.evidence == nil {
+		r.Path = at[:len(at)-1] + index + "]" + r.Path[len(at):]
+	}
+	return r
 }
 
 // entry returns the value under key, or under one that is the same without

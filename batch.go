@@ -25,9 +25,6 @@ type Batch[K comparable, V any] struct {
 	fn  func(context.Context, []K) (map[K]V, error)
 }
 
-// errAbsent stands for the result of a key that fn left out.
-var errAbsent = errors.New("memo: fn has no value for the key")
-
 // NewBatch makes a memoized function of fn, which returns the values of the keys
 // that it is given. The options are those of [New], with K as the argument and V
 // as the result, and [MaxBatch] and [CacheMissing].
@@ -155,7 +152,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
 	var fences []fleet.Dependency
 	for _, w := range c.open {
-		if e, v := core.find(c.policy, w.text, clock.Precise()); v == fresh.Unverified {
+		if e, v := core.find(&c.policy.config, w.text, clock.Precise()); v == fresh.Unverified {
 			fences = append(fences, e.fences...)
 		}
 	}
@@ -167,11 +164,11 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 		c.took = time.Duration(clock.Now() - began)
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		e, v := core.find(c.policy, w.text, clock.Precise())
+		e, v := core.find(&c.policy.config, w.text, clock.Precise())
 		if v == fresh.Unverified && ctx.Err() == nil {
 			e, v = nil, fresh.Unusable
 		}
-		core.answerHere(ctx, c.policy, w.text, e, v)
+		core.answerHere(ctx, &c.policy.config, w.text, e, v)
 		w.before.took = c.took
 		if v == fresh.Fallback {
 			w.before.old = e
@@ -194,15 +191,15 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
 	var mine []*lookup
 	for _, w := range c.open {
-		if core.executes(c.policy, w.text) {
+		if core.executes(&c.policy.config, w.text) {
 			continue // which is waited for
 		}
-		if l, first := core.beginLookup(c.policy, w.text, w.sharedKey, sequence.Load()); first {
+		if l, first := core.beginLookup(&c.policy.config, w.text, w.sharedKey, sequence.Load()); first {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
 	began := clock.Now()
-	if !core.performBeside(ctx, c.policy, c.policy.leaves(c.took), mine...) {
+	if !core.performBeside(ctx, &c.policy.config, c.policy.leaves(c.took), mine...) {
 		return // ctx has ended
 	}
 	if len(mine) > 0 {
@@ -214,12 +211,12 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 		if l == nil {
 			return false
 		}
-		v := core.judgeMade(c.policy, l.made)
+		v := core.judgeMade(&c.policy.config, l.made)
 		w.before.asked, w.before.seen, w.before.why, w.before.overtakings = true, l.seen, l.why, l.overtakings
 		if v == fresh.Fallback {
 			w.before.old = l.made
 		}
-		core.answerShared(ctx, c.policy, l.made, v)
+		core.answerShared(ctx, &c.policy.config, l.made, v)
 		return c.answer(ctx, w, l.made, v)
 	})
 }
@@ -259,7 +256,7 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 	}()
 	for _, w := range c.old {
 		job := c.job(run, w.key)
-		if !c.batch.one.core.refreshInBackground(ctx, c.policy, w.entry, job) {
+		if !c.batch.one.core.refreshInBackground(ctx, &c.policy.config, w.entry, job) {
 			job.abstain()
 		}
 		left--
@@ -277,10 +274,10 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 			defer func() {
 				job.abstain()
 				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
-					outs[i].panicked = &PanicError{Value: v, Stack: debug.Stack()}
+					outs[i].panicked = &panicError{Value: v, Stack: debug.Stack()}
 				}
 			}()
-			outs[i] = c.batch.one.core.load(ctx, c.policy, w.text, w.before, job)
+			outs[i] = c.batch.one.core.load(ctx, &c.policy.config, w.text, w.before, job)
 		})
 	}
 	wg.Wait()
@@ -322,7 +319,7 @@ func (c *batchCall[K, V]) bypass(ctx context.Context, keys []K) (map[K]V, error)
 		for _, w := range c.open[some[0]:some[1]] {
 			part = append(part, w.key)
 		}
-		values, err := runAround(ctx, c.batch.one.core, c.policy, func(ctx context.Context) (map[K]V, error) { return c.batch.fn(ctx, part) })
+		values, err := runBypassing(ctx, c.batch.one.core, c.policy, func(ctx context.Context) (map[K]V, error) { return c.batch.fn(ctx, part) })
 		for _, key := range part {
 			if v, ok := values[key]; ok {
 				c.found[key] = v

@@ -33,7 +33,7 @@ type seat[K comparable, V any] struct {
 	done     chan struct{}   // closed when the fields below are set
 	value    V
 	err      error
-	panicked *PanicError
+	panicked *panicError
 }
 
 func newRun[K comparable, V any](b *Batch[K, V], p *policy, jobs int) *batchRun[K, V] {
@@ -79,12 +79,12 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	ctx, frame, cancel := r.context(seats)
 	untie, began := r.tie(seats), time.Now()
 	var values map[K]V
-	var panicked *PanicError
-	err := ErrGoexit // unless fn returns or panics
+	var panicked *panicError
+	err := errGoexit // unless fn returns or panics
 	executing.Add(1)
 	defer func() {
 		if v := recover(); v != nil {
-			panicked = &PanicError{Value: v, Stack: debug.Stack()}
+			panicked = &panicError{Value: v, Stack: debug.Stack()}
 			err = panicked
 		}
 		executing.Add(-1)
@@ -103,7 +103,7 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 }
 
 // take hands on what fn came back with for the seat's key.
-func (s *seat[K, V]) take(values map[K]V, err error, panicked *PanicError) {
+func (s *seat[K, V]) take(values map[K]V, err error, panicked *panicError) {
 	defer close(s.done)
 	v, ok := values[s.key]
 	switch {
@@ -120,8 +120,8 @@ func (s *seat[K, V]) take(values map[K]V, err error, panicked *PanicError) {
 
 func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err error) {
 	c := r.batch.one.core
-	defer c.survive(r.policy)
-	c.countExecution(ctx, r.policy, "", took, err)
+	defer c.survive(&r.policy.config)
+	c.countExecution(ctx, &r.policy.config, "", took, err)
 }
 
 // context returns the context that fn runs under: it has the values of the first
@@ -201,7 +201,7 @@ func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
 }
 
 // A batchPanic is a panic of fn on its way to one of those who wait for it.
-type batchPanic struct{ *PanicError }
+type batchPanic struct{ *panicError }
 
 func (j *batchJob[K, V]) abstain() {
 	if !j.decided.Swap(true) {

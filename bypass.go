@@ -44,3 +44,11 @@ func saysBypass(ctx context.Context) bool {
 	request := requestContext(ctx)
 	return request != nil && request.Value(bypassKey{}) != nil
 }
+
+// runBypassing runs fn in the caller's goroutine, for a call that bypasses the cache.
+func runBypassing[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
+	inner, ended := c.bypass(ctx, &p.config)
+	err = errNoReturn // unless fn returns
+	defer func() { ended(err) }()
+	return fn(inner)
+}

@@ -35,7 +35,7 @@ var callbacks = struct {
 }{of: map[uint64]*callbackRun{}}
 
 // enter notes that cb runs in this goroutine, until leave is called there. It returns
-// ErrRecursive if a copy is being made of the same result already.
+// errRecursive if a copy is being made of the same result already.
 func (cb *callbackRun) enter() (leave func(), err error) {
 	id := goroutine()
 	if id == 0 {
@@ -46,7 +46,7 @@ func (cb *callbackRun) enter() (leave func(), err error) {
 	cb.around = callbacks.of[id]
 	for outer := cb.around; cb.of != nil && outer != nil; outer = outer.around {
 		if outer.of == cb.of && outer.key == cb.key {
-			return nil, ErrRecursive
+			return nil, errRecursive
 		}
 	}
 	callbacks.of[id] = cb
@@ -114,20 +114,22 @@ func (s *flights) looksAtClone(ctx context.Context) bool {
 	return around != nil && around.clones.Load() < clonesNoted && around.clones.Add(1) <= clonesNoted
 }
 
-// cloneNoted makes a copy of a result of key, by clone, in a call under ctx. It returns
-// ErrRecursive if the call was made by what makes a copy of the same result.
-func cloneNoted[R any](ctx context.Context, c *core, key string, clone func(R) R, r R) (R, error) {
+// noteClone notes that a copy is being made of a result of key, in a call under ctx, until
+// done is called. It returns errRecursive if the call was made by what makes a copy of the
+// same result.
+func (c *core) noteClone(ctx context.Context, key string) (done func(), err error) {
 	cb := &callbackRun{of: c, key: key}
 	if around := frameOf(ctx); around != nil {
 		cb.flight = around.flight
 	}
 	leave, err := cb.enter()
 	if err != nil {
-		return zero[R](), err
+		return nil, err
 	}
-	defer leave()
 	noted := &c.shard(key).cloning
 	noted.Add(1)
-	defer noted.Add(-1)
-	return clone(r), nil
+	return func() {
+		noted.Add(-1)
+		leave()
+	}, nil
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"log/slog"
 	"math/rand/v2"
 	"reflect"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -24,43 +22,64 @@ import (
 // on keys, and on results wrapped in any. All Funcs that With derives from one
 // another share a core.
 type core struct {
-	label   string // for display: the Name, or the runtime's name of fn
-	own     Options
-	types   signature
-	batched bool // of a Batch
-	made    callStack
-	claimed *claim // the name that is registered; set by New or with settling held
+	label   string  // for display: the Name, or the runtime's name of fn
+	batched bool    // of a Batch
+	types   typing  // of its results
+	base    *config // of the function itself; set before anything is looked up
 
-	settling sync.Mutex // held by settle, which alone sets base, shared and the first tier
-	base     *policy    // not nil from then on
-	space    *namespace // the group's, or one of the function's own; set by join
-	count    *counters  // held apart: a group keeps them when the function is gone
+	space *namespace // the group's, or one of the function's own
+	count *counters  // held apart: a group keeps them when the function is gone
 
 	onceReported atomic.Bool          // that a result can be used only once
 	tagsReported atomic.Bool          // that there are tags, but no group
 	cleared      atomic.Uint64        // the sequence number of the function's last Clear
-	tier         atomic.Pointer[tier] // nil with NoLocal
+	tier         atomic.Pointer[tier] // nil if nothing is held in this process
+	newTier      func() *tier         // a new one, empty
 	shared       *shared              // nil without a store; set before base
 	shards       [16]flights
 }
 
-// A policy is what decides about the calls through one Func.
-type policy struct {
-	settings
-	keeps  func(any, error) bool // CacheIf, or its default
-	direct bool                  // a fresh result is all that a call needs
-	needs  []fleet.Need          // the epochs that its results depend on
+// A typing is what a core knows of the type of results. They are kept as a *R in an any.
+type typing struct {
+	values.Usage
+	size  func(value any) int64 // of a *R, on the heap
+	blank func() any            // a new *R
 }
 
-func (s *settings) log() *slog.Logger {
-	if s.logger != nil {
-		return s.logger
+// newCore returns the core of a function.
+func newCore(label string, types typing) *core {
+	return &core{label: label, types: types, count: new(counters)}
+}
+
+// holdLocally has results held in this process: at most entries or, where limit is not
+// zero, limit bytes.
+func (c *core) holdLocally(entries int, limit int64) {
+	c.newTier = func() *tier { return newTier(entries, limit, c.count) }
+	c.tier.Store(c.newTier())
+}
+
+// start sets the config of the function itself, which is complete from then on.
+func (c *core) start(p *config) {
+	if c.base = p; c.shared != nil {
+		c.space.reaches(c.shared.Keyspace)
+		c.shared.Enroll(c.shared.Member)
 	}
-	return slog.Default()
+}
+
+// prepare completes p, for calls of the function.
+func (c *core) prepare(p *config) {
+	if len(p.tags) > 0 {
+		c.needsGroup(p)
+	}
+	if c.shared != nil {
+		p.needs = c.shared.needs(p)
+		c.shared.codecs.add(p.codec)
+		c.shared.NoteTimeout(p.storeTimeout)
+	}
 }
 
 // allTags returns the policy's own tags, in space, and more.
-func (p *policy) allTags(space *namespace, more []scopedTag) []scopedTag {
+func (p *config) allTags(space *namespace, more []scopedTag) []scopedTag {
 	if len(p.tags) == 0 {
 		return more
 	}
@@ -71,141 +90,14 @@ func (p *policy) allTags(space *namespace, more []scopedTag) []scopedTag {
 	return append(all, more...)
 }
 
-// newCore checks what is known before the defaults are: they may still change.
-func newCore(label string, own Options, types signature) *core {
-	c := &core{label: label, own: own, types: types, count: new(counters)}
-	s := c.settings(nil)
-	if s.name != "" {
-		c.label = s.name
-	}
-	c.checkSettings(&s)
-	c.join(s.group)
-	return c
-}
-
-// settings lays the options that apply to the function over one another, and over
-// weakest.
-func (c *core) settings(weakest Options) settings {
-	levels := []Options{weakest, {option(func(s *settings) { s.bypassSaid = false })}} // what a default says of Disabled can change
-	g := resolve(weakest, c.own).group
-	if g != nil {
-		levels = append(levels, g.levels()...)
-	}
-	s := resolve(append(levels, c.own)...)
-	s.group = g
-	return s
-}
-
-// settle reads the defaults and builds what depends on them, once.
-func (c *core) settle() {
-	c.settling.Lock()
-	defer c.settling.Unlock()
-	if c.base != nil {
-		return
-	}
-	defaultsRead.Store(true)
-	defaults := currentDefaults()
-	if g := resolve(c.own).group; g != nil {
-		g.joinDefault(resolve(defaults).group)
-	}
-	s := c.settings(defaults)
-	c.checkSettings(&s) // panics at every call until it is mended, not only at the first
-	c.register(&s)
-	c.join(s.group)
-	if !s.noLocal {
-		c.tier.Store(newTier(s.entries, s.bytes, c.count))
-	}
-	if s.store != nil {
-		c.shared = c.newShared(&s)
-	}
-	if c.base = c.policy(s); c.shared != nil {
-		c.space.reaches(c.shared.Keyspace)
-		c.shared.Enroll(c.shared.Member)
-	}
-}
-
-// join makes the function one of g, if that is not nil. A function joins when it is
-// made, if its group is among its own options, so that the group reaches what
-// others have stored for it before it is called here.
-func (c *core) join(g *Group) {
-	switch {
-	case g == nil:
-		if c.space == nil {
-			c.space = new(namespace)
-		}
-	case c.space != g.space:
-		c.space = g.space
-		g.enroll(c)
-	}
-}
-
-// realm returns where the function's results are shared, whether or not it was
-// used yet; nil for one without a store.
-func (c *core) realm() *fleet.Keyspace {
-	if c.inUse() != nil {
-		if c.shared == nil {
-			return nil
-		}
-		return c.shared.Keyspace
-	}
-	if s := c.settings(currentDefaults()); s.store != nil {
-		return fleet.KeyspaceOf(s.store, s.prefix, epochsChanged)
-	}
-	return nil
-}
-
-// inUse returns the policy, or nil if the function was never used.
-func (c *core) inUse() *policy {
-	c.settling.Lock()
-	defer c.settling.Unlock()
-	return c.base
-}
-
-func (c *core) policy(s settings) *policy {
-	p := &policy{
-		settings: s,
-		keeps:    c.types.keep(s.keep),
-		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
-	}
-	p.MaxAge = -1
-	if len(s.tags) > 0 {
-		c.needsGroup(p)
-	}
-	if c.base != nil && s.localTTL != c.base.localTTL {
-		p.direct = false
-	}
-	if c.shared != nil {
-		p.needs = c.shared.needs(p)
-		c.shared.codecs.add(s.codec)
-		c.shared.NoteTimeout(s.storeTimeout)
-	}
-	return p
-}
-
 // needsGroup logs, once, that the function's own tags are good for nothing if it is in
 // no group: nothing invalidates them.
-func (c *core) needsGroup(p *policy) {
+func (c *core) needsGroup(p *config) {
 	if c.space.path != "" || c.tagsReported.Swap(true) {
 		return
 	}
 	defer c.survive(p)
 	p.log().Warn("memo: a function has tags but belongs to no group, so nothing can invalidate them; give it a group (NewGroup)", "func", c.label)
-}
-
-// derive returns the policy for the calls through a With of these options.
-func (c *core) derive(calls Options) *policy {
-	s := c.base.settings
-	s.TTL = -1 // shows whether calls sets it
-	calls.apply(&s)
-	maxAge := s.TTL
-	if s.TTL < 0 {
-		s.TTL = c.base.TTL
-	}
-	c.checkSettings(&s)
-	p := c.policy(s)
-	p.MaxAge = maxAge
-	p.direct = p.direct && maxAge < 0 && p.Beta == c.base.Beta
-	return p
 }
 
 func (c *core) shard(key string) *flights {
@@ -237,7 +129,7 @@ func (c *core) hit(key string) *entry {
 
 // find returns the result held under key, if any, and what a call under p may do
 // with it at t.
-func (c *core) find(p *policy, key string, t int64) (*entry, fresh.Verdict) {
+func (c *core) find(p *config, key string, t int64) (*entry, fresh.Verdict) {
 	local := c.tier.Load()
 	if local == nil {
 		return nil, fresh.Unusable
@@ -266,7 +158,7 @@ func (c *core) find(p *policy, key string, t int64) (*entry, fresh.Verdict) {
 
 // trust returns verdictFresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
-func (c *core) trust(p *policy, e *entry, t int64) fresh.Verdict {
+func (c *core) trust(p *config, e *entry, t int64) fresh.Verdict {
 	if e.share == nil && len(e.fences) == 0 && !e.loose {
 		return fresh.Fresh
 	}
@@ -288,7 +180,7 @@ func (c *core) trust(p *policy, e *entry, t int64) fresh.Verdict {
 // search is find, where the epochs that a result depends on are asked for if they
 // are not known; spent is how long that took. The result stays unverified only if ctx
 // ends meanwhile.
-func (c *core) search(ctx context.Context, p *policy, key string) (_ *entry, _ fresh.Verdict, spent time.Duration) {
+func (c *core) search(ctx context.Context, p *config, key string) (_ *entry, _ fresh.Verdict, spent time.Duration) {
 	e, v := c.find(p, key, clock.Precise())
 	if v != fresh.Unverified {
 		return e, v, 0
@@ -323,7 +215,7 @@ func askEpochs(ctx context.Context, limit time.Duration, fences []fleet.Dependen
 }
 
 // executes reports whether an execution for key is under way that a call may join.
-func (c *core) executes(p *policy, key string) bool {
+func (c *core) executes(p *config, key string) bool {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -379,6 +271,14 @@ func (c *core) hold(e *entry) bool {
 	return true
 }
 
+// forgetKey drops what is held under key.
+func (c *core) forgetKey(key string) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.drop(key)
+}
+
 // forget drops the copy of what the store holds under sharedKey.
 func (c *core) forget(sharedKey string) {
 	if t := c.tier.Load(); t != nil {
@@ -390,7 +290,7 @@ func (c *core) forget(sharedKey string) {
 
 // put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
-func (c *core) put(ctx context.Context, p *policy, key string, exec execution, value any) error {
+func (c *core) put(ctx context.Context, p *config, key string, exec execution, value any) error {
 	e := &entry{
 		key: key, value: value, kept: true, read: time.Now(), born: sequence.Load(),
 		tags: p.allTags(c.space, nil), trusted: clock.Forever,
@@ -437,7 +337,7 @@ func (c *core) drop(key string) {
 // invalidate drops what is held under keys, and detaches the executions that are
 // under way: nobody who comes later gets their results. The store comes first, so
 // that nothing that is read from it afterwards can be from before.
-func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []string) error {
+func (c *core) invalidate(ctx context.Context, p *config, keys, sharedKeys []string) error {
 	var err error
 	if c.shared != nil {
 		err = c.shared.invalidate(ctx, storeclient.DeadlineIn(p.storeTimeout), sharedKeys, 0)
@@ -447,7 +347,7 @@ func (c *core) invalidate(ctx context.Context, p *policy, keys, sharedKeys []str
 		if c.shared != nil {
 			c.shared.Overtake(c.shared.Member, key, sharedKeys[i])
 		}
-		c.base.observe(ctx, c, EventInvalidation, key)
+		c.base.tell(ctx, eventInvalidation, key)
 	}
 	return c.notReached("Invalidate", err)
 }
@@ -464,7 +364,7 @@ func (c *core) overtake(key string) {
 // clear invalidates every result of the function. The sequence number does so in
 // this process, and an epoch in the store; dropping the tier only gives its
 // memory back.
-func (c *core) clear(ctx context.Context, p *policy) error {
+func (c *core) clear(ctx context.Context, p *config) error {
 	var err error
 	if c.shared != nil {
 		err = c.shared.clear(ctx, p)
@@ -476,18 +376,18 @@ func (c *core) clear(ctx context.Context, p *policy) error {
 			other.On.Cleared()
 		}
 	}
-	c.base.observe(ctx, c, EventClear, "")
+	c.base.tell(ctx, eventClear, "")
 	return c.notReached("Clear", err)
 }
 
 // sweep drops the whole tier.
 func (c *core) sweep() {
 	if t := c.tier.Load(); t != nil {
-		c.tier.CompareAndSwap(t, newTier(c.base.entries, c.base.bytes, c.count))
+		c.tier.CompareAndSwap(t, c.newTier())
 	}
 }
 
-func (c *core) stats() Stats {
+func (c *core) stats() stats {
 	t := c.tier.Load()
 	if t != nil {
 		t.cache.CleanUp() // so that Evictions and Entries agree
@@ -522,8 +422,8 @@ func sharedKey(head, key string, exec execution) string {
 
 // usedUp returns why a result must not be given to more than one caller, nil if it
 // may be. value is a *R.
-func (c *core) usedUp(p *policy, value any) error {
-	if p.clone != nil || !c.types.Hides {
+func (c *core) usedUp(p *config, value any) error {
+	if p.cloned || !c.types.Hides {
 		return nil
 	}
 	left := values.MaxLooks

@@ -45,11 +45,6 @@ func SetDefault(opts ...Option) {
 	}
 }
 
-// disabledByDefault says that functions are disabled for which no level but the
-// defaults says anything of it. While it is set, no entry is marked as valid, so that
-// no hit is answered without a look at it.
-var disabledByDefault atomic.Bool
-
 var (
 	defaultsRead atomic.Bool // by a function, which keeps them
 	tooLate      sync.Once

@@ -81,12 +81,12 @@ func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
 		b.Call(t.Context(), "x")
 		exec := a.execution("x")
 		p := a.settle()
-		_, _, l := a.core.lookUp(t.Context(), a.With(TTL(0)).settle(), "x", p.storeTimeout, exec)
+		_, _, l := a.core.lookUp(t.Context(), &a.With(TTL(0)).settle().config, "x", p.storeTimeout, exec)
 		source.Store(1)
 		if err := a.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		boards := boarding{core: a.core, policy: p, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, overtakings: l.overtakings}}
+		boards := boarding{core: a.core, policy: &p.config, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, overtakings: l.overtakings}}
 		f := boards.board(t.Context(), "x", nil, exec, func() bool { return false })
 		boards.wait(t.Context(), f)
 		if got := *f.result.value.(*int64); got != 1 {
@@ -102,9 +102,9 @@ func TestRefreshJoinsNoFlightOfACall(t *testing.T) {
 		source, a, _ := readers(memstore.New(nil), NoLocal())
 		a.Call(t.Context(), "x")
 		source.Store(1)
-		call := boarding{core: a.core, policy: a.settle(), seq: sequence.Load()}
+		call := boarding{core: a.core, policy: &a.settle().config, seq: sequence.Load()}
 		f := call.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
-		refresh := boarding{core: a.core, policy: a.settle(), seq: sequence.Load(), forced: true}
+		refresh := boarding{core: a.core, policy: &a.settle().config, seq: sequence.Load(), forced: true}
 		if refresh.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
 			t.Error("it has joined")
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -103,10 +102,16 @@ func sameObserver(a, b Observer) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// observe tells the policy's observer, if it has one. key need not outlive the
-// call.
-func (p *policy) observe(ctx context.Context, c *core, kind EventKind, key string) {
-	if p.observer != nil {
-		p.observer.Observe(ctx, Event{Kind: kind, Func: c.label, Key: strings.Clone(key)})
+// observing returns what tells o of the events of the function of that name; nil if o is
+// nil.
+func observing(o Observer, name string) func(context.Context, eventKind, string, time.Duration, error) {
+	if o == nil {
+		return nil
+	}
+	return func(ctx context.Context, kind eventKind, key string, took time.Duration, err error) {
+		if p, ok := err.(*panicError); ok {
+			err = (*PanicError)(p)
+		}
+		o.Observe(ctx, Event{Kind: EventKind(kind), Func: name, Key: key, Duration: took, Err: err})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
 
@@ -40,4 +41,4 @@ func ForgetTooLate() { tooLate = sync.Once{} }
 
 // CopiesArgument reports whether an execution gets a copy of an A that is more than the
 // value itself.
-func CopiesArgument[A any]() bool { return argumentCopier(reflect.TypeFor[A](), false) != nil }
+func CopiesArgument[A any]() bool { return keys.CopierOf(reflect.TypeFor[A](), false) != nil }

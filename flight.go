@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -17,54 +16,25 @@ import (
 )
 
 var (
-	// ErrRecursive is returned to fn when it calls, with its context, the very
-	// execution that it is part of, be it directly or by way of other memoized
-	// functions. Waiting would never end. Whatever uses fn's context counts as
-	// fn, a goroutine that fn does not wait for too. [CacheIf]'s function, the match of
-	// [CacheErrors] and [Clone]'s function have no context, and get it for what they call
-	// in their own goroutine.
-	ErrRecursive = errors.New("memo: fn waits for its own result")
-
-	// ErrGoexit is returned to those who wait for an execution in which fn
-	// called [runtime.Goexit], as a test's FailNow does.
-	ErrGoexit = errors.New("memo: fn called runtime.Goexit")
-
-	errNoReturn = errors.New("memo: fn panicked or called runtime.Goexit")
-	errGivenUp  = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
+	errRecursive = errors.New("memo: fn waits for its own result")
+	errGoexit    = errors.New("memo: fn called runtime.Goexit")
+	errNoReturn  = errors.New("memo: fn panicked or called runtime.Goexit")
+	errGivenUp   = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
 )
 
-// A PanicError is what a panic of fn becomes: everyone who waits for the
-// execution panics with it, in their own goroutine. Only a panic with
-// http.ErrAbortHandler, which package http tells from others by ==, stays what it is.
-type PanicError struct {
-	// Value is what fn panicked with.
+// A panicError is a panic of fn, or of a function that judges its result, as an error.
+// It is memo.panicError.
+type panicError struct {
 	Value any
-	// Stack is the stack of the goroutine that ran fn, as [debug.Stack] gives
-	// it.
 	Stack []byte
 }
 
-func (e *PanicError) Error() string {
+func (e *panicError) Error() string {
 	return fmt.Sprintf("memo: fn panicked: %v\n\n%s", e.Value, e.Stack)
 }
 
-// asRaised returns what those who wait for the execution panic with. That is e, except
-// for one value by which a handler says that it was no failure: package http compares
-// what it recovers with [http.ErrAbortHandler] itself, and would log everything else as
-// a crash. It is known by its text, for the core does not link net/http.
-//
-// [http.ErrAbortHandler]: https://pkg.go.dev/net/http#ErrAbortHandler
-func (e *PanicError) asRaised() any {
-	if err, ok := e.Value.(error); ok && reflect.TypeOf(err) == sentinelType && err.Error() == "net/http: abort Handler" {
-		return err
-	}
-	return e
-}
-
-var sentinelType = reflect.TypeOf(errors.New(""))
-
 // Unwrap returns Value if it is an error.
-func (e *PanicError) Unwrap() error {
+func (e *panicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
@@ -96,7 +66,7 @@ type execution interface {
 // detaches it: nobody can join it any more, and its result is kept nowhere.
 type flight struct {
 	key    string
-	policy *policy
+	policy *config
 	shard  *flights
 	frame  frame
 	born   uint64 // the sequence number noted before fn began
@@ -137,7 +107,7 @@ type flight struct {
 	result   *entry // whatever came back, kept or not; its value is nil where there is none
 	foreign  bool   // result was executed by another process
 	once     bool   // result can be used only once: it is the leader's
-	panicked *PanicError
+	panicked *panicError
 }
 
 // flights are the executions under way for a part of a function's keys.
@@ -254,7 +224,7 @@ func (f *flight) tags() []scopedTag {
 // launch makes a flight for key, detaching the one under way, if any. ctx lends
 // its values. The caller holds the shard's mu, and sees to takeOff, with the context
 // that launch returns.
-func (c *core) launch(ctx context.Context, p *policy, key string, old *entry, exec execution) (*flight, context.Context) {
+func (c *core) launch(ctx context.Context, p *config, key string, old *entry, exec execution) (*flight, context.Context) {
 	s, sharedKey := c.shard(key), c.sharedKey(key, exec)
 	s.detach(key)
 	f := &flight{
@@ -305,7 +275,7 @@ type landing struct {
 	value    any       // a *R; nil if there is none
 	read     time.Time // when fn returned it; zero if fn did not return
 	err      error
-	panicked *PanicError
+	panicked *panicError
 	keep     bool   // by CacheIf
 	remember bool   // by CacheErrors
 	absent   bool   // fn left the key out
@@ -317,16 +287,16 @@ type landing struct {
 // and the user's functions that judge its result end. ctx is what they run under, and
 // is over when they have returned: end must not need it.
 func (c *core) fly(ctx context.Context, f *flight) {
-	l := landing{err: ErrGoexit} // unless everything returns or something panics
+	l := landing{err: errGoexit} // unless everything returns or something panics
 	stop := func() {}
 	defer func() {
 		f.exec.abstain() // unless it was run
 		if v := recover(); v != nil {
 			p, passedOn := v.(batchPanic)
 			if !passedOn {
-				p.PanicError = &PanicError{Value: v, Stack: debug.Stack()}
+				p.panicError = &panicError{Value: v, Stack: debug.Stack()}
 			}
-			l = landing{err: p.PanicError, panicked: p.PanicError}
+			l = landing{err: p.panicError, panicked: p.panicError}
 		}
 		stop()
 		executing.Add(-1)
@@ -378,7 +348,7 @@ func (f *flight) judge(ctx context.Context) landing {
 		return l
 	}
 	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
-		if f.policy.keep != nil || err != nil && f.policy.errorTTL > 0 {
+		if f.policy.asks || err != nil && f.policy.errorTTL > 0 {
 			leave, _ := (&callbackRun{flight: f}).enter()
 			defer leave()
 		}
@@ -452,7 +422,7 @@ func (c *core) letGo(f *flight, e *entry, l landing) {
 
 // survive, deferred, keeps a panic of an observer or a logger from ending the
 // process: nobody who could recover it stands above an execution.
-func (c *core) survive(p *policy) {
+func (c *core) survive(p *config) {
 	if v := recover(); v != nil {
 		p.log().Error("memo: an observer or logger panicked", "func", c.label, "panic", v, "stack", string(debug.Stack()))
 	}
@@ -492,7 +462,7 @@ func (c *core) entryFor(f *flight, l landing) *entry {
 }
 
 // remembers reports whether err is one of those that CacheErrors is for.
-func (p *policy) remembers(err error) bool {
+func (p *config) remembers(err error) bool {
 	return err != nil && p.errorTTL > 0 && p.errorMatch(err)
 }
 
@@ -502,19 +472,19 @@ func (f *flight) oldServes(t int64) bool {
 	return f.old != nil && f.old.err == nil && t < f.old.End
 }
 
-func (c *core) countExecution(ctx context.Context, p *policy, key string, took time.Duration, err error) {
+func (c *core) countExecution(ctx context.Context, p *config, key string, took time.Duration, err error) {
 	c.count.executions.Add(1)
 	c.count.executionTime.Add(int64(took))
 	if err != nil {
 		c.count.failures.Add(1)
 	}
-	if p.observer != nil {
-		p.observer.Observe(ctx, Event{Kind: EventExecution, Func: c.label, Key: key, Duration: took, Err: err})
+	if p.observe != nil {
+		p.observe(ctx, eventExecution, key, took, err)
 	}
 }
 
 // reportBackground logs a failure that no caller sees.
-func (c *core) reportBackground(p *policy, l landing) {
+func (c *core) reportBackground(p *config, l landing) {
 	if l.panicked != nil {
 		p.log().Error("memo: background refresh panicked", "func", c.label, "panic", l.panicked.Value, "stack", string(l.panicked.Stack))
 		return

@@ -37,9 +37,9 @@ type Group struct {
 	lone   bool // joins the default group when its function is first used; see joinDefault
 
 	mu      sync.Mutex
-	inner   []*Group                         // guarded by mu
-	members map[*counters]weak.Pointer[core] // guarded by mu; the functions in use
-	gone    Stats                            // guarded by mu; what functions that were dropped had counted
+	inner   []*Group                             // guarded by mu
+	members map[*counters]weak.Pointer[function] // guarded by mu; the functions in use
+	gone    Stats                                // guarded by mu; what functions that were dropped had counted
 }
 
 // NewGroup makes a group. name is for people and, with a shared store, for the
@@ -52,7 +52,7 @@ func NewGroup(name string, opts ...Option) *Group {
 	}
 	g := &Group{
 		name: name, own: Options(opts).flat(),
-		members: map[*counters]weak.Pointer[core]{},
+		members: map[*counters]weak.Pointer[function]{},
 	}
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
@@ -96,19 +96,19 @@ func (g *Group) levels() []Options {
 	return append(g.parent.levels(), g.own)
 }
 
-// enroll makes c a member. The group does not keep it alive.
-func (g *Group) enroll(c *core) {
+// enroll makes f a member. The group does not keep it alive.
+func (g *Group) enroll(f *function) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.members[c.count] = weak.Make(c)
-	runtime.AddCleanup(c, g.strike, c.count)
+	g.members[f.count] = weak.Make(f)
+	runtime.AddCleanup(f, g.strike, f.count)
 }
 
 // strike takes the counters of a function that was dropped over.
 func (g *Group) strike(count *counters) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gone = g.gone.add(count.read())
+	g.gone = g.gone.add(Stats(count.read()))
 	delete(g.members, count)
 }
 
@@ -148,7 +148,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
 			c.sweep()
-			p.observe(ctx, c, EventClear, "")
+			p.tell(ctx, eventClear, "")
 		}
 	}
 	return g.notReached("Clear", err)
@@ -183,10 +183,10 @@ func (g *Group) settings() settings {
 func (g *Group) realms() []*fleet.Keyspace {
 	all := g.space.reached()
 	if s := g.settings(); s.store != nil {
-		all = append(all, fleet.KeyspaceOf(s.store, s.prefix, epochsChanged))
+		all = append(all, keyspaceOf(s.store, s.prefix))
 	}
 	for _, c := range g.functions() {
-		if r := c.realm(); r != nil {
+		if r := c.keyspace(); r != nil {
 			all = append(all, r)
 		}
 	}
@@ -210,7 +210,7 @@ func (g *Group) notReached(what string, err error) error {
 }
 
 // functions returns the members, those of inner groups included.
-func (g *Group) functions() (all []*core) {
+func (g *Group) functions() (all []*function) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, w := range g.members {
@@ -232,9 +232,9 @@ func (g *Group) Stats() Stats {
 	sum := g.gone
 	for count, w := range g.members {
 		if c := w.Value(); c != nil {
-			sum = sum.add(c.stats())
+			sum = sum.add(Stats(c.stats()))
 		} else {
-			sum = sum.add(count.read())
+			sum = sum.add(Stats(count.read()))
 		}
 	}
 	for _, inner := range g.inner {

@@ -27,7 +27,7 @@ func init() {
 		if p.store == nil {
 			return nil
 		}
-		r := fleet.KeyspaceOf(p.store, p.prefix, epochsChanged)
+		r := keyspaceOf(p.store, p.prefix)
 		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.storeTimeout}
 	}
 	hints.JoinsDefault = func(g any) { g.(*Group).lone = true }
@@ -45,11 +45,9 @@ type settler interface {
 
 // hintOf returns what fn has said so far about the result of the execution that
 // ctx belongs to.
-func hintOf(ctx context.Context) (said hints.Hint) {
-	frameOf(ctx).update(func(h *hint) {
-		said = hints.Hint{TTL: h.ttl, HasTTL: h.hasTTL, NoStore: h.noStore}
-	})
-	return said
+func hintOf(ctx context.Context) (h hints.Hint) {
+	h.TTL, h.HasTTL, h.NoStore = said(ctx)
+	return h
 }
 
 // notes is what a package keeps beside a function's results; see hints.Notes.
@@ -86,19 +84,16 @@ func (n *notes) Delete(ctx context.Context) error {
 // forget drops what f holds under key in this process.
 func (f *Func[A, R]) forget(key string) {
 	f.settle()
-	s := f.core.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f.core.drop(key)
+	f.core.forgetKey(key)
 }
 
 // policies returns the names of the options that say which results are kept, and for how
 // long; see hints.Policies.
 func (o Options) policies() (names []string) {
-	s := settings{
+	s := settings{maxBatch: -1, config: config{
 		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
-		softTimeout: -1, errorTTL: -1, maxBatch: -1, missingTTL: -1,
-	}
+		softTimeout: -1, errorTTL: -1, missingTTL: -1,
+	}}
 	o.apply(&s)
 	for _, option := range []struct {
 		name  string

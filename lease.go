@@ -39,7 +39,7 @@ const (
 // A ticket is what an execution holds in the store.
 type ticket struct {
 	shared *shared
-	policy *policy
+	policy *config
 	failed uint64 // how many executions in a row have ended without a result; see publish
 	entry  string // the key that the result is to be under
 	since  uint64 // what was asked from here on, by the realm's order, was asked with the lease in place

@@ -15,7 +15,7 @@ type lentContext struct {
 
 // lend returns the context for what a call may leave behind. It also says whose the
 // call is if that is not in ctx, since a callback made it.
-func (s *settings) lend(ctx context.Context) context.Context {
+func (s *config) lend(ctx context.Context) context.Context {
 	if _, done := ctx.(*lentContext); done {
 		return ctx
 	}

@@ -14,24 +14,24 @@ import (
 type outcome struct {
 	entry    *entry
 	err      error
-	panicked *PanicError
+	panicked *panicError
 }
 
 // look finds what is held under key and tells what the call may do with it. If
 // it may return it, the call is counted as answered. key need not outlive the
 // call.
-func (c *core) look(ctx context.Context, p *policy, key string) (e *entry, v fresh.Verdict, spent time.Duration) {
+func (c *core) look(ctx context.Context, p *config, key string) (e *entry, v fresh.Verdict, spent time.Duration) {
 	e, v, spent = c.search(ctx, p, key)
 	c.answerHere(ctx, p, key, e, v)
 	return e, v, spent
 }
 
 // answerHere counts a call that is answered with e, from this process, if v says so.
-func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, v fresh.Verdict) {
+func (c *core) answerHere(ctx context.Context, p *config, key string, e *entry, v fresh.Verdict) {
 	switch v {
 	case fresh.Fresh, fresh.Early:
 		c.count.hits.inc()
-		p.observe(ctx, c, EventHit, key)
+		p.tell(ctx, eventHit, key)
 		e.bequeath(ctx)
 	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)
@@ -39,9 +39,9 @@ func (c *core) answerHere(ctx context.Context, p *policy, key string, e *entry, 
 }
 
 // answerStale counts a call as answered with an old result.
-func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
+func (c *core) answerStale(ctx context.Context, p *config, old *entry) outcome {
 	c.count.staleHits.Add(1)
-	p.observe(ctx, c, EventStaleHit, old.key)
+	p.tell(ctx, eventStaleHit, old.key)
 	old.bequeath(ctx)
 	return outcome{entry: old}
 }
@@ -49,7 +49,7 @@ func (c *core) answerStale(ctx context.Context, p *policy, old *entry) outcome {
 // load answers a call that found nothing usable in this process: with what the
 // store has, or by executing fn, or by waiting for the execution that is under
 // way. before is what the call has found out so far.
-func (c *core) load(ctx context.Context, p *policy, key string, before lookedUp, exec execution) outcome {
+func (c *core) load(ctx context.Context, p *config, key string, before lookedUp, exec execution) outcome {
 	for waited := before.waited; ; waited = true {
 		if err := ctx.Err(); err != nil {
 			if waited {
@@ -137,7 +137,7 @@ func (f *flight) doubtful() bool {
 
 // refreshes reports whether f is to replace what the store may have and a call under p
 // may use.
-func (f *flight) refreshes(p *policy) bool {
+func (f *flight) refreshes(p *config) bool {
 	if f.sharedKey == "" || f.noStore {
 		return false
 	}
@@ -162,7 +162,7 @@ func (f *flight) contradicted(seen *sighting) bool {
 
 // refresh executes fn for key now. An execution that is under way began too
 // early to count, and is waited for first: there is one at a time.
-func (c *core) refresh(ctx context.Context, p *policy, key string, exec execution) outcome {
+func (c *core) refresh(ctx context.Context, p *config, key string, exec execution) outcome {
 	around, s := frameOf(ctx), c.shard(key)
 	wait := true
 	for {
@@ -207,7 +207,7 @@ func (f *flight) outlast(ctx context.Context, around *frame) error {
 // A boarding is one call's wait for a flight.
 type boarding struct {
 	core   *core
-	policy *policy
+	policy *config
 	around *frame   // of the execution that the call is made by, or nil
 	leader bool     // the call started the flight
 	seq    uint64   // the sequence number before the call joined
@@ -345,26 +345,26 @@ func (f *flight) isForeign() bool {
 }
 
 // countJoined counts a call that has waited, but whose context ended first.
-func (c *core) countJoined(ctx context.Context, p *policy, key string) {
+func (c *core) countJoined(ctx context.Context, p *config, key string) {
 	c.count.joined.Add(1)
-	p.observe(ctx, c, EventJoined, key)
+	p.tell(ctx, eventJoined, key)
 }
 
 func (b *boarding) count(ctx context.Context, f *flight) {
-	counter, kind := &b.core.count.joined, EventJoined
+	counter, kind := &b.core.count.joined, eventJoined
 	switch {
 	case f.isForeign() && !f.waited:
-		counter, kind = &b.core.count.sharedHits, EventSharedHit
+		counter, kind = &b.core.count.sharedHits, eventSharedHit
 	case b.leader && !f.isForeign():
-		counter, kind = &b.core.count.misses, EventMiss
+		counter, kind = &b.core.count.misses, eventMiss
 	}
 	counter.Add(1)
-	b.policy.observe(ctx, b.core, kind, f.key)
+	b.policy.tell(ctx, kind, f.key)
 }
 
 // refreshInBackground starts an execution that is to replace e, unless one is
 // under way. Nobody waits for it.
-func (c *core) refreshInBackground(ctx context.Context, p *policy, e *entry, exec execution) (started bool) {
+func (c *core) refreshInBackground(ctx context.Context, p *config, e *entry, exec execution) (started bool) {
 	if c.executing(e.key) {
 		return false
 	}

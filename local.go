@@ -184,7 +184,7 @@ func (t *tier) deleted(d otter.DeletionEvent[string, *entry]) {
 }
 
 // describe fills in what the tier holds now.
-func (t *tier) describe(s *Stats) {
+func (t *tier) describe(s *stats) {
 	s.Entries = uint64(t.cache.EstimatedSize())
 	s.Bytes = uint64(max(t.bytes.Load(), 0))
 }

@@ -28,7 +28,7 @@ type lookup struct {
 // lookUp looks what the store holds under key, within limit. A result that p may use
 // is held in this process and returned. Otherwise l says what there is, for who
 // executes fn.
-func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Duration, exec execution) (*entry, fresh.Verdict, *lookup) {
+func (c *core) lookUp(ctx context.Context, p *config, key string, limit time.Duration, exec execution) (*entry, fresh.Verdict, *lookup) {
 	by := storeclient.DeadlineIn(limit)
 	sharedKey := c.sharedKey(key, exec)
 	for ; ctx.Err() == nil; limit = by.Remaining() {
@@ -49,7 +49,7 @@ func (c *core) lookUp(ctx context.Context, p *policy, key string, limit time.Dur
 }
 
 // judgeMade says what a call may do with a result from the store, or with none.
-func (c *core) judgeMade(p *policy, e *entry) fresh.Verdict {
+func (c *core) judgeMade(p *config, e *entry) fresh.Verdict {
 	if e == nil {
 		return fresh.Unusable
 	}
@@ -63,7 +63,7 @@ func (c *core) judgeMade(p *policy, e *entry) fresh.Verdict {
 
 // beginLookup returns the look-up for key that is under way, or else begins one.
 // With a LocalTTL of zero a call wants one of its own, that nobody joins.
-func (c *core) beginLookup(p *policy, key, sharedKey string, seq uint64) (l *lookup, first bool) {
+func (c *core) beginLookup(p *config, key, sharedKey string, seq uint64) (l *lookup, first bool) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func (l *lookup) await(ctx context.Context, limit time.Duration) (ended, again b
 
 // performBeside is perform, which ctx does not end. It returns when that is done or,
 // then reporting false, when ctx ends.
-func (c *core) performBeside(ctx context.Context, p *policy, limit time.Duration, ls ...*lookup) bool {
+func (c *core) performBeside(ctx context.Context, p *config, limit time.Duration, ls ...*lookup) bool {
 	if ctx.Done() == nil {
 		c.perform(ctx, p, limit, ls...)
 		return true
@@ -112,7 +112,7 @@ func (c *core) performBeside(ctx context.Context, p *policy, limit time.Duration
 
 // perform looks for all who wait for ls, in one round trip and within limit, and holds
 // what it finds.
-func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls ...*lookup) {
+func (c *core) perform(ctx context.Context, p *config, limit time.Duration, ls ...*lookup) {
 	var keys []string
 	var asked []*lookup
 	for _, l := range ls {
@@ -137,7 +137,7 @@ func (c *core) perform(ctx context.Context, p *policy, limit time.Duration, ls .
 
 // endLookup lets go who waits for l, and holds what it found unless the key was
 // invalidated meanwhile.
-func (c *core) endLookup(p *policy, l *lookup) {
+func (c *core) endLookup(p *config, l *lookup) {
 	s := c.shard(l.key)
 	defer s.end(l)
 	if l.seen != nil && l.seen.valid && l.seen.stored.Kind == wire.KindResult {
@@ -158,7 +158,7 @@ func (c *core) endLookup(p *policy, l *lookup) {
 // store, if that has a usable result. Otherwise it returns what it found.
 //
 // With old in hand the call does not wait longer than SoftTimeout.
-func (c *core) askStore(ctx context.Context, p *policy, key string, before lookedUp, exec execution) (out outcome, answered bool, found lookedUp) {
+func (c *core) askStore(ctx context.Context, p *config, key string, before lookedUp, exec execution) (out outcome, answered bool, found lookedUp) {
 	began, soft, old := clock.Now(), ctx, before.old
 	if old != nil && p.softTimeout > 0 {
 		var cancel context.CancelFunc
@@ -194,7 +194,7 @@ type lookedUp struct {
 
 // leaves returns how long a call that has waited for the store for took may go on doing
 // so; zero is no limit.
-func (p *policy) leaves(took time.Duration) time.Duration {
+func (p *config) leaves(took time.Duration) time.Duration {
 	if p.storeTimeout == 0 {
 		return 0
 	}
@@ -202,11 +202,11 @@ func (p *policy) leaves(took time.Duration) time.Duration {
 }
 
 // answerShared counts a call that is answered with e, from the store, if v says so.
-func (c *core) answerShared(ctx context.Context, p *policy, e *entry, v fresh.Verdict) {
+func (c *core) answerShared(ctx context.Context, p *config, e *entry, v fresh.Verdict) {
 	switch v {
 	case fresh.Fresh, fresh.Early:
 		c.count.sharedHits.Add(1)
-		p.observe(ctx, c, EventSharedHit, e.key)
+		p.tell(ctx, eventSharedHit, e.key)
 		e.bequeath(ctx)
 	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)

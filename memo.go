@@ -99,7 +99,8 @@ func notNil(isNil bool, name string) {
 // All methods are safe for concurrent use. A Func needs no Close: it owns no
 // goroutine, only executions that end by themselves.
 type Func[A, R any] struct {
-	core     *core
+	core     *core // function's
+	function *function
 	fn       func(context.Context, A) (R, error)
 	plan     *keys.Plan     // how an argument becomes a key
 	keyFunc  func(A) string // in place of plan, if not nil
@@ -146,18 +147,19 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 // build makes the Func of fn. name is the runtime's name of the user's function.
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := opts.flat()
-	f := &Func[A, R]{core: newCore(name, own, signatureOf[A, R]()), fn: fn}
+	f := &Func[A, R]{function: newFunction(name, own, signatureOf[A, R]()), fn: fn}
+	f.core = f.function.core
 	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
-	s := f.core.settings(nil)
+	s := f.function.settings(nil)
 	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc == nil {
 		var err error
 		if f.plan, err = keys.For(reflect.TypeFor[A]()); err != nil {
-			panic(f.core.refusal(err))
+			panic(f.function.refusal(err))
 		}
 	}
 	f.copier = keys.CopierOf(reflect.TypeFor[A](), f.keyFunc != nil)
-	f.core.made = whereMade()
-	f.core.register(&s) // the last thing: a New that panics has no name
+	f.function.made = whereMade()
+	f.function.register(&s) // the last thing: a New that panics has no name
 	return f
 }
 
@@ -195,19 +197,19 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 		return zero[R](), err
 	}
 	defer keys.Release(buffer)
-	e, v, spent := f.core.look(ctx, p, key)
+	e, v, spent := f.core.look(ctx, &p.config, key)
 	if v == fresh.Fresh || v == fresh.BackingOff {
 		return f.unwrap(ctx, p, e, false)
 	}
 	ctx = p.lend(ctx)
 	switch v {
 	case fresh.Early, fresh.Revalidate:
-		f.core.refreshInBackground(ctx, p, e, f.execution(a))
+		f.core.refreshInBackground(ctx, &p.config, e, f.execution(a))
 		return f.unwrap(ctx, p, e, false)
 	case fresh.Unusable, fresh.Unverified:
 		e = nil
 	}
-	return f.finish(ctx, p, f.core.load(ctx, p, strings.Clone(key), lookedUp{old: e, waited: v == fresh.Unverified, took: spent}, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.load(ctx, &p.config, strings.Clone(key), lookedUp{old: e, waited: v == fresh.Unverified, took: spent}, f.execution(a)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -225,7 +227,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(ctx, p, f.core.refresh(p.lend(ctx), p, key, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.refresh(p.lend(ctx), &p.config, key, f.execution(a)), true)
 }
 
 // A job is a call of fn.
@@ -271,14 +273,14 @@ func (j *job[A, R]) appendArgs(b []byte, key string) []byte {
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
 // result to apply to, but its tags are still those of what it returns.
 func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
-	return runAround(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
+	return runBypassing(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
 }
 
 // finish returns what a call came back with; waited says that it was no mere hit.
 func (f *Func[A, R]) finish(ctx context.Context, p *policy, out outcome, waited bool) (R, error) {
 	switch {
 	case out.panicked != nil:
-		panic(out.panicked.asRaised())
+		panic((*PanicError)(out.panicked).asRaised())
 	case out.err != nil:
 		return zero[R](), out.err
 	case out.entry.value == nil:
@@ -297,11 +299,22 @@ func (f *Func[A, R]) unwrap(ctx context.Context, p *policy, e *entry, waited boo
 	if !waited && !f.core.shard(e.key).looksAtClone(ctx) {
 		return clone(r), e.err
 	}
-	r, err := cloneNoted(ctx, f.core, e.key, clone, r)
+	r, err := cloned(ctx, f.core, e.key, clone, r)
 	if err == nil {
 		err = e.err
 	}
 	return r, err
+}
+
+// cloned makes a copy of a result of key, by clone, in a call under ctx. It returns
+// ErrRecursive if the call was made by what makes a copy of the same result.
+func cloned[R any](ctx context.Context, c *core, key string, clone func(R) R, r R) (R, error) {
+	done, err := c.noteClone(ctx, key)
+	if err != nil {
+		return zero[R](), err
+	}
+	defer done()
+	return clone(r), nil
 }
 
 func zero[R any]() (r R) { return r }
@@ -314,7 +327,7 @@ func zero[R any]() (r R) { return r }
 //
 // With panics when an option was given for another type than R.
 func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
-	w := &Func[A, R]{core: f.core, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, copier: f.copier, abstains: f.abstains}
+	w := &Func[A, R]{core: f.core, function: f.function, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, copier: f.copier, abstains: f.abstains}
 	w.calls = slices.Clip(f.calls)
 	for _, o := range opts {
 		w.calls = append(w.calls, o)
@@ -322,7 +335,7 @@ func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
 	if f.policy.Load() != nil {
 		w.settle()
 	} else {
-		f.core.check(w.calls)
+		f.function.check(w.calls)
 	}
 	return w
 }
@@ -332,10 +345,10 @@ func (f *Func[A, R]) settle() *policy {
 	if p := f.policy.Load(); p != nil {
 		return p
 	}
-	f.core.settle()
-	p := f.core.base
+	f.function.settle()
+	p := f.function.policy
 	if len(f.calls) > 0 {
-		p = f.core.derive(f.calls)
+		p = f.function.derive(f.calls)
 	}
 	f.policy.Store(p)
 	return p
@@ -356,9 +369,9 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
-	e, v, spent := f.core.search(ctx, p, key)
+	e, v, spent := f.core.search(ctx, &p.config, key)
 	if v == fresh.Unusable && f.core.shared != nil {
-		e, v, _ = f.core.lookUp(p.lend(ctx), p, strings.Clone(key), p.leaves(spent), f.execution(a))
+		e, v, _ = f.core.lookUp(p.lend(ctx), &p.config, strings.Clone(key), p.leaves(spent), f.execution(a))
 	}
 	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss
@@ -380,21 +393,21 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	p := f.settle()
 	key, err := f.ownKey(&a)
-	if err != nil {
+	if err != nil || p.off(ctx) {
 		return err
 	}
 	if p.clone != nil {
-		if r, err = cloneNoted(ctx, f.core, key, p.clone.(func(R) R), r); err != nil {
+		if r, err = cloned(ctx, f.core, key, p.clone.(func(R) R), r); err != nil {
 			return err
 		}
 	}
-	if err := f.core.usedUp(p, &r); err != nil {
+	if err := f.core.usedUp(&p.config, &r); err != nil {
 		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)
 	}
 	if p.off(ctx) {
 		return nil
 	}
-	return f.core.put(p.lend(ctx), p, key, f.execution(a), &r)
+	return f.core.put(p.lend(ctx), &p.config, key, f.execution(a), &r)
 }
 
 // Invalidate drops what is held for args. After it has returned, no call that
@@ -429,7 +442,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 			sharedKeys = append(sharedKeys, f.core.sharedKey(key, f.execution(args[i])))
 		}
 	}
-	return errors.Join(append(errs, f.core.invalidate(p.lend(ctx), p, keys, sharedKeys))...)
+	return errors.Join(append(errs, f.core.invalidate(p.lend(ctx), &p.config, keys, sharedKeys))...)
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]
@@ -438,7 +451,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
 	p := f.settle()
-	return f.core.clear(p.lend(ctx), p)
+	return f.core.clear(p.lend(ctx), &p.config)
 }
 
 // Key returns the key of a as a shared store sees it, for people who look into
@@ -459,14 +472,14 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head := keys.Head(keys.Prefix(p.prefix), f.core.label, f.core.version(&p.settings), f.core.scopeText())
+	head := keys.Head(keys.Prefix(p.prefix), f.core.label, f.function.version(&p.settings), f.core.scopeText())
 	return sharedKey(head, key, f.execution(a)), nil
 }
 
 // Stats returns the function's counters.
 func (f *Func[A, R]) Stats() Stats {
 	f.settle()
-	return f.core.stats()
+	return Stats(f.core.stats())
 }
 
 // key returns the canonical form of a. text may lie in a's own memory, in buf, or
@@ -483,7 +496,7 @@ func (f *Func[A, R]) key(buf *keys.Buffer, a *A) (text string, buffer []byte, er
 	b, err := keys.Append(buf.Open(), f.plan, unsafe.Pointer(a), 0)
 	if err != nil {
 		keys.Release(b)
-		return "", nil, f.core.keyError(err)
+		return "", nil, f.function.keyError(err)
 	}
 	return unsafe.String(unsafe.SliceData(b), len(b)), b, nil
 }

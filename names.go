@@ -78,9 +78,9 @@ func (c claims) release(at claim) {
 // register claims the function's name in its store, if s says which one that is. It
 // panics if another function has the name, unless both say SharedName. A function
 // that New has registered moves to the default prefix when it learns of that.
-func (c *core) register(s *settings) {
+func (f *function) register(s *settings) {
 	at := claim{s.prefix, s.name}
-	if s.store == nil || !reflect.ValueOf(s.store).Comparable() || c.claimed != nil && *c.claimed == at {
+	if s.store == nil || !reflect.ValueOf(s.store).Comparable() || f.claimed != nil && *f.claimed == at {
 		return
 	}
 	registry.Lock()
@@ -89,17 +89,17 @@ func (c *core) register(s *settings) {
 	h := taken[at]
 	switch {
 	case h == nil:
-		h = &holder{place: c.made.place(), shared: s.sharedName}
+		h = &holder{place: f.made.place(), shared: s.sharedName}
 		taken[at] = h
 	case !h.shared || !s.sharedName:
 		panic(fmt.Sprintf("memo: %s: the name %q is taken in this store by the function made at %s, and each of the two would return the other's results; "+
-			"give one of them another Name or Prefix or, if both compute the same, give SharedName() to both", c.made.place(), s.name, h.place))
+			"give one of them another Name or Prefix or, if both compute the same, give SharedName() to both", f.made.place(), s.name, h.place))
 	}
 	h.cores++
-	if c.claimed != nil {
-		taken.release(*c.claimed)
+	if f.claimed != nil {
+		taken.release(*f.claimed)
 	}
-	c.claimed = &at
+	f.claimed = &at
 }
 
 // A callStack is where a function was made.
@@ -124,7 +124,7 @@ func (s *callStack) place() string {
 }
 
 // ownPath is the import path of this package.
-var ownPath = reflect.TypeFor[core]().PkgPath()
+var ownPath = reflect.TypeFor[function]().PkgPath()
 
 // isOwn reports whether f is a call within this package or those above it that make
 // functions. Their tests are users.

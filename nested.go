@@ -154,7 +154,7 @@ func (s *tagSet) has(t scopedTag) bool {
 
 // lifetime returns what the policy, and fn itself by its hints, say about a
 // result.
-func (p *policy) lifetime(h *hint) fresh.Lifetime {
+func (p *config) lifetime(h *hint) fresh.Lifetime {
 	l := fresh.Lifetime{TTL: p.TTL, Jitter: p.Jitter, Stale: p.Stale(), Inherit: clock.Forever}
 	if h.hasTTL {
 		l.TTL = h.ttl
@@ -198,7 +198,7 @@ func hinted(ctx context.Context, what string) *frame {
 		return f
 	}
 	var pc [1]uintptr
-	runtime.Callers(3, pc[:])
+	runtime.Callers(4, pc[:])
 	if _, told := hintPlaces.LoadOrStore(pc[0], true); !told {
 		at, _ := runtime.CallersFrames(pc[:]).Next()
 		slog.Warn("memo: "+what+" did nothing: its context belongs to no execution; pass the context that fn was given",
@@ -277,58 +277,37 @@ func (f *frame) absorb(from *hint) {
 	})
 }
 
-// runAround runs fn for a call that bypasses the cache. It counts as an
-// execution; what fn says about its result goes nowhere, but its tags are handed
-// on to the execution around the call, as those of any result are.
-func runAround[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
+// bypass begins the execution of a call that bypasses the cache, and returns the context
+// for fn. What fn says about its result goes nowhere, but its tags are handed on to the
+// execution around the call, as those of any result are. ended ends it, with the error
+// that it came to.
+func (c *core) bypass(ctx context.Context, p *config) (inner context.Context, ended func(err error)) {
 	around := frameOf(ctx)
-	inner := &frame{space: c.space, hint: hint{fresh: clock.Forever}}
+	own := &frame{space: c.space, hint: hint{fresh: clock.Forever}}
 	if around != nil {
-		inner.flight = around.flight
+		own.flight = around.flight
 	}
 	executing.Add(1)
 	began := time.Now()
-	err = errNoReturn // unless fn returns
-	defer func() {
+	return context.WithValue(ctx, frameKey{}, own), func(err error) {
 		executing.Add(-1)
-		h := inner.seal()
+		h := own.seal()
 		h.tags.add(p.allTags(c.space, nil)...)
 		around.absorb(h)
 		c.countExecution(ctx, p, "", time.Since(began), err)
-	}()
-	return fn(context.WithValue(ctx, frameKey{}, inner))
+	}
 }
 
-// SetTTL sets how long the result that fn is about to return is fresh, in place of
-// [TTL]. fn calls it with its own context. Zero or less keeps nothing; [Forever]
-// never expires; the last call wins. [Jitter] and the stale windows apply to it as
-// to any TTL.
-//
-// Called with any other context, or when fn has returned, it does nothing: fn
-// works the same where it is called directly. A context of no execution is logged, once
-// for each place, if executions are under way. The execution is also found through the
-// request of a gin.Context.
-func SetTTL(ctx context.Context, d time.Duration) {
+// setTTL, noStore, addTags and independent are memo.SetTTL, NoStore, AddTags and Detached.
+func setTTL(ctx context.Context, d time.Duration) {
 	hinted(ctx, "SetTTL").update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
 }
 
-// NoStore keeps the result that fn is about to return out of the cache. fn calls it
-// with its own context. Those who wait for the result get it all the same, and
-// what was held before is dropped, being older.
-//
-// Called with any other context, or when fn has returned, it does nothing, as with
-// [SetTTL].
-func NoStore(ctx context.Context) {
+func noStore(ctx context.Context) {
 	hinted(ctx, "NoStore").update(func(h *hint) { h.noStore = true })
 }
 
-// AddTags adds tags to the result that fn is about to return, beside those of
-// [Tags]. fn calls it with its own context. The tags mean what those of the
-// function's group mean.
-//
-// Called with any other context, or when fn has returned, it does nothing, as with
-// [SetTTL].
-func AddTags(ctx context.Context, t ...string) {
+func addTags(ctx context.Context, t []string) {
 	f := hinted(ctx, "AddTags")
 	f.update(func(h *hint) {
 		for _, name := range t {
@@ -338,14 +317,17 @@ func AddTags(ctx context.Context, t ...string) {
 	})
 }
 
-// Detached returns a copy of ctx with which fn can call other memoized functions
-// without its result becoming dependent on theirs: neither their tags nor, with
-// [InheritTTL], their freshness is taken over. [SetTTL], [NoStore] and [AddTags]
-// do nothing with it.
-func Detached(ctx context.Context) context.Context {
+func independent(ctx context.Context) context.Context {
 	f := frameOf(ctx)
 	if f == nil {
 		return ctx
 	}
 	return context.WithValue(ctx, frameKey{}, &frame{flight: f.flight, sealed: true})
+}
+
+// said returns what fn has said so far about the result of the execution that ctx belongs
+// to: by SetTTL, if hasTTL, and by NoStore.
+func said(ctx context.Context) (ttl time.Duration, hasTTL, noStore bool) {
+	frameOf(ctx).update(func(h *hint) { ttl, hasTTL, noStore = h.ttl, h.hasTTL, h.noStore })
+	return ttl, hasTTL, noStore
 }

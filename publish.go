@@ -232,7 +232,7 @@ func (s *shared) scopesOf(epochs map[string]fleet.Epoch) []wire.ScopeEpoch {
 // put stores e as Set does, whatever is there. If that fails, what is there is
 // invalidated: it is older. A result that the store cannot take is not an error,
 // as it is none of Call's: it stays in this process.
-func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error {
+func (s *shared) put(ctx context.Context, p *config, key string, e *entry) error {
 	e.share = &share{realm: s.Keyspace, key: key, era: s.Notifications.Generation.Load(), reports: s.Notifications.Of(key).Load()}
 	e.asked = e.Created
 	if p.storeTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
@@ -262,12 +262,12 @@ func (s *shared) put(ctx context.Context, p *policy, key string, e *entry) error
 }
 
 // reportRefused reports a result that cannot be stored.
-func (s *shared) reportRefused(p *policy, err error) {
+func (s *shared) reportRefused(p *config, err error) {
 	s.report(p, "a result cannot be stored; it stays in this process", "error", err)
 }
 
 // prepare returns e as it is to be stored, nil if it is not.
-func (s *shared) prepare(ctx context.Context, p *policy, by storeclient.Deadline, key string, e *entry) (value []byte, token store.Token, err error) {
+func (s *shared) prepare(ctx context.Context, p *config, by storeclient.Deadline, key string, e *entry) (value []byte, token store.Token, err error) {
 	if e.Empty() {
 		return nil, token, nil
 	}
@@ -336,7 +336,7 @@ func (s *shared) settleDebts(left func(key string) bool, last uint64, d fleet.Pe
 }
 
 // clear makes everything of the function in the store invalid, in every version.
-func (s *shared) clear(ctx context.Context, p *policy) error {
+func (s *shared) clear(ctx context.Context, p *config) error {
 	key := s.scope[0].key
 	err := s.SetEpochs(ctx, storeclient.DeadlineIn(p.storeTimeout), key, wire.Mark{}, fleet.Need{Key: key, Lists: &s.Version})
 	s.failed(err)
@@ -363,7 +363,7 @@ func (c *core) notReached(what string, err error) error {
 // wanted returns what has to be known before an execution under p begins: what
 // every result of p depends on, and the turns of those other groups whose tags
 // the function's results have taken over before.
-func (s *shared) wanted(p *policy) []fleet.Need {
+func (s *shared) wanted(p *config) []fleet.Need {
 	needs := p.needs[:len(p.needs):len(p.needs)]
 	s.foreign.Range(func(turn, _ any) bool {
 		needs = append(needs, fleet.Need{Key: turn.(string)})

@@ -51,7 +51,7 @@ func (r *reports) due(what string, t int64) (unsaid int, ok bool) {
 
 // warn logs something wrong that the function met in the store, as often as reports
 // allow. what is one of a few fixed texts.
-func (s *shared) warn(p *policy, what string, args ...any) {
+func (s *shared) warn(p *config, what string, args ...any) {
 	unsaid, ok := s.reports.due(what, clock.Now())
 	if !ok {
 		return
@@ -64,7 +64,7 @@ func (s *shared) warn(p *policy, what string, args ...any) {
 }
 
 // report is warn for what counts as an error of the store.
-func (s *shared) report(p *policy, what string, args ...any) {
+func (s *shared) report(p *config, what string, args ...any) {
 	s.core.count.storeErrors.Add(1)
 	s.warn(p, what, args...)
 }

@@ -13,29 +13,11 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// ErrMiss is what [Func.Peek] returns when no usable result is held.
-var ErrMiss = errors.New("memo: no usable result is held")
-
-// An Entry is a result as the cache holds it.
-type Entry[R any] struct {
-	// Value is the result. It is shared with other callers, as what Call
-	// returns is; [Clone] applies.
-	Value R
-	// Created is when fn returned it.
-	Created time.Time
-	// FreshUntil is when it stops, or stopped, being fresh; the zero Time if
-	// it never does.
-	FreshUntil time.Time
-	// Stale says that it is no longer fresh and is held for one of the stale
-	// windows.
-	Stale bool
-	// Tags are what InvalidateTags finds it by, in no particular order: its own
-	// and those that it took over from the results it was made from.
-	Tags []string
-}
+// errAbsent stands for the result of a key that fn left out.
+var errAbsent = errors.New("memo: fn has no value for the key")
 
 // An entry is one result of a function in this process; what a store holds of it is
-// a stored, see entry.go. Its plain fields are set by whoever makes it, until it is
+// a wire.Record. Its plain fields are set by whoever makes it, until it is
 // held (core.hold) or handed to waiters (core.letGo); from then on only its atomic
 // fields change.
 type entry struct {
@@ -129,7 +111,7 @@ func (e *entry) doubtful() bool {
 // bound returns until when a call under p may use e without asking its store, and
 // whether all epochs that this depends on are known. An instant that is past
 // says that e must not be used.
-func (e *entry) bound(p *policy, t int64) (until int64, sure bool) {
+func (e *entry) bound(p *config, t int64) (until int64, sure bool) {
 	until = e.trusted
 	if e.share != nil {
 		n := &e.share.realm.Notifications
@@ -169,7 +151,7 @@ const (
 )
 
 // trustFor returns how long a copy is trusted.
-func (p *policy) trustFor(state int32) time.Duration {
+func (p *config) trustFor(state int32) time.Duration {
 	switch {
 	case p.localTTL >= 0:
 		return p.localTTL
@@ -209,13 +191,4 @@ func (e *entry) tagNames() []string {
 		}
 	}
 	return names
-}
-
-// entryOf makes an Entry of e, whose value is value.
-func entryOf[R any](e *entry, value R, stale bool) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.read, Stale: stale, Tags: e.tagNames()}
-	if e.Fresh != clock.Forever {
-		out.FreshUntil = clock.Wall(e.Fresh, e.read, e.Created)
-	}
-	return out
 }

@@ -1,9 +1,7 @@
 package memo
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"time"
 
@@ -15,41 +13,34 @@ import (
 
 // settings are all options together.
 type settings struct {
-	fresh.Policy
-	softTimeout, loadTimeout, storeTimeout time.Duration
-	errorTTL                               time.Duration
-	errorMatch                             func(error) bool
-	keep                                   any // func(R, error) bool
-	clone                                  any // func(R) R
-	keyFunc                                any // func(A) string
-	codec                                  codec.Codec
-	store                                  store.Store
-	entries                                int
-	bytes                                  int64
-	noLocal                                bool
-	localTTL                               time.Duration // negative: not given
-	name, prefix, version                  string
-	sharedName                             bool
-	contextFrom                            func(context.Context) context.Context
-	tags                                   []string
-	inheritTTL, bypass                     bool
-	bypassSaid                             bool // a level that is stronger than the defaults has set bypass
-	maxBatch                               int  // zero for any
-	missingTTL                             time.Duration
-	observer                               Observer
-	logger                                 *slog.Logger
-	group                                  *Group
+	config
+	keep                  any // func(R, error) bool
+	clone                 any // func(R) R
+	keyFunc               any // func(A) string
+	store                 store.Store
+	entries               int
+	bytes                 int64
+	noLocal               bool
+	name, prefix, version string
+	sharedName            bool
+	bypass                bool
+	bypassSaid            bool // a level that is stronger than the defaults has set bypass
+	maxBatch              int  // zero for any
+	observer              Observer
+	group                 *Group
 }
 
 // resolve lays the levels over memo's own defaults, the weakest first.
 func resolve(levels ...Options) settings {
 	s := settings{
-		Policy:       fresh.Policy{TTL: time.Minute},
-		loadTimeout:  30 * time.Second,
-		storeTimeout: storeclient.DefaultTimeout,
-		entries:      10_000,
-		codec:        codec.JSON,
-		localTTL:     -1,
+		config: config{
+			Policy:       fresh.Policy{TTL: time.Minute},
+			loadTimeout:  30 * time.Second,
+			storeTimeout: storeclient.DefaultTimeout,
+			codec:        codec.JSON,
+			localTTL:     -1,
+		},
+		entries: 10_000,
 	}
 	for _, level := range levels {
 		level.apply(&s)

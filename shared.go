@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/internal/wire"
+	"github.com/seed-0226adef/memo/store"
 )
 
 // A shared is what a function has to do with its store. It reads and writes
@@ -37,30 +39,44 @@ type shared struct {
 // A scope is a function or a group, and the key of its epoch.
 type scope struct{ path, key string }
 
-func (c *core) newShared(s *settings) *shared {
-	r := fleet.KeyspaceOf(s.store, s.prefix, epochsChanged)
-	release, whose := c.version(s), c.scopeText()
-	sh := &shared{
+// A place is where a function's results are in a store.
+type place struct {
+	store                 store.Store
+	prefix, name, version string
+	argsShape             string // see keys.ArgsShape
+	logger                *slog.Logger
+}
+
+// keyspaceOf returns the keyspace of a prefix on s.
+func keyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
+	return fleet.KeyspaceOf(s, prefix, epochsChanged)
+}
+
+// share has the function's results shared at p.
+func (c *core) share(p place) {
+	r := keyspaceOf(p.store, p.prefix)
+	whose := c.scopeText()
+	s := &shared{
 		Keyspace: r, core: c,
-		lease: keys.Head(r.Prefix, s.name, release, whose+"+"),
-		scope: []scope{{"", r.EpochKey("clear", s.name, "")}},
+		lease: keys.Head(r.Prefix, p.name, p.version, whose+"+"),
+		scope: []scope{{"", r.EpochKey("clear", p.name, "")}},
 	}
-	head := keys.Head(r.Prefix, s.name, release, whose)
-	sh.Member = &fleet.Member{
-		Head: head, ClearKey: sh.scope[0].key, On: sh,
-		Version: wire.Version{Head: head[len(r.Prefix):], Shape: keys.ArgsShape(c.types.arg, s.keyFunc != nil)},
+	head := keys.Head(r.Prefix, p.name, p.version, whose)
+	s.Member = &fleet.Member{
+		Head: head, ClearKey: s.scope[0].key, On: s,
+		Version: wire.Version{Head: head[len(r.Prefix):], Shape: p.argsShape},
 	}
 	for path := range fleet.Enclosing(c.space.path) {
-		sh.scope = append(sh.scope, scope{path, r.EpochKey("group", path, "")})
-		sh.turns = append(sh.turns, r.EpochKey("turn", path, ""))
+		s.scope = append(s.scope, scope{path, r.EpochKey("group", path, "")})
+		s.turns = append(s.turns, r.EpochKey("turn", path, ""))
 	}
-	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob, s.codec} {
-		sh.codecs.add(known)
+	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
+		s.codecs.add(known)
 	}
-	if s.logger != nil {
-		r.SetLogger(s.logger)
+	if p.logger != nil {
+		r.SetLogger(p.logger)
 	}
-	return sh
+	c.shared = s
 }
 
 // scopeText names in shared keys whose epochs the function's results depend on: so
@@ -75,7 +91,7 @@ func (c *core) scopeText() string {
 
 // needs returns the epochs that have to be known before an execution under p
 // begins, and that every result of p depends on.
-func (s *shared) needs(p *policy) (needs []fleet.Need) {
+func (s *shared) needs(p *config) (needs []fleet.Need) {
 	for i, scope := range s.scope {
 		n := fleet.Need{Key: scope.key}
 		if i == 0 {
@@ -110,7 +126,7 @@ type sighting struct {
 // see asks the store for what it holds under keys, together with those epochs that
 // p needs and that are not known, by the deadline. It returns nil for a key
 // that could not be read, with an error.
-func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
+func (s *shared) see(ctx context.Context, p *config, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range p.needs {
 		if _, ok := s.Epoch(need.Key, t); !ok {
@@ -143,7 +159,7 @@ func (s *shared) see(ctx context.Context, p *policy, by storeclient.Deadline, ke
 }
 
 // sight makes a sighting of what the store returned for key.
-func (s *shared) sight(p *policy, key string, value []byte, sent fleet.Request, reports uint32) *sighting {
+func (s *shared) sight(p *config, key string, value []byte, sent fleet.Request, reports uint32) *sighting {
 	seen := &sighting{value: value, at: sent.At, order: sent.Order, era: sent.Generation, reports: reports}
 	if value == nil {
 		return seen
@@ -265,7 +281,7 @@ func (s *shared) fencesOf(e *wire.Record) (fences []fleet.Dependency, ok bool) {
 
 // result makes an entry for this process of a valid result, or returns nil if it
 // can be of no use to p, or cannot be decoded.
-func (s *shared) result(p *policy, key, sharedKey string, seen *sighting, born uint64) *entry {
+func (s *shared) result(p *config, key, sharedKey string, seen *sighting, born uint64) *entry {
 	st := seen.stored
 	read := time.Now()
 	t := clock.At(read)
@@ -366,7 +382,7 @@ func (c *core) tagsOf(tags []wire.TagEpochs) []scopedTag {
 
 // encode returns e as the bytes to be stored under key. st has what e does not know:
 // the tokens, and the epochs of the scopes and the tags.
-func (s *shared) encode(p *policy, key string, e *entry, st *wire.Record) (b []byte, err error) {
+func (s *shared) encode(p *config, key string, e *entry, st *wire.Record) (b []byte, err error) {
 	st.Kind, st.Created = wire.KindResult, e.read.UnixNano()
 	st.Fresh, st.Cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
 	if e.Fresh == clock.Forever {
@@ -398,7 +414,7 @@ func (e *entry) ttl() time.Duration {
 }
 
 // epochLife returns the life of the epochs that p's results record, as far as p tells.
-func (p *policy) epochLife() time.Duration {
+func (p *config) epochLife() time.Duration {
 	if p.TTL == Forever || p.TTL > Forever-p.Stale() {
 		return 0
 	}

@@ -12,23 +12,23 @@ import (
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
-// A signature is what a core knows of its function's types.
+// A signature is what is known of a function's types.
 type signature struct {
-	arg, result  reflect.Type
-	values.Usage                                        // of R
-	size         func(value any) int64                  // of a *R
-	blank        func() any                             // a new *R
-	keep         func(option any) func(any, error) bool // adapts a CacheIf to *R
-	check        func(name string, s *settings)         // panics if an option is for other types
+	typing
+	arg, result reflect.Type
+	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
+	check       func(name string, s *settings)         // panics if an option is for other types
 }
 
 func signatureOf[A, R any]() signature {
 	return signature{
+		typing: typing{
+			Usage: values.UsageOf(reflect.TypeFor[R]()),
+			size:  values.SizeOf[R](),
+			blank: func() any { return new(R) },
+		},
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
-		Usage:  values.UsageOf(reflect.TypeFor[R]()),
-		size:   values.SizeOf[R](),
-		blank:  func() any { return new(R) },
 		keep:   keepOf[R],
 		check: func(name string, s *settings) {
 			if keys.Several(reflect.TypeFor[A]()) && s.keyFunc != nil {
@@ -50,57 +50,57 @@ func keepOf[R any](option any) func(any, error) bool {
 }
 
 // checkSettings panics if the function cannot be made under s.
-func (c *core) checkSettings(s *settings) {
-	c.types.check(c.label, s)
-	if c.types.Once != nil && s.clone == nil {
-		panic(fmt.Sprintf("memo: %s: result %s", c.label, values.Describe(c.types.Once)))
+func (f *function) checkSettings(s *settings) {
+	f.signature.check(f.label, s)
+	if f.signature.Once != nil && s.clone == nil {
+		panic(fmt.Sprintf("memo: %s: result %s", f.label, values.Describe(f.signature.Once)))
 	}
 	if s.store == nil {
 		return
 	}
 	if s.name == "" {
-		panic(fmt.Sprintf("memo: %s has a shared store but no Name; give it one that stays the same when the code is renamed, such as Name(\"users.byID\")", c.label))
+		panic(fmt.Sprintf("memo: %s has a shared store but no Name; give it one that stays the same when the code is renamed, such as Name(\"users.byID\")", f.label))
 	}
-	if err := codec.Check(s.codec, c.types.result); err != nil {
-		panic(fmt.Sprintf("memo: %s: result %v", c.label, err))
+	if err := codec.Check(s.codec, f.signature.result); err != nil {
+		panic(fmt.Sprintf("memo: %s: result %v", f.label, err))
 	}
 }
 
 // check panics if calls cannot be laid over what is known of the function now.
-func (c *core) check(calls Options) {
-	s := c.settings(nil)
+func (f *function) check(calls Options) {
+	s := f.settings(nil)
 	calls.apply(&s)
-	c.checkSettings(&s)
+	f.checkSettings(&s)
 }
 
 // version returns the part of shared keys that tells shapes apart.
-func (c *core) version(s *settings) string {
+func (f *function) version(s *settings) string {
 	if s.version != "" {
 		return s.version
 	}
-	return keys.Fingerprint(c.types.arg, c.types.result)
+	return keys.Fingerprint(f.signature.arg, f.signature.result)
 }
 
 // keyError reports that an argument has no key.
-func (c *core) keyError(err error) error {
-	e := &KeyError{Func: c.label, Err: err}
+func (f *function) keyError(err error) error {
+	e := &KeyError{Func: f.label, Err: err}
 	var at *keys.PathError
 	if errors.As(err, &at) {
-		ordinal, rest := c.splitPath(at.Path)
+		ordinal, rest := f.splitPath(at.Path)
 		e.Path, e.Err = keys.JoinPath(ordinal, rest), at.Err
 	}
 	return e
 }
 
 // refusal is the message for an argument type that cannot be a key.
-func (c *core) refusal(err error) string {
+func (f *function) refusal(err error) string {
 	what, where, advice := err.Error(), "argument", "give KeyFunc"
-	if keys.Several(c.types.arg) {
+	if keys.Several(f.signature.arg) {
 		advice = "use New with a struct for the arguments and KeyFunc"
 	}
 	var at *keys.PathError
 	if errors.As(err, &at) {
-		ordinal, rest := c.splitPath(at.Path)
+		ordinal, rest := f.splitPath(at.Path)
 		what = at.Err.Error()
 		if ordinal != "" {
 			where += " " + ordinal
@@ -109,17 +109,17 @@ func (c *core) refusal(err error) string {
 			where += " field " + rest
 		}
 	}
-	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", c.label, where, what, advice)
+	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", f.label, where, what, advice)
 }
 
 // splitPath splits the position that Wrap2 and Wrap3 gave an argument, if they
 // did, off the path into it.
-func (c *core) splitPath(path string) (ordinal, rest string) {
-	if !keys.Several(c.types.arg) {
+func (f *function) splitPath(path string) (ordinal, rest string) {
+	if !keys.Several(f.signature.arg) {
 		return "", path
 	}
-	for i := range c.types.arg.NumField() {
-		name := c.types.arg.Field(i).Name
+	for i := range f.signature.arg.NumField() {
+		name := f.signature.arg.Field(i).Name
 		if rest, ok := strings.CutPrefix(path, name); ok {
 			return strconv.Itoa(i + 1), strings.TrimPrefix(rest, ".")
 		}

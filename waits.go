@@ -10,7 +10,7 @@ var waits = struct {
 }{on: map[*flight]map[*flight]int{}}
 
 // await notes that the execution of the frame around, if any, waits for f until
-// forget is called. It returns ErrRecursive if f already waits, over however
+// forget is called. It returns errRecursive if f already waits, over however
 // many others, for that execution.
 func await(around *frame, f *flight) (forget func(), err error) {
 	if around == nil || around.flight == nil {
@@ -20,7 +20,7 @@ func await(around *frame, f *flight) (forget func(), err error) {
 	waits.Lock()
 	defer waits.Unlock()
 	if waitsFor(f, from, map[*flight]bool{}) {
-		return nil, ErrRecursive
+		return nil, errRecursive
 	}
 	if waits.on[from] == nil {
 		waits.on[from] = map[*flight]int{}

@@ -1,0 +1,72 @@
+package memo
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// stats are memo.Stats.
+type stats struct {
+	Hits, SharedHits, StaleHits, Misses, Joined  uint64
+	Executions, Failures, Evictions, StoreErrors uint64
+	Entries, Bytes                               uint64
+	ExecutionTime                                time.Duration
+}
+
+// counters are what Stats reads. All fields are atomic.
+type counters struct {
+	hits          striped
+	sharedHits    atomic.Uint64
+	staleHits     atomic.Uint64
+	misses        atomic.Uint64
+	joined        atomic.Uint64
+	executions    atomic.Uint64
+	failures      atomic.Uint64
+	evictions     atomic.Uint64
+	storeErrors   atomic.Uint64
+	executionTime atomic.Int64
+}
+
+func (c *counters) read() stats {
+	return stats{
+		Hits:          c.hits.sum(),
+		SharedHits:    c.sharedHits.Load(),
+		StaleHits:     c.staleHits.Load(),
+		Misses:        c.misses.Load(),
+		Joined:        c.joined.Load(),
+		Executions:    c.executions.Load(),
+		Failures:      c.failures.Load(),
+		Evictions:     c.evictions.Load(),
+		StoreErrors:   c.storeErrors.Load(),
+		ExecutionTime: time.Duration(c.executionTime.Load()),
+	}
+}
+
+// striped is a counter that goroutines on different processors rarely contend
+// for: each adds to the stripe that the address of its stack selects.
+type striped [stripes]struct {
+	n atomic.Uint64
+	_ [120]byte // two cache lines: processors fetch them in pairs
+}
+
+const stripes = 16
+
+// inc returns how often its stripe was incremented.
+func (s *striped) inc() uint64 {
+	var here byte
+	stack := uint64(uintptr(unsafe.Pointer(&here))) >> 10
+	return s[stack*golden>>60].n.Add(1)
+}
+
+// golden spreads numbers that are close to one another (Knuth, The Art of
+// Computer Programming, volume 3, section 6.4): it is 2^64 divided by the golden
+// ratio.
+const golden = 0x9e3779b97f4a7c15
+
+func (s *striped) sum() (n uint64) {
+	for i := range s {
+		n += s[i].n.Load()
+	}
+	return n
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -46,7 +47,7 @@ type Batch[K comparable, V any] struct {
 func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
 	notNil(fn == nil, "NewBatch")
 	one := build[K, V](funcName(fn), nil, opts)
-	one.core.batched = true
+	one.core.Batched = true
 	return &Batch[K, V]{one: one, fn: fn}
 }
 
@@ -68,7 +69,7 @@ func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
 	if len(c.open) == 0 && len(c.old) == 0 {
 		return c.found, c.err()
 	}
-	ctx = c.policy.lend(ctx)
+	ctx = c.policy.Lend(ctx)
 	c.lookThere(ctx)
 	c.refresh(ctx)
 	c.execute(ctx)
@@ -85,7 +86,7 @@ func (b *Batch[K, V]) With(opts ...CallOption) *Batch[K, V] {
 // for a key that is remembered to have no value.
 func (b *Batch[K, V]) Peek(ctx context.Context, key K) (Entry[V], error) {
 	e, err := b.one.Peek(ctx, key)
-	if err == errAbsent {
+	if err == engine.ErrAbsent {
 		return Entry[V]{}, ErrMiss
 	}
 	return e, err
@@ -112,7 +113,7 @@ func (b *Batch[K, V]) Stats() Stats { return b.one.Stats() }
 // A batchCall is one call of Batch.Call.
 type batchCall[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *policy
+	policy *Policy
 	open   []*wanted[K, V] // the keys that have no answer yet
 	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
 	found  map[K]V
@@ -125,8 +126,8 @@ type wanted[K comparable, V any] struct {
 	key       K
 	text      string
 	sharedKey string // set by lookThere
-	before    lookedUp
-	entry     *entry // to be refreshed in the background
+	before    engine.LookedUp
+	entry     *engine.Entry // to be refreshed in the background
 }
 
 // want makes every key an open one, once.
@@ -152,28 +153,28 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	core := c.batch.one.core
 	var fences []fleet.Dependency
 	for _, w := range c.open {
-		if e, v := core.find(&c.policy.config, w.text, clock.Precise()); v == fresh.Unverified {
-			fences = append(fences, e.fences...)
+		if e, v := core.Find(&c.policy.Config, w.text, clock.Precise()); v == fresh.Unverified {
+			fences = append(fences, e.Fences...)
 		}
 	}
 	began := clock.Now()
-	if len(fences) > 0 && !storeclient.Outlive(c.policy.lend(ctx), func(ctx context.Context) { askEpochs(ctx, c.policy.storeTimeout, fences) }) {
+	if len(fences) > 0 && !storeclient.Outlive(c.policy.Lend(ctx), func(ctx context.Context) { engine.AskEpochs(ctx, c.policy.StoreTimeout, fences) }) {
 		fences = nil
 	}
 	if len(fences) > 0 {
 		c.took = time.Duration(clock.Now() - began)
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		e, v := core.find(&c.policy.config, w.text, clock.Precise())
+		e, v := core.Find(&c.policy.Config, w.text, clock.Precise())
 		if v == fresh.Unverified && ctx.Err() == nil {
 			e, v = nil, fresh.Unusable
 		}
-		core.answerHere(ctx, &c.policy.config, w.text, e, v)
-		w.before.took = c.took
+		core.AnswerHere(ctx, &c.policy.Config, w.text, e, v)
+		w.before.Took = c.took
 		if v == fresh.Fallback {
-			w.before.old = e
+			w.before.Old = e
 		}
-		w.before.waited = v == fresh.Unverified
+		w.before.Waited = v == fresh.Unverified
 		return c.answer(ctx, w, e, v)
 	})
 }
@@ -182,24 +183,24 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 // nobody is executing or looking for.
 func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	core := c.batch.one.core
-	if core.shared == nil {
+	if core.Shared == nil {
 		return
 	}
 	for _, w := range c.open { // all of them first: a Keyer that panics leaves no look-up behind
-		w.sharedKey = core.sharedKey(w.text, c.job(nil, w.key))
+		w.sharedKey = core.SharedKey(w.text, c.job(nil, w.key))
 	}
-	looks := make(map[*wanted[K, V]]*lookup, len(c.open))
-	var mine []*lookup
+	looks := make(map[*wanted[K, V]]*engine.Lookup, len(c.open))
+	var mine []*engine.Lookup
 	for _, w := range c.open {
-		if core.executes(&c.policy.config, w.text) {
+		if core.Executes(&c.policy.Config, w.text) {
 			continue // which is waited for
 		}
-		if l, first := core.beginLookup(&c.policy.config, w.text, w.sharedKey, sequence.Load()); first {
+		if l, first := core.BeginLookup(&c.policy.Config, w.text, w.sharedKey, engine.Sequence.Load()); first {
 			looks[w], mine = l, append(mine, l)
 		}
 	}
 	began := clock.Now()
-	if !core.performBeside(ctx, &c.policy.config, c.policy.leaves(c.took), mine...) {
+	if !core.PerformBeside(ctx, &c.policy.Config, c.policy.Leaves(c.took), mine...) {
 		return // ctx has ended
 	}
 	if len(mine) > 0 {
@@ -207,26 +208,26 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 	}
 	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
 		l := looks[w]
-		w.before.took = c.took
+		w.before.Took = c.took
 		if l == nil {
 			return false
 		}
-		v := core.judgeMade(&c.policy.config, l.made)
-		w.before.asked, w.before.seen, w.before.why, w.before.overtakings = true, l.seen, l.why, l.overtakings
+		v := core.JudgeMade(&c.policy.Config, l.Made)
+		w.before.Asked, w.before.Seen, w.before.Why, w.before.Overtakings = true, l.Seen, l.Why, l.Overtakings
 		if v == fresh.Fallback {
-			w.before.old = l.made
+			w.before.Old = l.Made
 		}
-		core.answerShared(ctx, &c.policy.config, l.made, v)
-		return c.answer(ctx, w, l.made, v)
+		core.AnswerShared(ctx, &c.policy.Config, l.Made, v)
+		return c.answer(ctx, w, l.Made, v)
 	})
 }
 
 // answer takes e for the answer if v allows it.
-func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *entry, v fresh.Verdict) bool {
+func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *engine.Entry, v fresh.Verdict) bool {
 	if !v.Answers() {
 		return false
 	}
-	c.take(ctx, w.key, outcome{entry: e}, false)
+	c.take(ctx, w.key, engine.Outcome{Entry: e}, false)
 	if v == fresh.Early || v == fresh.Revalidate {
 		w.entry = e
 		c.old = append(c.old, w)
@@ -235,12 +236,12 @@ func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *entry,
 }
 
 // take notes what a key came to; waited as for finish.
-func (c *batchCall[K, V]) take(ctx context.Context, key K, out outcome, waited bool) {
+func (c *batchCall[K, V]) take(ctx context.Context, key K, out engine.Outcome, waited bool) {
 	v, err := c.batch.one.finish(ctx, c.policy, out, waited)
 	switch {
 	case err == nil:
 		c.found[key] = v
-	case err != errAbsent:
+	case err != engine.ErrAbsent:
 		c.errs = append(c.errs, err)
 	}
 }
@@ -256,8 +257,8 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 	}()
 	for _, w := range c.old {
 		job := c.job(run, w.key)
-		if !c.batch.one.core.refreshInBackground(ctx, &c.policy.config, w.entry, job) {
-			job.abstain()
+		if !c.batch.one.core.RefreshInBackground(ctx, &c.policy.Config, w.entry, job) {
+			job.Abstain()
 		}
 		left--
 	}
@@ -266,18 +267,18 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 // execute answers the open keys by executing fn, or by waiting for those who do.
 func (c *batchCall[K, V]) execute(ctx context.Context) {
 	run := newRun(c.batch, c.policy, len(c.open))
-	outs := make([]outcome, len(c.open))
+	outs := make([]engine.Outcome, len(c.open))
 	var wg sync.WaitGroup
 	for i, w := range c.open {
 		job := c.job(run, w.key)
 		wg.Go(func() {
 			defer func() {
-				job.abstain()
+				job.Abstain()
 				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
-					outs[i].panicked = &panicError{Value: v, Stack: debug.Stack()}
+					outs[i].Panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
 				}
 			}()
-			outs[i] = c.batch.one.core.load(ctx, &c.policy.config, w.text, w.before, job)
+			outs[i] = c.batch.one.core.Load(ctx, &c.policy.Config, w.text, w.before, job)
 		})
 	}
 	wg.Wait()

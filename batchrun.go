@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
 
@@ -19,7 +20,7 @@ import (
 // faster. The run begins when that is decided for all.
 type batchRun[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *policy
+	policy *Policy
 
 	mu    sync.Mutex
 	open  int           // guarded by mu; jobs of which it is not decided whether they take part
@@ -33,10 +34,10 @@ type seat[K comparable, V any] struct {
 	done     chan struct{}   // closed when the fields below are set
 	value    V
 	err      error
-	panicked *panicError
+	panicked *engine.PanicError
 }
 
-func newRun[K comparable, V any](b *Batch[K, V], p *policy, jobs int) *batchRun[K, V] {
+func newRun[K comparable, V any](b *Batch[K, V], p *Policy, jobs int) *batchRun[K, V] {
 	return &batchRun[K, V]{batch: b, policy: p, open: jobs}
 }
 
@@ -56,7 +57,7 @@ func (r *batchRun[K, V]) decide(s *seat[K, V]) {
 }
 
 // chunks yields the bounds of the parts into which MaxBatch cuts n keys.
-func (p *policy) chunks(n int) iter.Seq[[2]int] {
+func (p *Policy) chunks(n int) iter.Seq[[2]int] {
 	return func(yield func([2]int) bool) {
 		size := n
 		if p.maxBatch > 0 {
@@ -79,23 +80,23 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	ctx, frame, cancel := r.context(seats)
 	untie, began := r.tie(seats), time.Now()
 	var values map[K]V
-	var panicked *panicError
-	err := errGoexit // unless fn returns or panics
-	executing.Add(1)
+	var panicked *engine.PanicError
+	err := engine.ErrGoexit // unless fn returns or panics
+	engine.Executing.Add(1)
 	defer func() {
 		if v := recover(); v != nil {
-			panicked = &panicError{Value: v, Stack: debug.Stack()}
+			panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
 			err = panicked
 		}
-		executing.Add(-1)
+		engine.Executing.Add(-1)
 		untie()
 		cancel()
 		r.count(frame, time.Since(began), err)
-		h := frame.seal()
+		h := frame.Seal()
 		for _, s := range seats {
-			own := frameOf(s.ctx)
-			own.absorb(h)
-			own.update(func(o *hint) { o.ttl, o.hasTTL, o.noStore = h.ttl, h.hasTTL, h.noStore })
+			own := engine.FrameOf(s.ctx)
+			own.Absorb(h)
+			own.Update(func(o *engine.Hint) { o.Ttl, o.HasTTL, o.NoStore = h.Ttl, h.HasTTL, h.NoStore })
 			s.take(values, err, panicked)
 		}
 	}()
@@ -103,7 +104,7 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 }
 
 // take hands on what fn came back with for the seat's key.
-func (s *seat[K, V]) take(values map[K]V, err error, panicked *panicError) {
+func (s *seat[K, V]) take(values map[K]V, err error, panicked *engine.PanicError) {
 	defer close(s.done)
 	v, ok := values[s.key]
 	switch {
@@ -114,22 +115,22 @@ func (s *seat[K, V]) take(values map[K]V, err error, panicked *panicError) {
 	case err != nil:
 		s.err = err
 	default:
-		s.err = errAbsent
+		s.err = engine.ErrAbsent
 	}
 }
 
 func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err error) {
 	c := r.batch.one.core
-	defer c.survive(&r.policy.config)
-	c.countExecution(ctx, &r.policy.config, "", took, err)
+	defer c.Survive(&r.policy.Config)
+	c.CountExecution(ctx, &r.policy.Config, "", took, err)
 }
 
 // context returns the context that fn runs under: it has the values of the first
 // flight's, and ends when all flights have ended, or after LoadTimeout.
-func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *frame, context.CancelFunc) {
-	first := frameOf(seats[0].ctx)
-	f := &frame{values: first.values, flight: first.flight, space: first.space, hint: hint{fresh: clock.Forever}}
-	ctx, cancel := within(f, r.policy.loadTimeout)
+func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *engine.Frame, context.CancelFunc) {
+	first := engine.FrameOf(seats[0].ctx)
+	f := &engine.Frame{Values: first.Values, Flight: first.Flight, Space: first.Space, Hint: engine.Hint{Fresh: clock.Forever}}
+	ctx, cancel := engine.Within(f, r.policy.LoadTimeout)
 	var left atomic.Int64
 	left.Store(int64(len(seats)))
 	for _, s := range seats {
@@ -145,10 +146,10 @@ func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *frame, 
 // tie makes the flights of a run wait for the first of them, so that fn is found
 // out when it waits for any.
 func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
-	first := frameOf(seats[0].ctx).flight
+	first := engine.FrameOf(seats[0].ctx).Flight
 	var forget []func()
 	for _, s := range seats[1:] {
-		if f, err := await(frameOf(s.ctx), first); err == nil {
+		if f, err := engine.Await(engine.FrameOf(s.ctx), first); err == nil {
 			forget = append(forget, f)
 		}
 	}
@@ -159,34 +160,26 @@ func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
 	}
 }
 
-// within returns a context that ends after limit, which zero does not set.
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, limit)
-}
-
 // A batchJob is the execution of one key of a batch.
 type batchJob[K comparable, V any] struct {
 	batch   *Batch[K, V]
-	policy  *policy
+	policy  *Policy
 	in      *batchRun[K, V] // the run that it is to take part in
 	decided atomic.Bool     // whether it does so
 	key     K
 	owned   bool // key is a copy
 }
 
-func (j *batchJob[K, V]) own(key string) {
+func (j *batchJob[K, V]) Own(key string) {
 	if !j.owned {
 		j.owned = true
-		j.batch.one.own(&j.key, key)
+		j.batch.one.Own(&j.key, key)
 	}
 }
 
-// run takes part in the call's run or, if that has begun without it, in one of its
+// Run takes part in the call's run or, if that has begun without it, in one of its
 // own.
-func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
+func (j *batchJob[K, V]) Run(ctx context.Context) (any, error) {
 	s := &seat[K, V]{key: j.key, ctx: ctx, done: make(chan struct{})}
 	in := j.in
 	if j.decided.Swap(true) {
@@ -195,24 +188,21 @@ func (j *batchJob[K, V]) run(ctx context.Context) (any, error) {
 	in.decide(s)
 	<-s.done // also when ctx ends: what fn returns all the same counts, and LoadTimeout is the flight's to mind
 	if s.panicked != nil {
-		panic(batchPanic{s.panicked})
+		panic(engine.BatchPanic{PanicError: s.panicked})
 	}
 	return &s.value, s.err
 }
 
-// A batchPanic is a panic of fn on its way to one of those who wait for it.
-type batchPanic struct{ *panicError }
-
-func (j *batchJob[K, V]) abstain() {
+func (j *batchJob[K, V]) Abstain() {
 	if !j.decided.Swap(true) {
 		j.in.decide(nil)
 	}
 }
 
-// counted reports that the run counts its executions itself.
-func (j *batchJob[K, V]) counted() bool { return true }
+// Counted reports that the run counts its executions itself.
+func (j *batchJob[K, V]) Counted() bool { return true }
 
-func (j *batchJob[K, V]) appendArgs(b []byte, key string) []byte {
+func (j *batchJob[K, V]) AppendArgs(b []byte, key string) []byte {
 	if j.batch.one.keyFunc != nil {
 		return keys.AppendText(b, key)
 	}

@@ -3,6 +3,8 @@ package memo
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/seed-0226adef/memo/internal/engine"
 )
 
 // WithBypass returns a copy of ctx under which no cache is touched, as if [Disabled] were
@@ -41,14 +43,14 @@ func saysBypass(ctx context.Context) bool {
 	if ctx.Value(bypassKey{}) != nil {
 		return true
 	}
-	request := requestContext(ctx)
+	request := engine.RequestContext(ctx)
 	return request != nil && request.Value(bypassKey{}) != nil
 }
 
 // runBypassing runs fn in the caller's goroutine, for a call that bypasses the cache.
-func runBypassing[R any](ctx context.Context, c *core, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
-	inner, ended := c.bypass(ctx, &p.config)
-	err = errNoReturn // unless fn returns
+func runBypassing[R any](ctx context.Context, c *engine.Cache, p *Policy, fn func(context.Context) (R, error)) (r R, err error) {
+	inner, ended := c.Bypass(ctx, &p.Config)
+	err = engine.ErrNoReturn // unless fn returns
 	defer func() { ended(err) }()
 	return fn(inner)
 }

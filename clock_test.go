@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -70,7 +71,7 @@ func TestHitsFindOutThatTheCoarseTimeIsLate(t *testing.T) {
 	defer clock.Published.Store(clock.Stopped) // as its goroutine would, if there were one
 	runs := 0
 	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil }, TTL(1))
-	const most = 2 + clock.HitsPerLook*stripes
+	const most = 2 + clock.HitsPerLook*engine.Stripes
 	for range most {
 		f.Call(t.Context(), 1)
 	}
@@ -164,7 +165,7 @@ func TestResultFromOutsideOfABubbleIsNotUsedInside(t *testing.T) {
 func TestResultWithoutAHotTimeIsInUse(t *testing.T) {
 	f := New(func(context.Context, string) (int, error) { return 1, nil }, EarlyRefresh(1e15))
 	f.Call(t.Context(), "k")
-	if e := f.core.held("k"); e == nil || e.retired() {
+	if e := f.core.Held("k"); e == nil || e.Retired() {
 		t.Errorf("held is %v, want a result in use", e)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-0226adef/memo/internal/engine"
 )
 
 // defaults are what SetDefault was given last.
@@ -34,13 +36,13 @@ func SetDefault(opts ...Option) {
 	s := resolve(o)
 	s.refuseOwn("SetDefault")
 	before := currentDefaults()
-	nextSequence(func(uint64) { // so that every hit looks once more
+	engine.NextSequence(func(uint64) { // so that every hit looks once more
 		defaults.Store(&o)
-		disabledByDefault.Store(s.bypass)
+		engine.DisabledByDefault.Store(s.bypass)
 	})
 	if defaultsRead.Load() && (o.beyondDisabled() || before.beyondDisabled()) {
 		tooLate.Do(func() {
-			s.log().Warn("memo: SetDefault was called when functions had been used already; these keep the defaults they have, but for Disabled")
+			s.Log().Warn("memo: SetDefault was called when functions had been used already; these keep the defaults they have, but for Disabled")
 		})
 	}
 }
@@ -58,7 +60,7 @@ func (s *settings) disabled() bool {
 	if s.bypassSaid {
 		return s.bypass
 	}
-	return disabledByDefault.Load()
+	return engine.DisabledByDefault.Load()
 }
 
 // A disabled is what Disabled returns.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 )
 
 // ErrMiss is what [Func.Peek] returns when no usable result is held.
@@ -29,10 +30,10 @@ type Entry[R any] struct {
 }
 
 // entryOf makes an Entry of e, whose value is value.
-func entryOf[R any](e *entry, value R, stale bool) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.read, Stale: stale, Tags: e.tagNames()}
+func entryOf[R any](e *engine.Entry, value R, stale bool) Entry[R] {
+	out := Entry[R]{Value: value, Created: e.Read, Stale: stale, Tags: e.TagNames()}
 	if e.Fresh != clock.Forever {
-		out.FreshUntil = clock.Wall(e.Fresh, e.read, e.Created)
+		out.FreshUntil = clock.Wall(e.Fresh, e.Read, e.Created)
 	}
 	return out
 }

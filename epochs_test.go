@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -38,8 +39,8 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		b.Clear(t.Context())
 		time.Sleep(1020 * time.Millisecond)
-		key := a.core.shared.scope[0].key
-		e, known := a.core.shared.Epoch(key, clock.Now())
+		key := a.core.Shared.Scope[0].Key
+		e, known := a.core.Shared.Epoch(key, clock.Now())
 		value, _ := s.Get(t.Context(), key)
 		if st, _ := wire.Decode(key, value); known && e.Token != st.Epoch {
 			t.Error("more than a second after Clear elsewhere the epoch from before is in force")
@@ -81,15 +82,15 @@ func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
 		b.Call(t.Context(), "x")
 		exec := a.execution("x")
 		p := a.settle()
-		_, _, l := a.core.lookUp(t.Context(), &a.With(TTL(0)).settle().config, "x", p.storeTimeout, exec)
+		_, _, l := a.core.LookUp(t.Context(), &a.With(TTL(0)).settle().Config, "x", p.StoreTimeout, exec)
 		source.Store(1)
 		if err := a.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		boards := boarding{core: a.core, policy: &p.config, seq: sequence.Load(), before: lookedUp{asked: true, seen: l.seen, overtakings: l.overtakings}}
-		f := boards.board(t.Context(), "x", nil, exec, func() bool { return false })
-		boards.wait(t.Context(), f)
-		if got := *f.result.value.(*int64); got != 1 {
+		boards := engine.Boarding{Core: a.core, Policy: &p.Config, Seq: engine.Sequence.Load(), Before: engine.LookedUp{Asked: true, Seen: l.Seen, Overtakings: l.Overtakings}}
+		f := boards.Board(t.Context(), "x", nil, exec, func() bool { return false })
+		boards.Wait(t.Context(), f)
+		if got := *f.Result.Value.(*int64); got != 1 {
 			t.Errorf("got %d", got)
 		}
 	})
@@ -102,13 +103,13 @@ func TestRefreshJoinsNoFlightOfACall(t *testing.T) {
 		source, a, _ := readers(memstore.New(nil), NoLocal())
 		a.Call(t.Context(), "x")
 		source.Store(1)
-		call := boarding{core: a.core, policy: &a.settle().config, seq: sequence.Load()}
-		f := call.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
-		refresh := boarding{core: a.core, policy: &a.settle().config, seq: sequence.Load(), forced: true}
-		if refresh.board(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
+		call := engine.Boarding{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load()}
+		f := call.Board(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
+		refresh := engine.Boarding{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load(), Forced: true}
+		if refresh.Board(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
 			t.Error("it has joined")
 		}
-		call.wait(t.Context(), f)
+		call.Wait(t.Context(), f)
 	})
 }
 
@@ -119,12 +120,12 @@ func TestReportWhileAResultIsHeldIsNotLost(t *testing.T) {
 		b.Call(t.Context(), "x")
 		a.settle()
 		key, _ := a.Key("x")
-		size, once := a.core.types.size, new(sync.Once)
-		a.core.types.size = func(v any) int64 { // which hold asks
+		size, once := a.core.Types.Size, new(sync.Once)
+		a.core.Types.Size = func(v any) int64 { // which hold asks
 			once.Do(func() {
 				source.Store(1)
 				b.Invalidate(t.Context(), "x")
-				a.core.shared.Keyspace.Changed([]string{key})
+				a.core.Shared.Keyspace.Changed([]string{key})
 			})
 			return size(v)
 		}
@@ -141,11 +142,11 @@ func TestClearGivesNotesOfCopiesBack(t *testing.T) {
 	for i := range 100 {
 		f.Call(t.Context(), i)
 	}
-	if got := len(f.core.tier.Load().copies); got != 100 {
+	if got := len(f.core.Tier.Load().Copies); got != 100 {
 		t.Errorf("%d copies are noted, want 100", got)
 	}
 	f.Clear(t.Context())
-	if got := len(f.core.tier.Load().copies); got != 0 {
+	if got := len(f.core.Tier.Load().Copies); got != 0 {
 		t.Errorf("%d copies are noted after Clear", got)
 	}
 }

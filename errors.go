@@ -3,6 +3,8 @@ package memo
 import (
 	"errors"
 	"reflect"
+
+	"github.com/seed-0226adef/memo/internal/engine"
 )
 
 var (
@@ -12,11 +14,11 @@ var (
 	// fn, a goroutine that fn does not wait for too. [CacheIf]'s function, the match of
 	// [CacheErrors] and [Clone]'s function have no context, and get it for what they call
 	// in their own goroutine.
-	ErrRecursive = errRecursive
+	ErrRecursive = engine.ErrRecursive
 
 	// ErrGoexit is returned to those who wait for an execution in which fn
 	// called [runtime.Goexit], as a test's FailNow does.
-	ErrGoexit = errGoexit
+	ErrGoexit = engine.ErrGoexit
 )
 
 // A PanicError is what a panic of fn becomes: everyone who waits for the
@@ -31,7 +33,7 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string {
-	return (*panicError)(e).Error()
+	return (*engine.PanicError)(e).Error()
 }
 
 // asRaised returns what those who wait for the execution panic with. That is e, except
@@ -51,5 +53,5 @@ var sentinelType = reflect.TypeOf(errors.New(""))
 
 // Unwrap returns Value if it is an error.
 func (e *PanicError) Unwrap() error {
-	return (*panicError)(e).Unwrap()
+	return (*engine.PanicError)(e).Unwrap()
 }

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/seed-0226adef/memo/internal/engine"
 )
 
 // An Observer is told what a function does, call by call: it is the place for
@@ -104,12 +106,12 @@ func sameObserver(a, b Observer) bool {
 
 // observing returns what tells o of the events of the function of that name; nil if o is
 // nil.
-func observing(o Observer, name string) func(context.Context, eventKind, string, time.Duration, error) {
+func observing(o Observer, name string) func(context.Context, engine.EventKind, string, time.Duration, error) {
 	if o == nil {
 		return nil
 	}
-	return func(ctx context.Context, kind eventKind, key string, took time.Duration, err error) {
-		if p, ok := err.(*panicError); ok {
+	return func(ctx context.Context, kind engine.EventKind, key string, took time.Duration, err error) {
+		if p, ok := err.(*engine.PanicError); ok {
 			err = (*PanicError)(p)
 		}
 		o.Observe(ctx, Event{Kind: EventKind(kind), Func: name, Key: key, Duration: took, Err: err})

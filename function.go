@@ -3,6 +3,7 @@ package memo
 import (
 	"sync"
 
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
@@ -11,18 +12,18 @@ import (
 // to, once the defaults are known, and owns the core that does the rest. All Funcs that
 // With derives from one another share a function.
 type function struct {
-	*core
+	*engine.Cache
 	own       Options
 	signature signature
 	made      callStack
 	claimed   *claim // the name that is registered; set by New or with settling held
 
 	settling sync.Mutex // held by settle
-	policy   *policy    // of the function itself; guarded by settling until it is set, which happens once
+	policy   *Policy    // of the function itself; guarded by settling until it is set, which happens once
 }
 
-// A policy is what decides about the calls through one Func.
-type policy struct {
+// A Policy is what decides about the calls through one Func.
+type Policy struct {
 	settings
 	direct bool // a fresh result is all that a call needs
 }
@@ -34,7 +35,7 @@ func newFunction(label string, own Options, types signature) *function {
 	if s.name != "" {
 		label = s.name
 	}
-	f.core = newCore(label, types.typing)
+	f.Cache = engine.New(label, types.Typing)
 	f.checkSettings(&s)
 	f.join(s.group)
 	return f
@@ -70,16 +71,16 @@ func (f *function) settle() {
 	f.register(&s)
 	f.join(s.group)
 	if !s.noLocal {
-		f.holdLocally(s.entries, s.bytes)
+		f.HoldLocally(s.entries, s.bytes)
 	}
 	if s.store != nil {
-		f.share(place{
-			store: s.store, prefix: s.prefix, name: s.name, version: f.version(&s),
-			argsShape: keys.ArgsShape(f.signature.arg, s.keyFunc != nil), logger: s.logger,
+		f.Share(engine.Place{
+			Store: s.store, Prefix: s.prefix, Name: s.name, Version: f.version(&s),
+			ArgsShape: keys.ArgsShape(f.signature.arg, s.keyFunc != nil), Logger: s.Logger,
 		})
 	}
 	p := f.newPolicy(s)
-	f.start(&p.config)
+	f.Start(&p.Config)
 	f.policy = p
 }
 
@@ -89,11 +90,11 @@ func (f *function) settle() {
 func (f *function) join(g *Group) {
 	switch {
 	case g == nil:
-		if f.space == nil {
-			f.space = new(namespace)
+		if f.Space == nil {
+			f.Space = new(engine.Namespace)
 		}
-	case f.space != g.space:
-		f.space = g.space
+	case f.Space != g.space:
+		f.Space = g.space
 		g.enroll(f)
 	}
 }
@@ -102,42 +103,42 @@ func (f *function) join(g *Group) {
 // used yet; nil for one without a store.
 func (f *function) keyspace() *fleet.Keyspace {
 	if f.inUse() != nil {
-		if f.shared == nil {
+		if f.Shared == nil {
 			return nil
 		}
-		return f.shared.Keyspace
+		return f.Shared.Keyspace
 	}
 	if s := f.settings(currentDefaults()); s.store != nil {
-		return keyspaceOf(s.store, s.prefix)
+		return engine.KeyspaceOf(s.store, s.prefix)
 	}
 	return nil
 }
 
 // inUse returns the policy, or nil if the function was never used.
-func (f *function) inUse() *policy {
+func (f *function) inUse() *Policy {
 	f.settling.Lock()
 	defer f.settling.Unlock()
 	return f.policy
 }
 
 // newPolicy returns the policy of what s says.
-func (f *function) newPolicy(s settings) *policy {
-	p := &policy{
+func (f *function) newPolicy(s settings) *Policy {
+	p := &Policy{
 		settings: s,
 		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
 	}
-	if f.policy != nil && s.localTTL != f.policy.localTTL {
+	if f.policy != nil && s.LocalTTL != f.policy.LocalTTL {
 		p.direct = false
 	}
-	p.MaxAge, p.cloned = -1, s.clone != nil
-	p.keeps, p.asks = f.signature.keep(s.keep), s.keep != nil
-	p.observe = observing(s.observer, f.label)
-	f.prepare(&p.config)
+	p.MaxAge, p.Cloned = -1, s.clone != nil
+	p.Keeps, p.Asks = f.signature.keep(s.keep), s.keep != nil
+	p.Observe = observing(s.observer, f.Label)
+	f.Prepare(&p.Config)
 	return p
 }
 
 // derive returns the policy for the calls through a With of these options.
-func (f *function) derive(calls Options) *policy {
+func (f *function) derive(calls Options) *Policy {
 	s := f.policy.settings
 	s.TTL = -1 // shows whether calls sets it
 	calls.apply(&s)

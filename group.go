@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -33,13 +34,13 @@ type Group struct {
 	name   string
 	parent *Group
 	own    Options
-	space  *namespace
+	space  *engine.Namespace
 	lone   bool // joins the default group when its function is first used; see joinDefault
 
 	mu      sync.Mutex
-	inner   []*Group                             // guarded by mu
-	members map[*counters]weak.Pointer[function] // guarded by mu; the functions in use
-	gone    Stats                                // guarded by mu; what functions that were dropped had counted
+	inner   []*Group                                    // guarded by mu
+	members map[*engine.Counters]weak.Pointer[function] // guarded by mu; the functions in use
+	gone    Stats                                       // guarded by mu; what functions that were dropped had counted
 }
 
 // NewGroup makes a group. name is for people and, with a shared store, for the
@@ -52,15 +53,15 @@ func NewGroup(name string, opts ...Option) *Group {
 	}
 	g := &Group{
 		name: name, own: Options(opts).flat(),
-		members: map[*counters]weak.Pointer[function]{},
+		members: map[*engine.Counters]weak.Pointer[function]{},
 	}
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
 	if g.parent = s.group; g.parent == nil {
-		g.space = claimSpace(pathOf("", name))
+		g.space = engine.ClaimSpace(engine.PathOf("", name))
 		return g
 	}
-	g.space = claimSpace(pathOf(g.parent.space.path, name))
+	g.space = engine.ClaimSpace(engine.PathOf(g.parent.space.Path, name))
 	g.parent.adopt(g)
 	return g
 }
@@ -75,13 +76,13 @@ func (g *Group) joinDefault(around *Group) {
 		return
 	}
 	g.parent = around
-	g.space.move(pathOf(around.space.path, g.name))
+	g.space.Move(engine.PathOf(around.space.Path, g.name))
 	around.adopt(g)
 }
 
 // adopt takes another group in.
 func (g *Group) adopt(inner *Group) {
-	g.space.adopt(inner.space)
+	g.space.Adopt(inner.space)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inner = append(g.inner, inner)
@@ -100,15 +101,15 @@ func (g *Group) levels() []Options {
 func (g *Group) enroll(f *function) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.members[f.count] = weak.Make(f)
-	runtime.AddCleanup(f, g.strike, f.count)
+	g.members[f.Count] = weak.Make(f)
+	runtime.AddCleanup(f, g.strike, f.Count)
 }
 
 // strike takes the counters of a function that was dropped over.
-func (g *Group) strike(count *counters) {
+func (g *Group) strike(count *engine.Counters) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gone = g.gone.add(Stats(count.read()))
+	g.gone = g.gone.add(Stats(count.Read()))
 	delete(g.members, count)
 }
 
@@ -130,9 +131,9 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
 	ctx = g.lend(ctx)
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		return r.InvalidateTags(ctx, limit, g.space.path, tags)
+		return r.InvalidateTags(ctx, limit, g.space.Path, tags)
 	})
-	g.space.invalidate(tags)
+	g.space.Invalidate(tags)
 	return g.notReached("InvalidateTags", err)
 }
 
@@ -141,14 +142,14 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 func (g *Group) Clear(ctx context.Context) error {
 	ctx = g.lend(ctx)
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		key := r.EpochKey("group", g.space.path, "")
+		key := r.EpochKey("group", g.space.Path, "")
 		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, fleet.Need{Key: key})
 	})
-	g.space.clear()
+	g.space.Clear()
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
-			c.sweep()
-			p.tell(ctx, eventClear, "")
+			c.Sweep()
+			p.Tell(ctx, engine.EventClear, "")
 		}
 	}
 	return g.notReached("Clear", err)
@@ -157,12 +158,12 @@ func (g *Group) Clear(ctx context.Context) error {
 // lend returns the context for operations that may go on when a call has returned.
 func (g *Group) lend(ctx context.Context) context.Context {
 	s := g.settings()
-	return s.lend(ctx)
+	return s.Lend(ctx)
 }
 
 // tell tells all stores that the group's results are in, at the same time.
 func (g *Group) tell(what func(r *fleet.Keyspace, limit time.Duration) error) error {
-	limit, realms := g.settings().storeTimeout, g.realms()
+	limit, realms := g.settings().StoreTimeout, g.realms()
 	errs := make([]error, len(realms))
 	var wg sync.WaitGroup
 	for i, r := range realms {
@@ -181,9 +182,9 @@ func (g *Group) settings() settings {
 // functions, also of those that were dropped or not called yet, and of others
 // that took over its tags.
 func (g *Group) realms() []*fleet.Keyspace {
-	all := g.space.reached()
+	all := g.space.Reached()
 	if s := g.settings(); s.store != nil {
-		all = append(all, keyspaceOf(s.store, s.prefix))
+		all = append(all, engine.KeyspaceOf(s.store, s.prefix))
 	}
 	for _, c := range g.functions() {
 		if r := c.keyspace(); r != nil {
@@ -232,9 +233,9 @@ func (g *Group) Stats() Stats {
 	sum := g.gone
 	for count, w := range g.members {
 		if c := w.Value(); c != nil {
-			sum = sum.add(Stats(c.stats()))
+			sum = sum.add(Stats(c.Stats()))
 		} else {
-			sum = sum.add(Stats(count.read()))
+			sum = sum.add(Stats(count.Read()))
 		}
 	}
 	for _, inner := range g.inner {

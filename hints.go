@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
@@ -15,7 +16,7 @@ import (
 func init() {
 	hints.Of = hintOf
 	hints.Bypassed = bypassed
-	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().log() }
+	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().Log() }
 	hints.LocalBytes = func(f any) int64 {
 		if p := f.(settler).settle(); !p.noLocal {
 			return p.bytes
@@ -27,8 +28,8 @@ func init() {
 		if p.store == nil {
 			return nil
 		}
-		r := keyspaceOf(p.store, p.prefix)
-		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.storeTimeout}
+		r := engine.KeyspaceOf(p.store, p.prefix)
+		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.StoreTimeout}
 	}
 	hints.JoinsDefault = func(g any) { g.(*Group).lone = true }
 	hints.Settle = func(f any) { f.(settler).settle() }
@@ -39,14 +40,14 @@ func init() {
 
 // A settler is a Func of any type.
 type settler interface {
-	settle() *policy
+	settle() *Policy
 	forget(key string)
 }
 
 // hintOf returns what fn has said so far about the result of the execution that
 // ctx belongs to.
 func hintOf(ctx context.Context) (h hints.Hint) {
-	h.TTL, h.HasTTL, h.NoStore = said(ctx)
+	h.TTL, h.HasTTL, h.NoStore = engine.Said(ctx)
 	return h
 }
 
@@ -84,15 +85,15 @@ func (n *notes) Delete(ctx context.Context) error {
 // forget drops what f holds under key in this process.
 func (f *Func[A, R]) forget(key string) {
 	f.settle()
-	f.core.forgetKey(key)
+	f.core.ForgetKey(key)
 }
 
 // policies returns the names of the options that say which results are kept, and for how
 // long; see hints.Policies.
 func (o Options) policies() (names []string) {
-	s := settings{maxBatch: -1, config: config{
+	s := settings{maxBatch: -1, Config: engine.Config{
 		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
-		softTimeout: -1, errorTTL: -1, missingTTL: -1,
+		SoftTimeout: -1, ErrorTTL: -1, MissingTTL: -1,
 	}}
 	o.apply(&s)
 	for _, option := range []struct {
@@ -100,10 +101,10 @@ func (o Options) policies() (names []string) {
 		given bool
 	}{
 		{"TTL", s.TTL != -1}, {"StaleWhileRevalidate", s.StaleWhileRevalidate != -1}, {"StaleIfError", s.StaleIfError != -1},
-		{"SoftTimeout", s.softTimeout != -1}, {"Jitter", s.Jitter != -1}, {"EarlyRefresh", s.Beta != -1},
-		{"CacheErrors", s.errorTTL != -1}, {"MaxBatch", s.maxBatch != -1}, {"CacheMissing", s.missingTTL != -1},
+		{"SoftTimeout", s.SoftTimeout != -1}, {"Jitter", s.Jitter != -1}, {"EarlyRefresh", s.Beta != -1},
+		{"CacheErrors", s.ErrorTTL != -1}, {"MaxBatch", s.maxBatch != -1}, {"CacheMissing", s.MissingTTL != -1},
 		{"CacheIf", s.keep != nil}, {"Clone", s.clone != nil}, {"KeyFunc", s.keyFunc != nil},
-		{"Tags", len(s.tags) > 0}, {"InheritTTL", s.inheritTTL},
+		{"Tags", len(s.Tags) > 0}, {"InheritTTL", s.InheritTTL},
 	} {
 		if option.given {
 			names = append(names, option.name)

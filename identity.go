@@ -75,7 +75,7 @@ func Version(s string) Option {
 // function do not add up.
 func Tags(t ...string) CallOption {
 	t = slices.Clone(t)
-	return callOption(func(s *settings) { s.tags = t })
+	return callOption(func(s *settings) { s.Tags = t })
 }
 
 // KeyFunc replaces the canonical key of an argument by the string that key

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
@@ -99,7 +100,7 @@ func notNil(isNil bool, name string) {
 // All methods are safe for concurrent use. A Func needs no Close: it owns no
 // goroutine, only executions that end by themselves.
 type Func[A, R any] struct {
-	core     *core // function's
+	core     *engine.Cache // function's
 	function *function
 	fn       func(context.Context, A) (R, error)
 	plan     *keys.Plan     // how an argument becomes a key
@@ -107,7 +108,7 @@ type Func[A, R any] struct {
 	copier   *keys.Copier   // of A; nil where nothing has to be copied
 	abstains bool           // A is a hints.Abstainer
 	calls    Options        // what With was given
-	policy   atomic.Pointer[policy]
+	policy   atomic.Pointer[Policy]
 }
 
 // New makes a memoized function of fn.
@@ -148,10 +149,10 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := opts.flat()
 	f := &Func[A, R]{function: newFunction(name, own, signatureOf[A, R]()), fn: fn}
-	f.core = f.function.core
+	f.core = f.function.Cache
 	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
 	s := f.function.settings(nil)
-	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.label, s.keyFunc); f.keyFunc == nil {
+	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.Label, s.keyFunc); f.keyFunc == nil {
 		var err error
 		if f.plan, err = keys.For(reflect.TypeFor[A]()); err != nil {
 			panic(f.function.refusal(err))
@@ -175,10 +176,10 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 	if p := f.policy.Load(); p != nil && p.direct && !bypassed(ctx) {
 		var buf keys.Buffer
 		if key, buffer, err := f.key(&buf, &a); err == nil {
-			e := f.core.hit(key)
+			e := f.core.Hit(key)
 			keys.Release(buffer)
 			if e != nil {
-				return *e.value.(*R), e.err
+				return *e.Value.(*R), e.Err
 			}
 		}
 	}
@@ -197,19 +198,19 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 		return zero[R](), err
 	}
 	defer keys.Release(buffer)
-	e, v, spent := f.core.look(ctx, &p.config, key)
+	e, v, spent := f.core.Look(ctx, &p.Config, key)
 	if v == fresh.Fresh || v == fresh.BackingOff {
 		return f.unwrap(ctx, p, e, false)
 	}
-	ctx = p.lend(ctx)
+	ctx = p.Lend(ctx)
 	switch v {
 	case fresh.Early, fresh.Revalidate:
-		f.core.refreshInBackground(ctx, &p.config, e, f.execution(a))
+		f.core.RefreshInBackground(ctx, &p.Config, e, f.execution(a))
 		return f.unwrap(ctx, p, e, false)
 	case fresh.Unusable, fresh.Unverified:
 		e = nil
 	}
-	return f.finish(ctx, p, f.core.load(ctx, &p.config, strings.Clone(key), lookedUp{old: e, waited: v == fresh.Unverified, took: spent}, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, strings.Clone(key), engine.LookedUp{Old: e, Waited: v == fresh.Unverified, Took: spent}, f.execution(a)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -227,7 +228,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(ctx, p, f.core.refresh(p.lend(ctx), &p.config, key, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.Refresh(p.Lend(ctx), &p.Config, key, f.execution(a)), true)
 }
 
 // A job is a call of fn.
@@ -241,29 +242,29 @@ type job[A, R any] struct {
 // and not where a result is merely looked up.
 //
 //go:noinline
-func (f *Func[A, R]) execution(a A) execution { return &job[A, R]{f: f, a: a} }
+func (f *Func[A, R]) execution(a A) engine.Execution { return &job[A, R]{f: f, a: a} }
 
-func (j *job[A, R]) own(key string) {
+func (j *job[A, R]) Own(key string) {
 	if !j.owned {
 		j.owned = true
-		j.f.own(&j.a, key)
+		j.f.Own(&j.a, key)
 	}
 }
 
-func (j *job[A, R]) run(ctx context.Context) (any, error) {
+func (j *job[A, R]) Run(ctx context.Context) (any, error) {
 	r, err := j.f.fn(ctx, j.a)
 	return &r, err
 }
 
-func (j *job[A, R]) abstain() {
+func (j *job[A, R]) Abstain() {
 	if j.f.abstains {
 		any(j.a).(hints.Abstainer).Abstain()
 	}
 }
 
-func (j *job[A, R]) counted() bool { return false }
+func (j *job[A, R]) Counted() bool { return false }
 
-func (j *job[A, R]) appendArgs(b []byte, key string) []byte {
+func (j *job[A, R]) AppendArgs(b []byte, key string) []byte {
 	if j.f.keyFunc != nil {
 		return keys.AppendText(b, key)
 	}
@@ -272,44 +273,44 @@ func (j *job[A, R]) appendArgs(b []byte, key string) []byte {
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
 // result to apply to, but its tags are still those of what it returns.
-func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
+func (f *Func[A, R]) bypass(ctx context.Context, p *Policy, a A) (R, error) {
 	return runBypassing(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
 }
 
 // finish returns what a call came back with; waited says that it was no mere hit.
-func (f *Func[A, R]) finish(ctx context.Context, p *policy, out outcome, waited bool) (R, error) {
+func (f *Func[A, R]) finish(ctx context.Context, p *Policy, out engine.Outcome, waited bool) (R, error) {
 	switch {
-	case out.panicked != nil:
-		panic((*PanicError)(out.panicked).asRaised())
-	case out.err != nil:
-		return zero[R](), out.err
-	case out.entry.value == nil:
-		return zero[R](), out.entry.err
+	case out.Panicked != nil:
+		panic((*PanicError)(out.Panicked).asRaised())
+	case out.Err != nil:
+		return zero[R](), out.Err
+	case out.Entry.Value == nil:
+		return zero[R](), out.Entry.Err
 	}
-	return f.unwrap(ctx, p, out.entry, waited)
+	return f.unwrap(ctx, p, out.Entry, waited)
 }
 
 // unwrap returns the result that e holds to a call under ctx; waited as for finish.
-func (f *Func[A, R]) unwrap(ctx context.Context, p *policy, e *entry, waited bool) (R, error) {
-	r := *e.value.(*R)
-	if p.clone == nil || !e.kept {
-		return r, e.err
+func (f *Func[A, R]) unwrap(ctx context.Context, p *Policy, e *engine.Entry, waited bool) (R, error) {
+	r := *e.Value.(*R)
+	if p.clone == nil || !e.Kept {
+		return r, e.Err
 	}
 	clone := p.clone.(func(R) R)
-	if !waited && !f.core.shard(e.key).looksAtClone(ctx) {
-		return clone(r), e.err
+	if !waited && !f.core.Shard(e.Key).LooksAtClone(ctx) {
+		return clone(r), e.Err
 	}
-	r, err := cloned(ctx, f.core, e.key, clone, r)
+	r, err := cloned(ctx, f.core, e.Key, clone, r)
 	if err == nil {
-		err = e.err
+		err = e.Err
 	}
 	return r, err
 }
 
 // cloned makes a copy of a result of key, by clone, in a call under ctx. It returns
 // ErrRecursive if the call was made by what makes a copy of the same result.
-func cloned[R any](ctx context.Context, c *core, key string, clone func(R) R, r R) (R, error) {
-	done, err := c.noteClone(ctx, key)
+func cloned[R any](ctx context.Context, c *engine.Cache, key string, clone func(R) R, r R) (R, error) {
+	done, err := c.NoteClone(ctx, key)
 	if err != nil {
 		return zero[R](), err
 	}
@@ -341,7 +342,7 @@ func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
 }
 
 // settle returns the policy of the calls through f.
-func (f *Func[A, R]) settle() *policy {
+func (f *Func[A, R]) settle() *Policy {
 	if p := f.policy.Load(); p != nil {
 		return p
 	}
@@ -369,14 +370,14 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
-	e, v, spent := f.core.search(ctx, &p.config, key)
-	if v == fresh.Unusable && f.core.shared != nil {
-		e, v, _ = f.core.lookUp(p.lend(ctx), &p.config, strings.Clone(key), p.leaves(spent), f.execution(a))
+	e, v, spent := f.core.Search(ctx, &p.Config, key)
+	if v == fresh.Unusable && f.core.Shared != nil {
+		e, v, _ = f.core.LookUp(p.Lend(ctx), &p.Config, strings.Clone(key), p.Leaves(spent), f.execution(a))
 	}
 	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss
 	}
-	e.bequeath(ctx)
+	e.Bequeath(ctx)
 	r, err := f.unwrap(ctx, p, e, false)
 	stale := v != fresh.Fresh && v != fresh.Early && clock.Now() >= e.Fresh
 	return entryOf(e, r, stale), err
@@ -401,13 +402,13 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 			return err
 		}
 	}
-	if err := f.core.usedUp(&p.config, &r); err != nil {
-		return fmt.Errorf("memo: %s: Set: %w", f.core.label, err)
+	if err := f.core.UsedUp(&p.Config, &r); err != nil {
+		return fmt.Errorf("memo: %s: Set: %w", f.core.Label, err)
 	}
 	if p.off(ctx) {
 		return nil
 	}
-	return f.core.put(p.lend(ctx), &p.config, key, f.execution(a), &r)
+	return f.core.Put(p.Lend(ctx), &p.Config, key, f.execution(a), &r)
 }
 
 // Invalidate drops what is held for args. After it has returned, no call that
@@ -438,11 +439,11 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 			continue
 		}
 		keys = append(keys, key)
-		if f.core.shared != nil {
-			sharedKeys = append(sharedKeys, f.core.sharedKey(key, f.execution(args[i])))
+		if f.core.Shared != nil {
+			sharedKeys = append(sharedKeys, f.core.SharedKey(key, f.execution(args[i])))
 		}
 	}
-	return errors.Join(append(errs, f.core.invalidate(p.lend(ctx), &p.config, keys, sharedKeys))...)
+	return errors.Join(append(errs, f.core.Invalidate(p.Lend(ctx), &p.Config, keys, sharedKeys))...)
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]
@@ -451,7 +452,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
 	p := f.settle()
-	return f.core.clear(p.lend(ctx), &p.config)
+	return f.core.Clear(p.Lend(ctx), &p.Config)
 }
 
 // Key returns the key of a as a shared store sees it, for people who look into
@@ -472,14 +473,14 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head := keys.Head(keys.Prefix(p.prefix), f.core.label, f.function.version(&p.settings), f.core.scopeText())
-	return sharedKey(head, key, f.execution(a)), nil
+	head := keys.Head(keys.Prefix(p.prefix), f.core.Label, f.function.version(&p.settings), f.core.ScopeText())
+	return engine.SharedKey(head, key, f.execution(a)), nil
 }
 
 // Stats returns the function's counters.
 func (f *Func[A, R]) Stats() Stats {
 	f.settle()
-	return Stats(f.core.stats())
+	return Stats(f.core.Stats())
 }
 
 // key returns the canonical form of a. text may lie in a's own memory, in buf, or
@@ -512,9 +513,9 @@ func (f *Func[A, R]) ownKey(a *A) (string, error) {
 	return strings.Clone(text), nil
 }
 
-// own makes *a, a shallow copy of an argument whose canonical form is key, one that
+// Own makes *a, a shallow copy of an argument whose canonical form is key, one that
 // shares nothing with it.
-func (f *Func[A, R]) own(a *A, key string) {
+func (f *Func[A, R]) Own(a *A, key string) {
 	if f.plan != nil && f.plan.Op == keys.OpString { // key is a copy already
 		*(*string)(unsafe.Pointer(a)) = key
 		return

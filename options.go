@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -174,7 +175,7 @@ func EarlyRefresh(beta float64) CallOption {
 // It may be given at every level.
 func SoftTimeout(d time.Duration) CallOption {
 	notNegative("SoftTimeout", d)
-	return callOption(func(s *settings) { s.softTimeout = d })
+	return callOption(func(s *settings) { s.SoftTimeout = d })
 }
 
 // LoadTimeout bounds one execution of fn: its context ends after d. The default
@@ -187,7 +188,7 @@ func SoftTimeout(d time.Duration) CallOption {
 // It may be given at every level.
 func LoadTimeout(d time.Duration) CallOption {
 	notNegative("LoadTimeout", d)
-	return callOption(func(s *settings) { s.loadTimeout = d })
+	return callOption(func(s *settings) { s.LoadTimeout = d })
 }
 
 // ContextFrom sets which values are seen by what may outlive a call: an execution, a
@@ -213,7 +214,7 @@ func LoadTimeout(d time.Duration) CallOption {
 //
 // It may be given at every level; the last one wins.
 func ContextFrom(f func(context.Context) context.Context) CallOption {
-	return callOption(func(s *settings) { s.contextFrom = f })
+	return callOption(func(s *settings) { s.ContextFrom = f })
 }
 
 // CacheErrors remembers errors of fn for which match returns true for d, in this
@@ -233,7 +234,7 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 	if match == nil {
 		match = func(error) bool { return true }
 	}
-	return callOption(func(s *settings) { s.errorTTL, s.errorMatch = d, match })
+	return callOption(func(s *settings) { s.ErrorTTL, s.ErrorMatch = d, match })
 }
 
 // CacheIf decides which results are kept: those for which keep returns true. The
@@ -268,7 +269,7 @@ func Codec(c codec.Codec) CallOption {
 	if c == nil {
 		panic("memo: Codec(nil): give one, such as codec.JSON")
 	}
-	return callOption(func(s *settings) { s.codec = c })
+	return callOption(func(s *settings) { s.Codec = c })
 }
 
 // Store sets the tier that a fleet shares. The default is none; a nil s, at a
@@ -373,7 +374,7 @@ func NoLocal() Option {
 // It may be given at every level.
 func StoreTimeout(d time.Duration) CallOption {
 	notNegative("StoreTimeout", d)
-	return callOption(func(s *settings) { s.storeTimeout = d })
+	return callOption(func(s *settings) { s.StoreTimeout = d })
 }
 
 // LocalTTL sets the longest that this process trusts its own copy of a result
@@ -392,7 +393,7 @@ func StoreTimeout(d time.Duration) CallOption {
 // It may be given at every level.
 func LocalTTL(d time.Duration) CallOption {
 	notNegative("LocalTTL", d)
-	return callOption(func(s *settings) { s.localTTL = d })
+	return callOption(func(s *settings) { s.LocalTTL = d })
 }
 
 // MaxBatch bounds how many keys a [Batch] gives to one execution of fn: more are
@@ -419,7 +420,7 @@ func MaxBatch(n int) Option {
 // It may be given at every level, and to [NewBatch].
 func CacheMissing(d time.Duration) CallOption {
 	notNegative("CacheMissing", d)
-	return callOption(func(s *settings) { s.missingTTL = d })
+	return callOption(func(s *settings) { s.MissingTTL = d })
 }
 
 // Clone gives every caller a copy of its own, made by clone. By default callers
@@ -448,9 +449,9 @@ func Clone[R any](clone func(R) R) CallOption {
 func InheritTTL(on bool) CallOption {
 	return callOption(func(s *settings) {
 		if on {
-			inheritors.Store(true)
+			engine.Inheritors.Store(true)
 		}
-		s.inheritTTL = on
+		s.InheritTTL = on
 	})
 }
 
@@ -488,5 +489,5 @@ func Observe(o Observer) CallOption {
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Logger(l *slog.Logger) Option {
-	return option(func(s *settings) { s.logger = l })
+	return option(func(s *settings) { s.Logger = l })
 }

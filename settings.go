@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
@@ -13,7 +14,7 @@ import (
 
 // settings are all options together.
 type settings struct {
-	config
+	engine.Config
 	keep                  any // func(R, error) bool
 	clone                 any // func(R) R
 	keyFunc               any // func(A) string
@@ -33,12 +34,12 @@ type settings struct {
 // resolve lays the levels over memo's own defaults, the weakest first.
 func resolve(levels ...Options) settings {
 	s := settings{
-		config: config{
+		Config: engine.Config{
 			Policy:       fresh.Policy{TTL: time.Minute},
-			loadTimeout:  30 * time.Second,
-			storeTimeout: storeclient.DefaultTimeout,
-			codec:        codec.JSON,
-			localTTL:     -1,
+			LoadTimeout:  30 * time.Second,
+			StoreTimeout: storeclient.DefaultTimeout,
+			Codec:        codec.JSON,
+			LocalTTL:     -1,
 		},
 		entries: 10_000,
 	}

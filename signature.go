@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // A signature is what is known of a function's types.
 type signature struct {
-	typing
+	engine.Typing
 	arg, result reflect.Type
 	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
 	check       func(name string, s *settings)         // panics if an option is for other types
@@ -22,10 +23,10 @@ type signature struct {
 
 func signatureOf[A, R any]() signature {
 	return signature{
-		typing: typing{
+		Typing: engine.Typing{
 			Usage: values.UsageOf(reflect.TypeFor[R]()),
-			size:  values.SizeOf[R](),
-			blank: func() any { return new(R) },
+			Size:  values.SizeOf[R](),
+			Blank: func() any { return new(R) },
 		},
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
@@ -51,18 +52,18 @@ func keepOf[R any](option any) func(any, error) bool {
 
 // checkSettings panics if the function cannot be made under s.
 func (f *function) checkSettings(s *settings) {
-	f.signature.check(f.label, s)
+	f.signature.check(f.Label, s)
 	if f.signature.Once != nil && s.clone == nil {
-		panic(fmt.Sprintf("memo: %s: result %s", f.label, values.Describe(f.signature.Once)))
+		panic(fmt.Sprintf("memo: %s: result %s", f.Label, values.Describe(f.signature.Once)))
 	}
 	if s.store == nil {
 		return
 	}
 	if s.name == "" {
-		panic(fmt.Sprintf("memo: %s has a shared store but no Name; give it one that stays the same when the code is renamed, such as Name(\"users.byID\")", f.label))
+		panic(fmt.Sprintf("memo: %s has a shared store but no Name; give it one that stays the same when the code is renamed, such as Name(\"users.byID\")", f.Label))
 	}
-	if err := codec.Check(s.codec, f.signature.result); err != nil {
-		panic(fmt.Sprintf("memo: %s: result %v", f.label, err))
+	if err := codec.Check(s.Codec, f.signature.result); err != nil {
+		panic(fmt.Sprintf("memo: %s: result %v", f.Label, err))
 	}
 }
 
@@ -83,7 +84,7 @@ func (f *function) version(s *settings) string {
 
 // keyError reports that an argument has no key.
 func (f *function) keyError(err error) error {
-	e := &KeyError{Func: f.label, Err: err}
+	e := &KeyError{Func: f.Label, Err: err}
 	var at *keys.PathError
 	if errors.As(err, &at) {
 		ordinal, rest := f.splitPath(at.Path)
@@ -109,7 +110,7 @@ func (f *function) refusal(err error) string {
 			where += " field " + rest
 		}
 	}
-	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", f.label, where, what, advice)
+	return fmt.Sprintf("memo: %s: %s %s; tag it memo:\"-\" or %s", f.Label, where, what, advice)
 }
 
 // splitPath splits the position that Wrap2 and Wrap3 gave an argument, if they

@@ -7,6 +7,9 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 )
 
+// Forever is the TTL of a result that never expires.
+const Forever time.Duration = math.MaxInt64
+
 // A Policy is what the options say of how long results are used.
 type Policy struct {
 	TTL                  time.Duration // how long a result is fresh
@@ -46,7 +49,7 @@ func (l Lifetime) Window(created, cost int64, draw float64) Window {
 		return w
 	}
 	ttl := l.TTL
-	if cut := float64(ttl) * l.Jitter * draw; ttl != math.MaxInt64 && cut < math.MaxInt64 {
+	if cut := float64(ttl) * l.Jitter * draw; ttl != Forever && cut < math.MaxInt64 {
 		ttl -= time.Duration(cut)
 	}
 	w.Fresh = min(clock.After(created, ttl), l.Inherit)

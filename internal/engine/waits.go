@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import "sync"
 
@@ -6,30 +6,30 @@ import "sync"
 // with its context. A cycle in it would never end.
 var waits = struct {
 	sync.Mutex
-	on map[*flight]map[*flight]int // guarded by the mutex; how many goroutines of the first wait for the second
-}{on: map[*flight]map[*flight]int{}}
+	on map[*Flight]map[*Flight]int // guarded by the mutex; how many goroutines of the first wait for the second
+}{on: map[*Flight]map[*Flight]int{}}
 
-// await notes that the execution of the frame around, if any, waits for f until
+// Await notes that the execution of the frame around, if any, waits for f until
 // forget is called. It returns errRecursive if f already waits, over however
 // many others, for that execution.
-func await(around *frame, f *flight) (forget func(), err error) {
-	if around == nil || around.flight == nil {
+func Await(around *Frame, f *Flight) (forget func(), err error) {
+	if around == nil || around.Flight == nil {
 		return func() {}, nil
 	}
-	from := around.flight
+	from := around.Flight
 	waits.Lock()
 	defer waits.Unlock()
-	if waitsFor(f, from, map[*flight]bool{}) {
-		return nil, errRecursive
+	if waitsFor(f, from, map[*Flight]bool{}) {
+		return nil, ErrRecursive
 	}
 	if waits.on[from] == nil {
-		waits.on[from] = map[*flight]int{}
+		waits.on[from] = map[*Flight]int{}
 	}
 	waits.on[from][f]++
 	return func() { forgetWait(from, f) }, nil
 }
 
-func forgetWait(from, f *flight) {
+func forgetWait(from, f *Flight) {
 	waits.Lock()
 	defer waits.Unlock()
 	on := waits.on[from]
@@ -42,7 +42,7 @@ func forgetWait(from, f *flight) {
 }
 
 // waitsFor reports whether f is target or waits for it. The caller holds waits.
-func waitsFor(f, target *flight, seen map[*flight]bool) bool {
+func waitsFor(f, target *Flight, seen map[*Flight]bool) bool {
 	if f == target {
 		return true
 	}

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 // (ContextWithFallback).
 const ginKey = "_gin-gonic/gin/contextkey"
 
-// requestContext returns the context of the request that a gin.Context holds in its field
+// RequestContext returns the context of the request that a gin.Context holds in its field
 // Request, or nil. Package gin is not imported for that.
-func requestContext(ctx context.Context) context.Context {
+func RequestContext(ctx context.Context) context.Context {
 	holder := ctx.Value(ginKey)
 	if holder == nil {
 		return nil

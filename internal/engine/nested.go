@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -16,33 +16,33 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// A frame is where a running execution collects what fn says about its result,
+// A Frame is where a running execution collects what fn says about its result,
 // and what the results it is made from bring with them. fn's context carries
 // it; for an execution with callers who may leave, it is the root of that
 // context: it has the values of the context that it was made from, but not
 // its end.
-type frame struct {
-	values context.Context // what the values come from
-	flight *flight         // the execution, for finding cycles; nil for a bypass
-	space  *namespace      // of the function, in which AddTags's tags have their meaning
+type Frame struct {
+	Values context.Context // what the values come from
+	Flight *Flight         // the execution, for finding cycles; nil for a bypass
+	Space  *Namespace      // of the function, in which AddTags's tags have their meaning
 
-	forwards *frame       // to which everything goes that would be collected; nil for none
+	forwards *Frame       // to which everything goes that would be collected; nil for none
 	clones   atomic.Int32 // how many copies of held results were made for it, up to clonesNoted
 
 	mu     sync.Mutex // fn may use several goroutines
 	sealed bool       // guarded by mu; nothing is collected any more, or ever by a frame of Detached's
-	hint   hint       // guarded by mu until sealed, immutable from then on
+	Hint   Hint       // guarded by mu until sealed, immutable from then on
 }
 
-// A hint is what an execution says about its result.
-type hint struct {
-	ttl     time.Duration // SetTTL's, if hasTTL
-	hasTTL  bool
-	noStore bool
+// A Hint is what an execution says about its result.
+type Hint struct {
+	Ttl     time.Duration // SetTTL's, if hasTTL
+	HasTTL  bool
+	NoStore bool
 	tags    tagSet      // AddTags's, and the inner results'
 	added   tagSet      // AddTags's
 	epochs  takenEpochs // of the inner results' tags
-	fresh   int64       // until when the least fresh of the inner results is fresh
+	Fresh   int64       // until when the least fresh of the inner results is fresh
 }
 
 // A tagSet holds tags in the order in which they were first added.
@@ -67,9 +67,9 @@ type takenEpochs struct {
 func (t *takenEpochs) incomplete() bool { return t.loose || len(t.settling) > 0 }
 
 // takeFrom takes over what e, a result with tags or without, has of epochs.
-func (t *takenEpochs) takeFrom(e *entry) {
+func (t *takenEpochs) takeFrom(e *Entry) {
 	t.torn = t.torn || e.torn
-	t.take(e.fences)
+	t.take(e.Fences)
 	switch {
 	case !e.loose:
 	case len(e.settling) > 0:
@@ -154,33 +154,33 @@ func (s *tagSet) has(t scopedTag) bool {
 
 // lifetime returns what the policy, and fn itself by its hints, say about a
 // result.
-func (p *config) lifetime(h *hint) fresh.Lifetime {
+func (p *Config) lifetime(h *Hint) fresh.Lifetime {
 	l := fresh.Lifetime{TTL: p.TTL, Jitter: p.Jitter, Stale: p.Stale(), Inherit: clock.Forever}
-	if h.hasTTL {
-		l.TTL = h.ttl
+	if h.HasTTL {
+		l.TTL = h.Ttl
 	}
-	if p.inheritTTL {
-		l.Inherit = h.fresh
+	if p.InheritTTL {
+		l.Inherit = h.Fresh
 	}
 	return l
 }
 
 type frameKey struct{}
 
-// executing counts the executions under way in the process. While there are
+// Executing counts the executions under way in the process. While there are
 // none, no context has a frame that collects anything, and a hit need not look.
-var executing atomic.Int64
+var Executing atomic.Int64
 
-// inheritors is set once any function was given InheritTTL: from then on the
+// Inheritors is set once any function was given InheritTTL: from then on the
 // freshness of every hit matters to whoever made it.
-var inheritors atomic.Bool
+var Inheritors atomic.Bool
 
-// frameOf returns the frame of the innermost execution that ctx belongs to.
-func frameOf(ctx context.Context) *frame {
-	f, _ := ctx.Value(frameKey{}).(*frame)
-	if f == nil && executing.Load() != 0 {
-		if request := requestContext(ctx); request != nil {
-			f, _ = request.Value(frameKey{}).(*frame)
+// FrameOf returns the frame of the innermost execution that ctx belongs to.
+func FrameOf(ctx context.Context) *Frame {
+	f, _ := ctx.Value(frameKey{}).(*Frame)
+	if f == nil && Executing.Load() != 0 {
+		if request := RequestContext(ctx); request != nil {
+			f, _ = request.Value(frameKey{}).(*Frame)
 		}
 	}
 	return f
@@ -192,9 +192,9 @@ var hintPlaces sync.Map
 // hinted returns the frame that a hint given with ctx is for. If there is none though
 // executions are under way, ctx is probably not what fn was given: that is logged, once
 // for each place in the program.
-func hinted(ctx context.Context, what string) *frame {
-	f := frameOf(ctx)
-	if f != nil || executing.Load() == 0 {
+func hinted(ctx context.Context, what string) *Frame {
+	f := FrameOf(ctx)
+	if f != nil || Executing.Load() == 0 {
 		return f
 	}
 	var pc [1]uintptr
@@ -207,65 +207,65 @@ func hinted(ctx context.Context, what string) *frame {
 	return nil
 }
 
-func (f *frame) Deadline() (deadline time.Time, ok bool) { return }
-func (f *frame) Done() <-chan struct{}                   { return nil }
-func (f *frame) Err() error                              { return nil }
+func (f *Frame) Deadline() (deadline time.Time, ok bool) { return }
+func (f *Frame) Done() <-chan struct{}                   { return nil }
+func (f *Frame) Err() error                              { return nil }
 
-func (f *frame) Value(key any) any {
+func (f *Frame) Value(key any) any {
 	if key == (frameKey{}) {
 		return f
 	}
-	return f.values.Value(key)
+	return f.Values.Value(key)
 }
 
-// update runs change on what was collected, if the execution still goes on. f may
+// Update runs change on what was collected, if the execution still goes on. f may
 // be nil.
-func (f *frame) update(change func(*hint)) {
+func (f *Frame) Update(change func(*Hint)) {
 	if f == nil {
 		return
 	}
 	if f.forwards != nil {
-		f.forwards.update(change)
+		f.forwards.Update(change)
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.sealed {
-		change(&f.hint)
+		change(&f.Hint)
 	}
 }
 
 // tagsSoFar returns the tags that were collected until now.
-func (f *frame) tagsSoFar() []scopedTag {
+func (f *Frame) tagsSoFar() []scopedTag {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.hint.tags.list
+	return f.Hint.tags.list
 }
 
-// seal ends the collection and returns what it came to.
-func (f *frame) seal() *hint {
+// Seal ends the collection and returns what it came to.
+func (f *Frame) Seal() *Hint {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sealed = true
-	return &f.hint
+	return &f.Hint
 }
 
 // inherit tells the execution around a call, if there is one, what the call's
 // result brings with it.
-func (f *frame) inherit(e *entry) {
-	f.update(func(h *hint) {
-		h.tags.add(e.tags...)
-		h.fresh = min(h.fresh, e.Fresh)
+func (f *Frame) inherit(e *Entry) {
+	f.Update(func(h *Hint) {
+		h.tags.add(e.Tags...)
+		h.Fresh = min(h.Fresh, e.Fresh)
 		h.epochs.takeFrom(e)
 	})
 }
 
-// absorb takes over what another execution has collected.
-func (f *frame) absorb(from *hint) {
-	f.update(func(h *hint) {
+// Absorb takes over what another execution has collected.
+func (f *Frame) Absorb(from *Hint) {
+	f.Update(func(h *Hint) {
 		h.tags.add(from.tags.list...)
 		h.added.add(from.added.list...)
-		h.fresh = min(h.fresh, from.fresh)
+		h.Fresh = min(h.Fresh, from.Fresh)
 		h.epochs.take(from.epochs.fences)
 		h.epochs.torn = h.epochs.torn || from.epochs.torn
 		if from.epochs.loose {
@@ -277,57 +277,57 @@ func (f *frame) absorb(from *hint) {
 	})
 }
 
-// bypass begins the execution of a call that bypasses the cache, and returns the context
+// Bypass begins the execution of a call that bypasses the cache, and returns the context
 // for fn. What fn says about its result goes nowhere, but its tags are handed on to the
 // execution around the call, as those of any result are. ended ends it, with the error
 // that it came to.
-func (c *core) bypass(ctx context.Context, p *config) (inner context.Context, ended func(err error)) {
-	around := frameOf(ctx)
-	own := &frame{space: c.space, hint: hint{fresh: clock.Forever}}
+func (c *Cache) Bypass(ctx context.Context, p *Config) (inner context.Context, ended func(err error)) {
+	around := FrameOf(ctx)
+	own := &Frame{Space: c.Space, Hint: Hint{Fresh: clock.Forever}}
 	if around != nil {
-		own.flight = around.flight
+		own.Flight = around.Flight
 	}
-	executing.Add(1)
+	Executing.Add(1)
 	began := time.Now()
 	return context.WithValue(ctx, frameKey{}, own), func(err error) {
-		executing.Add(-1)
-		h := own.seal()
-		h.tags.add(p.allTags(c.space, nil)...)
-		around.absorb(h)
-		c.countExecution(ctx, p, "", time.Since(began), err)
+		Executing.Add(-1)
+		h := own.Seal()
+		h.tags.add(p.allTags(c.Space, nil)...)
+		around.Absorb(h)
+		c.CountExecution(ctx, p, "", time.Since(began), err)
 	}
 }
 
-// setTTL, noStore, addTags and independent are memo.SetTTL, NoStore, AddTags and Detached.
-func setTTL(ctx context.Context, d time.Duration) {
-	hinted(ctx, "SetTTL").update(func(h *hint) { h.ttl, h.hasTTL = max(d, 0), true })
+// SetTTL, noStore, addTags and independent are memo.SetTTL, NoStore, AddTags and Detached.
+func SetTTL(ctx context.Context, d time.Duration) {
+	hinted(ctx, "SetTTL").Update(func(h *Hint) { h.Ttl, h.HasTTL = max(d, 0), true })
 }
 
-func noStore(ctx context.Context) {
-	hinted(ctx, "NoStore").update(func(h *hint) { h.noStore = true })
+func NoStore(ctx context.Context) {
+	hinted(ctx, "NoStore").Update(func(h *Hint) { h.NoStore = true })
 }
 
-func addTags(ctx context.Context, t []string) {
+func AddTags(ctx context.Context, t []string) {
 	f := hinted(ctx, "AddTags")
-	f.update(func(h *hint) {
+	f.Update(func(h *Hint) {
 		for _, name := range t {
-			h.tags.add(scopedTag{f.space, name})
-			h.added.add(scopedTag{f.space, name})
+			h.tags.add(scopedTag{f.Space, name})
+			h.added.add(scopedTag{f.Space, name})
 		}
 	})
 }
 
-func independent(ctx context.Context) context.Context {
-	f := frameOf(ctx)
+func Independent(ctx context.Context) context.Context {
+	f := FrameOf(ctx)
 	if f == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, frameKey{}, &frame{flight: f.flight, sealed: true})
+	return context.WithValue(ctx, frameKey{}, &Frame{Flight: f.Flight, sealed: true})
 }
 
-// said returns what fn has said so far about the result of the execution that ctx belongs
+// Said returns what fn has said so far about the result of the execution that ctx belongs
 // to: by SetTTL, if hasTTL, and by NoStore.
-func said(ctx context.Context) (ttl time.Duration, hasTTL, noStore bool) {
-	frameOf(ctx).update(func(h *hint) { ttl, hasTTL, noStore = h.ttl, h.hasTTL, h.noStore })
+func Said(ctx context.Context) (ttl time.Duration, hasTTL, noStore bool) {
+	FrameOf(ctx).Update(func(h *Hint) { ttl, hasTTL, noStore = h.Ttl, h.HasTTL, h.NoStore })
 	return ttl, hasTTL, noStore
 }

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"encoding/binary"
@@ -22,62 +22,62 @@ import (
 // In front of otter stands a direct-mapped array of the results that were asked
 // for last. A hit there is a hash, a load and a comparison.
 type tier struct {
-	cache *otter.Cache[string, *entry]
+	cache *otter.Cache[string, *Entry]
 	front atomic.Pointer[front]
 	held  atomic.Int64 // how many entries the cache holds
 	bytes atomic.Int64 // the sum of their sizes
-	count *counters
+	count *Counters
 
 	mu     sync.Mutex
-	copies map[string]*entry // guarded by mu; those of shared results, by shared key
+	Copies map[string]*Entry // guarded by mu; those of shared results, by shared key
 }
 
 // copyOf returns the copy that is held of what the store has under sharedKey, or
 // nil.
-func (t *tier) copyOf(sharedKey string) *entry {
+func (t *tier) copyOf(sharedKey string) *Entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.copies[sharedKey]
+	return t.Copies[sharedKey]
 }
 
 // noteCopy notes that e, which is held, is a copy.
-func (t *tier) noteCopy(e *entry) {
+func (t *tier) noteCopy(e *Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.copies == nil {
-		t.copies = map[string]*entry{}
+	if t.Copies == nil {
+		t.Copies = map[string]*Entry{}
 	}
-	if t.copies[e.share.key] = e; e.retired() { // evicted before it got there
-		delete(t.copies, e.share.key)
+	if t.Copies[e.share.key] = e; e.Retired() { // evicted before it got there
+		delete(t.Copies, e.share.key)
 	}
 }
 
-func (t *tier) dropCopy(e *entry) {
+func (t *tier) dropCopy(e *Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.copies[e.share.key] == e {
-		delete(t.copies, e.share.key)
+	if t.Copies[e.share.key] == e {
+		delete(t.Copies, e.share.key)
 	}
 }
 
 // A front has a place for each of a power of two of key hashes. It starts small
 // and is replaced by a larger one, empty at first, as the tier fills.
-type front []atomic.Pointer[entry]
+type front []atomic.Pointer[Entry]
 
 const (
 	minFront = 1 << 6
 	maxFront = 1 << 15 // 256 KiB
 )
 
-// newTier makes a tier of at most entries results or, where limit is not zero,
+// NewTier makes a tier of at most entries results or, where limit is not zero,
 // at most limit bytes.
-func newTier(entries int, limit int64, count *counters) *tier {
+func NewTier(entries int, limit int64, count *Counters) *tier {
 	t := &tier{count: count}
 	t.front.Store(newFront(minFront))
-	o := &otter.Options[string, *entry]{OnAtomicDeletion: t.deleted}
+	o := &otter.Options[string, *Entry]{OnAtomicDeletion: t.deleted}
 	if limit > 0 {
 		o.MaximumWeight = uint64(limit)
-		o.Weigher = func(_ string, e *entry) uint32 { return uint32(min(e.size, math.MaxUint32)) }
+		o.Weigher = func(_ string, e *Entry) uint32 { return uint32(min(e.size, math.MaxUint32)) }
 	} else {
 		o.MaximumSize = entries
 	}
@@ -92,7 +92,7 @@ func newFront(size int) *front {
 
 // place returns the place of key. A poor spread costs look-ups in otter and
 // nothing else, so short keys get a short hash: the product of their ends.
-func (f front) place(key string) *atomic.Pointer[entry] {
+func (f front) place(key string) *atomic.Pointer[Entry] {
 	var h uint64
 	if n := len(key); n >= 8 && n <= 16 {
 		high, low := bits.Mul64(load64(key, 0)^seeds[0], load64(key, n-8)^seeds[1])
@@ -114,7 +114,7 @@ var (
 
 // fill finds what is held under key, which need not outlive the call, and shows it.
 // clock is the coarse time.
-func (t *tier) fill(key string, clock int64) *entry {
+func (t *tier) fill(key string, clock int64) *Entry {
 	e := t.get(key)
 	if e != nil {
 		t.show(e, clock)
@@ -128,27 +128,27 @@ func (t *tier) fill(key string, clock int64) *entry {
 // A result that is found in front is reported once a tick at most: that keeps
 // the order of what is used and what is not, and spares every other hit the
 // policy's bookkeeping.
-func (t *tier) show(e *entry, clock int64) {
+func (t *tier) show(e *Entry, clock int64) {
 	e.touched.Store(clock)
-	place := t.front.Load().place(e.key)
+	place := t.front.Load().place(e.Key)
 	place.Store(e)
-	if e.retired() { // deleted before it got there
+	if e.Retired() { // deleted before it got there
 		place.CompareAndSwap(e, nil)
 	}
 }
 
 // get returns what is held under key, which need not outlive the call: otter
 // compares keys on look-up and keeps only those that are stored.
-func (t *tier) get(key string) *entry {
+func (t *tier) get(key string) *Entry {
 	e, _ := t.cache.GetIfPresent(keys.Transient(key))
 	return e
 }
 
 // set holds e in place of what was under its key.
-func (t *tier) set(e *entry) {
+func (t *tier) set(e *Entry) {
 	t.bytes.Add(e.size)
 	n := t.held.Add(1)
-	t.cache.Set(e.key, e)
+	t.cache.Set(e.Key, e)
 	if f := t.front.Load(); int(n) > len(*f)/8 && len(*f) < maxFront {
 		t.front.CompareAndSwap(f, newFront(min(4*len(*f), maxFront)))
 	}
@@ -158,8 +158,8 @@ func (t *tier) set(e *entry) {
 func (t *tier) delete(key string) { t.cache.Invalidate(key) }
 
 // remove drops e, unless something else has taken its place.
-func (t *tier) remove(e *entry) {
-	t.cache.ComputeIfPresent(e.key, func(held *entry) (*entry, otter.ComputeOp) {
+func (t *tier) remove(e *Entry) {
+	t.cache.ComputeIfPresent(e.Key, func(held *Entry) (*Entry, otter.ComputeOp) {
 		if held == e {
 			return nil, otter.InvalidateOp
 		}
@@ -169,10 +169,10 @@ func (t *tier) remove(e *entry) {
 
 // deleted is called by otter as part of every replacement, removal and
 // eviction, under the lock of a hash table bucket.
-func (t *tier) deleted(d otter.DeletionEvent[string, *entry]) {
+func (t *tier) deleted(d otter.DeletionEvent[string, *Entry]) {
 	e := d.Value
 	e.retire()
-	t.front.Load().place(e.key).CompareAndSwap(e, nil)
+	t.front.Load().place(e.Key).CompareAndSwap(e, nil)
 	t.bytes.Add(-e.size)
 	t.held.Add(-1)
 	if e.share != nil {

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"strconv"
@@ -8,9 +8,9 @@ import (
 )
 
 func TestFailuresRememberedAreBounded(t *testing.T) {
-	var s flights
+	var s shard
 	for i := range maxFailing + 100 {
-		s.fails(&entry{key: strconv.Itoa(i), share: &share{token: store.NewToken()}}, 0)
+		s.fails(&Entry{Key: strconv.Itoa(i), share: &share{Token: store.NewToken()}}, 0)
 	}
 	if got := len(s.failing); got > maxFailing {
 		t.Errorf("the failures of %d results are remembered, want at most %d", got, maxFailing)
@@ -20,8 +20,8 @@ func TestFailuresRememberedAreBounded(t *testing.T) {
 // An eviction may come between the look-up of a result and its being put in front,
 // where nobody would take it out again.
 func TestResultThatWasDroppedDoesNotComeInFront(t *testing.T) {
-	c := newTier(100, 0, new(counters))
-	e := &entry{key: "k"}
+	c := NewTier(100, 0, new(Counters))
+	e := &Entry{Key: "k"}
 	c.set(e)
 	c.show(e, 1)
 	if got := c.front.Load().place("k").Load(); got != e {

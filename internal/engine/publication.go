@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -23,8 +23,8 @@ import (
 // after the execution together. From then on the result takes memory that nobody but
 // the publication needs, which is why that is bounded; see lingering.
 type publication struct {
-	core     *core
-	flight   *flight
+	core     *Cache
+	flight   *Flight
 	settling *settling
 	size     int64 // of the result, for lingering
 	abandon  context.CancelCauseFunc
@@ -39,16 +39,16 @@ type publication struct {
 var errCrowded = errors.New("memo: too many results are waiting for the store")
 
 // publishing begins the publication of e, and returns its context. It ends with stop.
-func (c *core) publishing(f *flight, e *entry, l landing) (ctx context.Context, stop func()) {
-	if f.epochs == nil {
+func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context, stop func()) {
+	if f.Epochs == nil {
 		return &f.frame, func() {} // without the store: there is nothing to wait for
 	}
 	p := &publication{core: c, flight: f, settling: newSettling()}
-	if p.size = storeclient.ResultOverhead; e.value != nil {
-		p.size += c.types.size(e.value)
+	if p.size = storeclient.ResultOverhead; e.Value != nil {
+		p.size += c.Types.Size(e.Value)
 	}
 	ctx, p.abandon = context.WithCancelCause(&f.frame)
-	if f.policy.storeTimeout == 0 {
+	if f.Policy.StoreTimeout == 0 {
 		p.linger() // the waiters stay, but may leave at any time
 	} else {
 		own := e.unsettled(p.settling)
@@ -62,10 +62,10 @@ func (c *core) publishing(f *flight, e *entry, l landing) (ctx context.Context, 
 
 // unsettled returns a copy of e for those who do not wait for its publication, which goes
 // on with e.
-func (e *entry) unsettled(s *settling) *entry {
-	own := &entry{
-		key: e.key, value: e.value, err: e.err, kept: e.kept, Window: e.Window, read: e.read,
-		born: e.born, tags: e.tags, fences: e.fences, trusted: e.trusted, loose: e.loose,
+func (e *Entry) unsettled(s *settling) *Entry {
+	own := &Entry{
+		Key: e.Key, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
+		born: e.born, Tags: e.Tags, Fences: e.Fences, trusted: e.trusted, loose: e.loose,
 		settling: []*settling{s},
 	}
 	own.loosen()
@@ -80,13 +80,13 @@ func (p *publication) linger() {
 	if p.ended {
 		return
 	}
-	if p.lingers = p.core.shared.Backlog.Add(p.size); !p.lingers {
+	if p.lingers = p.core.Shared.Backlog.Add(p.size); !p.lingers {
 		p.abandon(errCrowded)
 	}
 }
 
 // end ends the publication, which has made e what it is going to be.
-func (p *publication) end(e *entry) {
+func (p *publication) end(e *Entry) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -94,7 +94,7 @@ func (p *publication) end(e *entry) {
 	defer p.mu.Unlock()
 	p.ended = true
 	if p.lingers {
-		p.core.shared.Backlog.Remove(p.size)
+		p.core.Shared.Backlog.Remove(p.size)
 	}
 	p.abandon(nil)
 	p.settling.settle(e)
@@ -114,8 +114,8 @@ type settling struct {
 
 func newSettling() *settling { return &settling{done: make(chan struct{})} }
 
-func (s *settling) settle(e *entry) {
-	s.fences, s.torn, s.loose, s.trusted = e.fences, e.torn, e.loose, e.trusted
+func (s *settling) settle(e *Entry) {
+	s.fences, s.torn, s.loose, s.trusted = e.Fences, e.torn, e.loose, e.trusted
 	close(s.done)
 }
 
@@ -143,8 +143,8 @@ func (t *takenEpochs) settled(ctx context.Context) *takenEpochs {
 }
 
 // settle makes e have the epochs of all results that it was made from.
-func (e *entry) settle(taken *takenEpochs) {
-	e.fences, e.loose, e.trusted = slices.Clip(taken.fences), taken.incomplete(), taken.trusted()
+func (e *Entry) settle(taken *takenEpochs) {
+	e.Fences, e.loose, e.trusted = slices.Clip(taken.fences), taken.incomplete(), taken.trusted()
 	if e.settling = taken.settling; taken.torn {
 		e.tear()
 	}

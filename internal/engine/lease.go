@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -39,7 +39,7 @@ const (
 // A ticket is what an execution holds in the store.
 type ticket struct {
 	shared *shared
-	policy *config
+	policy *Config
 	failed uint64 // how many executions in a row have ended without a result; see publish
 	entry  string // the key that the result is to be under
 	since  uint64 // what was asked from here on, by the realm's order, was asked with the lease in place
@@ -71,8 +71,8 @@ var errElsewhere = errors.New("memo: another process had the lease for longer th
 // obtain asks the fleet for the right to execute f. If another process has the
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
 // executed: with a ticket, or without one where the store is of no help.
-func (s *shared) obtain(ctx context.Context, f *flight) *entry {
-	p, began, poll := f.policy, clock.Now(), firstPoll
+func (s *shared) obtain(ctx context.Context, f *Flight) *Entry {
+	p, began, poll := f.Policy, clock.Now(), firstPoll
 	seen, waits := f.seen, 0
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		var err error
@@ -80,7 +80,7 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 			seen, err = s.seeOne(ctx, f)
 		}
 		if err == nil {
-			f.epochs, err = s.Ensure(ctx, f.storeDeadline(), p.epochLife(), s.wanted(p))
+			f.Epochs, err = s.Ensure(ctx, f.storeDeadline(), p.epochLife(), s.wanted(p))
 		}
 		if err != nil {
 			s.failed(err)
@@ -97,14 +97,14 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 		}
 		if next == stepWaitFor {
 			waits = attempt + 1
-			f.exec.abstain()
-			if f.waited = true; p.loadTimeout > 0 && clock.Now()-began > int64(p.loadTimeout) {
+			f.exec.Abstain()
+			if f.waited = true; p.LoadTimeout > 0 && clock.Now()-began > int64(p.LoadTimeout) {
 				f.alone = errElsewhere
 				return nil
 			}
 			s.await(ctx, f.sharedKey, poll)
 			poll = min(poll*8/5, maxPoll)
-			f.deadline = clock.After(clock.Now(), p.storeTimeout)
+			f.deadline = clock.After(clock.Now(), p.StoreTimeout)
 		}
 		seen = nil
 	}
@@ -113,19 +113,19 @@ func (s *shared) obtain(ctx context.Context, f *flight) *entry {
 
 // storeDeadline returns until when f may wait for the store before it is executed: the
 // end of one StoreTimeout, whose zero sets no limit.
-func (f *flight) storeDeadline() storeclient.Deadline {
-	if f.policy.storeTimeout == 0 {
+func (f *Flight) storeDeadline() storeclient.Deadline {
+	if f.Policy.StoreTimeout == 0 {
 		return storeclient.Deadline{}
 	}
 	return storeclient.Deadline{At: f.deadline}
 }
 
 // seeOne looks what the store holds for f.
-func (s *shared) seeOne(ctx context.Context, f *flight) (*sighting, error) {
+func (s *shared) seeOne(ctx context.Context, f *Flight) (*sighting, error) {
 	if s.IsPending(f.sharedKey) {
 		return nil, storeclient.ErrOut
 	}
-	seen, err := s.see(ctx, f.policy, f.storeDeadline(), f.sharedKey)
+	seen, err := s.see(ctx, f.Policy, f.storeDeadline(), f.sharedKey)
 	if seen[0] != nil {
 		err = nil
 	}
@@ -144,7 +144,7 @@ const (
 
 // claim returns the result that was seen if it serves f, and otherwise tries to
 // get a ticket.
-func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, step) {
+func (s *shared) claim(ctx context.Context, f *Flight, seen *sighting) (*Entry, step) {
 	st := seen.stored
 	switch {
 	case seen.bad:
@@ -166,12 +166,12 @@ func (s *shared) claim(ctx context.Context, f *flight, seen *sighting) (*entry, 
 
 // accept returns the result that was seen if it is what f would execute for: it is
 // fresh, and another one than f is to replace.
-func (s *shared) accept(f *flight, seen *sighting) *entry {
-	if f.forced || f.old != nil && f.old.stored() && f.old.share.token == seen.stored.Token {
+func (s *shared) accept(f *Flight, seen *sighting) *Entry {
+	if f.forced || f.old != nil && f.old.stored() && f.old.share.Token == seen.stored.Token {
 		return nil
 	}
-	e := s.result(f.policy, f.key, f.sharedKey, seen, f.born)
-	if e == nil || clock.Now() >= e.Fresh || f.policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, f.policy.MaxAge) {
+	e := s.result(f.Policy, f.key, f.sharedKey, seen, f.born)
+	if e == nil || clock.Now() >= e.Fresh || f.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, f.Policy.MaxAge) {
 		return nil
 	}
 	return e
@@ -179,12 +179,12 @@ func (s *shared) accept(f *flight, seen *sighting) *entry {
 
 // take puts a lease in the place of what is there, and makes t the flight's ticket
 // if that succeeds. st is what is there as an entry, if it is one.
-func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, st *wire.Record) step {
+func (s *shared) take(ctx context.Context, f *Flight, t *ticket, there []byte, st *wire.Record) step {
 	if st != nil && st.Kind == wire.KindReleased {
 		t.failed = st.Failed
 	}
-	t.shared, t.policy, t.entry, t.token = s, f.policy, f.sharedKey, store.NewToken()
-	lease := &wire.Record{Token: t.token, Kind: wire.KindLease, Scopes: s.scopesOf(f.epochs), Failed: t.failed}
+	t.shared, t.policy, t.entry, t.token = s, f.Policy, f.sharedKey, store.NewToken()
+	lease := &wire.Record{Token: t.token, Kind: wire.KindLease, Scopes: s.scopesOf(f.Epochs), Failed: t.failed}
 	t.value, _ = lease.Encode(t.key, nil) // which fails only for results
 	if !t.refresh {
 		t.target = t.token
@@ -208,7 +208,7 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 		f.ticket.Store(t)
 		return stepSettled
 	case errors.Is(err, store.ErrRefused):
-		s.reportRefused(f.policy, err)
+		s.reportRefused(f.Policy, err)
 		f.refused = true
 		return stepGoAlone
 	case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict):
@@ -227,8 +227,8 @@ func (s *shared) take(ctx context.Context, f *flight, t *ticket, there []byte, s
 // writeLease writes a lease for f within what f may wait for the store. Where it was the
 // wait for a turn that has used this up, which takeTurn allows while the store answers
 // promptly, the operation has a StoreTimeout of its own.
-func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Context) error) error {
-	by, enough := f.storeDeadline(), f.policy.storeTimeout/storeclient.Promptly
+func (s *shared) writeLease(ctx context.Context, f *Flight, op func(context.Context) error) error {
+	by, enough := f.storeDeadline(), f.Policy.StoreTimeout/storeclient.Promptly
 	before := by.Remaining()
 	end, err := s.TakeTurn(ctx, by)
 	if err != nil {
@@ -237,13 +237,13 @@ func (s *shared) writeLease(ctx context.Context, f *flight, op func(context.Cont
 	defer end()
 	limit := by.Remaining()
 	if before >= enough && limit < enough {
-		limit = f.policy.storeTimeout
+		limit = f.Policy.StoreTimeout
 	}
 	return s.Do(ctx, limit, op)
 }
 
 // takeRefresh tries to get the ticket for replacing the old result that was seen.
-func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) step {
+func (s *shared) takeRefresh(ctx context.Context, f *Flight, seen *sighting) step {
 	t := &ticket{
 		leaseState: leaseState{key: s.lease + f.sharedKey[len(s.Head):], refresh: true, target: seen.stored.Token},
 		ends:       seen.stored.Ends(),
@@ -272,7 +272,7 @@ func (s *shared) takeRefresh(ctx context.Context, f *flight, seen *sighting) ste
 
 // takeOver takes the lease for a refresh if it was given back or, where an execution
 // that has begun does not count, from whoever has it.
-func (s *shared) takeOver(ctx context.Context, f *flight, t *ticket) step {
+func (s *shared) takeOver(ctx context.Context, f *Flight, t *ticket) step {
 	values, _, err := s.Read(ctx, f.storeDeadline(), []string{t.key})
 	if err != nil {
 		s.failed(err)
@@ -342,7 +342,7 @@ func (t *ticket) renew() {
 		}
 		return
 	}
-	err := t.shared.Write(context.Background(), storeclient.DeadlineIn(leaseRenewal), t.policy.storeTimeout, func(ctx context.Context) error {
+	err := t.shared.Write(context.Background(), storeclient.DeadlineIn(leaseRenewal), t.policy.StoreTimeout, func(ctx context.Context) error {
 		return t.shared.Store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
 	})
 	t.mu.Lock()
@@ -369,7 +369,7 @@ func (t *ticket) becomeMiss() {
 	old, _ := wire.Decode(t.key, t.value)
 	lease := &wire.Record{Token: token, Kind: wire.KindLease, Scopes: old.Scopes, Failed: t.failed}
 	value, _ := lease.Encode(t.entry, nil)
-	err := s.Do(context.Background(), t.policy.storeTimeout, func(ctx context.Context) error {
+	err := s.Do(context.Background(), t.policy.StoreTimeout, func(ctx context.Context) error {
 		return s.Store.Swap(ctx, t.entry, t.target, value, leaseTTL)
 	})
 	t.mu.Lock()
@@ -419,7 +419,7 @@ func (t *ticket) release() {
 func (t *ticket) leave(key string, token store.Token) error {
 	s := t.shared
 	note, _ := (&wire.Record{Token: store.NewToken(), Kind: wire.KindReleased, Failed: t.failed}).Encode(key, nil)
-	err := s.Write(context.Background(), storeclient.Unhurried(t.policy.storeTimeout), t.policy.storeTimeout, func(ctx context.Context) error {
+	err := s.Write(context.Background(), storeclient.Unhurried(t.policy.StoreTimeout), t.policy.StoreTimeout, func(ctx context.Context) error {
 		err := s.Store.Swap(ctx, key, token, note, time.Second)
 		if errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly) {
 			// Others would wait for the end of the lease. Nobody has put a result there
@@ -437,7 +437,7 @@ func (t *ticket) leave(key string, token store.Token) error {
 // owns reports whether the lease is still the ticket's.
 func (t *ticket) owns(ctx context.Context) bool {
 	lease := t.lease()
-	values, _, err := t.shared.Read(ctx, storeclient.Unhurried(t.policy.storeTimeout), []string{lease.key})
+	values, _, err := t.shared.Read(ctx, storeclient.Unhurried(t.policy.StoreTimeout), []string{lease.key})
 	if err != nil {
 		return false
 	}

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"errors"
@@ -51,21 +51,21 @@ func (r *reports) due(what string, t int64) (unsaid int, ok bool) {
 
 // warn logs something wrong that the function met in the store, as often as reports
 // allow. what is one of a few fixed texts.
-func (s *shared) warn(p *config, what string, args ...any) {
+func (s *shared) warn(p *Config, what string, args ...any) {
 	unsaid, ok := s.reports.due(what, clock.Now())
 	if !ok {
 		return
 	}
-	args = append([]any{"func", s.core.label}, args...)
+	args = append([]any{"func", s.core.Label}, args...)
 	if unsaid > 0 {
 		args = append(args, "unreported", unsaid)
 	}
-	p.log().Warn("memo: "+what, args...)
+	p.Log().Warn("memo: "+what, args...)
 }
 
 // report is warn for what counts as an error of the store.
-func (s *shared) report(p *config, what string, args ...any) {
-	s.core.count.storeErrors.Add(1)
+func (s *shared) report(p *Config, what string, args ...any) {
+	s.core.Count.storeErrors.Add(1)
 	s.warn(p, what, args...)
 }
 
@@ -73,7 +73,7 @@ func (s *shared) report(p *config, what string, args ...any) {
 // there are none.
 func (s *shared) failed(err error) {
 	if err != nil && !unsent(err) {
-		s.core.count.storeErrors.Add(1)
+		s.core.Count.storeErrors.Add(1)
 	}
 }
 
@@ -86,8 +86,8 @@ func unsent(err error) bool {
 // executes it again. Of a store that is left alone that is told already, for all of
 // its functions together, as it is of one that refuses writes; and one that still has to
 // be told of an invalidation must not take results.
-func (s *shared) lost(f *flight, why error) {
-	p, key, outages := f.policy, f.sharedKey, f.outages
+func (s *shared) lost(f *Flight, why error) {
+	p, key, outages := f.Policy, f.sharedKey, f.outages
 	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"maps"
@@ -10,7 +10,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fleet"
 )
 
-// A sequence number orders invalidations and executions within the process:
+// A Sequence number orders invalidations and executions within the process:
 // every Clear and every InvalidateTags takes the next one, and every execution
 // notes, before it starts, the last one taken. A result is overtaken when
 // something that it belongs to was invalidated after its execution had noted
@@ -20,17 +20,17 @@ import (
 // Results also remember at which number they were last found valid, so that a
 // hit compares one word. Any Clear or InvalidateTags in the process makes the
 // next hit of each result look again, once.
-var sequence atomic.Uint64
+var Sequence atomic.Uint64
 
-// A namespace is where tags have their meaning: a group's, or that of a single
+// A Namespace is where tags have their meaning: a group's, or that of a single
 // function outside of all groups.
-type namespace struct {
-	path     string        // names the group in shared stores; empty outside of all groups
+type Namespace struct {
+	Path     string        // names the group in shared stores; empty outside of all groups
 	cleared  atomic.Uint64 // when all of it was invalidated last
 	mu       sync.Mutex
 	tags     map[string]uint64 // guarded by mu; when each tag was invalidated last
 	floor    uint64            // guarded by mu; stands for all tags that were dropped from the map
-	children []*namespace      // guarded by mu; the namespaces of groups within this group
+	children []*Namespace      // guarded by mu; the namespaces of groups within this group
 	claimed  bool              // guarded by spaces; there is a group
 
 	realms map[*fleet.Keyspace]struct{} // guarded by mu; where there may be results that carry its tags
@@ -42,29 +42,29 @@ type namespace struct {
 // returned.
 const maxTags = 1 << 16
 
-// nextSequence takes the next number and hands it to note, which records what
+// NextSequence takes the next number and hands it to note, which records what
 // was invalidated. The number is published only afterwards, so whoever has seen
 // it sees the record.
-func nextSequence(note func(seq uint64)) {
+func NextSequence(note func(seq uint64)) {
 	sequenceMu.Lock()
 	defer sequenceMu.Unlock()
-	seq := sequence.Load() + 1
+	seq := Sequence.Load() + 1
 	note(seq)
-	sequence.Store(seq)
+	Sequence.Store(seq)
 }
 
 // epochsChanged has every copy of a shared result compare its epochs with those that are
 // known now, when it is looked at.
-func epochsChanged() { nextSequence(func(uint64) {}) }
+func epochsChanged() { NextSequence(func(uint64) {}) }
 
 var sequenceMu sync.Mutex // held while a number is taken
 
-// clear invalidates everything in the namespace and below it.
-func (n *namespace) clear() {
-	nextSequence(n.noteClear)
+// Clear invalidates everything in the namespace and below it.
+func (n *Namespace) Clear() {
+	NextSequence(n.noteClear)
 }
 
-func (n *namespace) noteClear(seq uint64) {
+func (n *Namespace) noteClear(seq uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cleared.Store(seq)
@@ -73,12 +73,12 @@ func (n *namespace) noteClear(seq uint64) {
 	}
 }
 
-// invalidate invalidates what carries any of the tags, here and below.
-func (n *namespace) invalidate(tags []string) {
-	nextSequence(func(seq uint64) { n.noteTags(tags, seq) })
+// Invalidate invalidates what carries any of the tags, here and below.
+func (n *Namespace) Invalidate(tags []string) {
+	NextSequence(func(seq uint64) { n.noteTags(tags, seq) })
 }
 
-func (n *namespace) noteTags(tags []string, seq uint64) {
+func (n *Namespace) noteTags(tags []string, seq uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.tags == nil {
@@ -96,15 +96,15 @@ func (n *namespace) noteTags(tags []string, seq uint64) {
 	}
 }
 
-// adopt makes child's results subject to this namespace's invalidations.
-func (n *namespace) adopt(child *namespace) {
+// Adopt makes child's results subject to this namespace's invalidations.
+func (n *Namespace) Adopt(child *Namespace) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.children = append(n.children, child)
 }
 
 // reaches notes that results in r carry tags of the namespace.
-func (n *namespace) reaches(r *fleet.Keyspace) {
+func (n *Namespace) reaches(r *fleet.Keyspace) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.realms == nil {
@@ -113,19 +113,19 @@ func (n *namespace) reaches(r *fleet.Keyspace) {
 	n.realms[r] = struct{}{}
 }
 
-// reached returns these realms, and those of the groups within.
-func (n *namespace) reached() []*fleet.Keyspace {
+// Reached returns these realms, and those of the groups within.
+func (n *Namespace) Reached() []*fleet.Keyspace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	in := slices.Collect(maps.Keys(n.realms))
 	for _, c := range n.children {
-		in = append(in, c.reached()...)
+		in = append(in, c.Reached()...)
 	}
 	return in
 }
 
 // invalidated returns when tag was last invalidated, 0 for never.
-func (n *namespace) invalidated(tag string) uint64 {
+func (n *Namespace) invalidated(tag string) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return max(n.tags[tag], n.floor)
@@ -135,7 +135,7 @@ func (n *namespace) invalidated(tag string) uint64 {
 // was made from another function's result carries that function's tags in that
 // function's namespace.
 type scopedTag struct {
-	space *namespace
+	space *Namespace
 	name  string
 }
 
@@ -150,9 +150,9 @@ func anyInvalidated(tags []scopedTag, born uint64) bool {
 	return false
 }
 
-// pathOf returns the path of the group name in the group at around, if that is
+// PathOf returns the path of the group name in the group at around, if that is
 // not empty.
-func pathOf(around, name string) string {
+func PathOf(around, name string) string {
 	name = strings.NewReplacer("%", "%25", "/", "%2F").Replace(name)
 	if around == "" {
 		return name
@@ -163,42 +163,42 @@ func pathOf(around, name string) string {
 // spaces are the namespaces of groups that results in shared stores name.
 var spaces = struct {
 	sync.Mutex
-	at map[string]*namespace // guarded by the mutex; the last group's of each path
-}{at: map[string]*namespace{}}
+	at map[string]*Namespace // guarded by the mutex; the last group's of each path
+}{at: map[string]*Namespace{}}
 
-// claimSpace returns a namespace for a new group at path. Results that were read
+// ClaimSpace returns a namespace for a new group at path. Results that were read
 // before there was a group may refer to it already.
-func claimSpace(path string) *namespace {
+func ClaimSpace(path string) *Namespace {
 	spaces.Lock()
 	defer spaces.Unlock()
 	if n := spaces.at[path]; n != nil && !n.claimed {
 		n.claimed = true
 		return n
 	}
-	n := &namespace{path: path, claimed: true}
+	n := &Namespace{Path: path, claimed: true}
 	spaces.at[path] = n
 	return n
 }
 
-// move gives the namespace of a group another path. Results that were read before may
+// Move gives the namespace of a group another path. Results that were read before may
 // name that path already; they become subject to what the group invalidates.
-func (n *namespace) move(path string) {
+func (n *Namespace) Move(path string) {
 	spaces.Lock()
 	defer spaces.Unlock()
 	if old := spaces.at[path]; old != nil && !old.claimed {
-		n.adopt(old)
+		n.Adopt(old)
 	}
-	n.path = path
+	n.Path = path
 	spaces.at[path] = n
 }
 
 // spaceAt returns the namespace of the group at path.
-func spaceAt(path string) *namespace {
+func spaceAt(path string) *Namespace {
 	spaces.Lock()
 	defer spaces.Unlock()
 	n := spaces.at[path]
 	if n == nil {
-		n = &namespace{path: path}
+		n = &Namespace{Path: path}
 		spaces.at[path] = n
 	}
 	return n

@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -25,9 +25,9 @@ import (
 type shared struct {
 	*fleet.Keyspace
 	*fleet.Member
-	core  *core
+	core  *Cache
 	lease string  // of the keys that guard the refresh of an entry
-	scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
+	Scope []scope // whose Clear invalidates its results: its own, and its groups' from the innermost on
 	turns []string
 
 	flying  sync.Map // the flights under way, by shared key
@@ -37,63 +37,63 @@ type shared struct {
 }
 
 // A scope is a function or a group, and the key of its epoch.
-type scope struct{ path, key string }
+type scope struct{ path, Key string }
 
-// A place is where a function's results are in a store.
-type place struct {
-	store                 store.Store
-	prefix, name, version string
-	argsShape             string // see keys.ArgsShape
-	logger                *slog.Logger
+// A Place is where a function's results are in a store.
+type Place struct {
+	Store                 store.Store
+	Prefix, Name, Version string
+	ArgsShape             string // see keys.ArgsShape
+	Logger                *slog.Logger
 }
 
-// keyspaceOf returns the keyspace of a prefix on s.
-func keyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
+// KeyspaceOf returns the keyspace of a prefix on s.
+func KeyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
 	return fleet.KeyspaceOf(s, prefix, epochsChanged)
 }
 
-// share has the function's results shared at p.
-func (c *core) share(p place) {
-	r := keyspaceOf(p.store, p.prefix)
-	whose := c.scopeText()
+// Share has the function's results shared at p.
+func (c *Cache) Share(p Place) {
+	r := KeyspaceOf(p.Store, p.Prefix)
+	whose := c.ScopeText()
 	s := &shared{
 		Keyspace: r, core: c,
-		lease: keys.Head(r.Prefix, p.name, p.version, whose+"+"),
-		scope: []scope{{"", r.EpochKey("clear", p.name, "")}},
+		lease: keys.Head(r.Prefix, p.Name, p.Version, whose+"+"),
+		Scope: []scope{{"", r.EpochKey("clear", p.Name, "")}},
 	}
-	head := keys.Head(r.Prefix, p.name, p.version, whose)
+	head := keys.Head(r.Prefix, p.Name, p.Version, whose)
 	s.Member = &fleet.Member{
-		Head: head, ClearKey: s.scope[0].key, On: s,
-		Version: wire.Version{Head: head[len(r.Prefix):], Shape: p.argsShape},
+		Head: head, ClearKey: s.Scope[0].Key, On: s,
+		Version: wire.Version{Head: head[len(r.Prefix):], Shape: p.ArgsShape},
 	}
-	for path := range fleet.Enclosing(c.space.path) {
-		s.scope = append(s.scope, scope{path, r.EpochKey("group", path, "")})
+	for path := range fleet.Enclosing(c.Space.Path) {
+		s.Scope = append(s.Scope, scope{path, r.EpochKey("group", path, "")})
 		s.turns = append(s.turns, r.EpochKey("turn", path, ""))
 	}
 	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
 		s.codecs.add(known)
 	}
-	if p.logger != nil {
-		r.SetLogger(p.logger)
+	if p.Logger != nil {
+		r.SetLogger(p.Logger)
 	}
-	c.shared = s
+	c.Shared = s
 }
 
-// scopeText names in shared keys whose epochs the function's results depend on: so
+// ScopeText names in shared keys whose epochs the function's results depend on: so
 // that two versions of a program, with the function in different groups, do not
 // refuse each other's results.
-func (c *core) scopeText() string {
-	if c.space.path == "" {
+func (c *Cache) ScopeText() string {
+	if c.Space.Path == "" {
 		return "-"
 	}
-	return "@" + c.space.path
+	return "@" + c.Space.Path
 }
 
 // needs returns the epochs that have to be known before an execution under p
 // begins, and that every result of p depends on.
-func (s *shared) needs(p *config) (needs []fleet.Need) {
-	for i, scope := range s.scope {
-		n := fleet.Need{Key: scope.key}
+func (s *shared) needs(p *Config) (needs []fleet.Need) {
+	for i, scope := range s.Scope {
+		n := fleet.Need{Key: scope.Key}
 		if i == 0 {
 			n.Lists = &s.Version
 		}
@@ -102,8 +102,8 @@ func (s *shared) needs(p *config) (needs []fleet.Need) {
 	for _, turn := range s.turns {
 		needs = append(needs, fleet.Need{Key: turn})
 	}
-	for _, tag := range p.tags {
-		needs = append(needs, s.TagNeeds(s.core.space.path, tag)...)
+	for _, tag := range p.Tags {
+		needs = append(needs, s.TagNeeds(s.core.Space.Path, tag)...)
 	}
 	return needs
 }
@@ -126,7 +126,7 @@ type sighting struct {
 // see asks the store for what it holds under keys, together with those epochs that
 // p needs and that are not known, by the deadline. It returns nil for a key
 // that could not be read, with an error.
-func (s *shared) see(ctx context.Context, p *config, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
+func (s *shared) see(ctx context.Context, p *Config, by storeclient.Deadline, keys ...string) ([]*sighting, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range p.needs {
 		if _, ok := s.Epoch(need.Key, t); !ok {
@@ -159,7 +159,7 @@ func (s *shared) see(ctx context.Context, p *config, by storeclient.Deadline, ke
 }
 
 // sight makes a sighting of what the store returned for key.
-func (s *shared) sight(p *config, key string, value []byte, sent fleet.Request, reports uint32) *sighting {
+func (s *shared) sight(p *Config, key string, value []byte, sent fleet.Request, reports uint32) *sighting {
 	seen := &sighting{value: value, at: sent.At, order: sent.Order, era: sent.Generation, reports: reports}
 	if value == nil {
 		return seen
@@ -255,15 +255,15 @@ func (s *shared) fencesOf(e *wire.Record) (fences []fleet.Dependency, ok bool) {
 	if e.Kind != wire.KindResult && e.Kind != wire.KindLease {
 		return nil, true
 	}
-	fences = make([]fleet.Dependency, 0, len(s.scope)+2*len(e.Tags))
-	for _, scope := range s.scope {
+	fences = make([]fleet.Dependency, 0, len(s.Scope)+2*len(e.Tags))
+	for _, scope := range s.Scope {
 		epoch, ok := e.EpochOf(scope.path)
 		if !ok {
 			return nil, false
 		}
-		fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: scope.key, Epoch: epoch})
+		fences = append(fences, fleet.Dependency{Keyspace: s.Keyspace, Key: scope.Key, Epoch: epoch})
 	}
-	if e.Kind == wire.KindResult && !e.HasTags(s.core.space.path, s.core.base.tags) {
+	if e.Kind == wire.KindResult && !e.HasTags(s.core.Space.Path, s.core.Base.Tags) {
 		return nil, false
 	}
 	for i := range e.Tags {
@@ -281,34 +281,34 @@ func (s *shared) fencesOf(e *wire.Record) (fences []fleet.Dependency, ok bool) {
 
 // result makes an entry for this process of a valid result, or returns nil if it
 // can be of no use to p, or cannot be decoded.
-func (s *shared) result(p *config, key, sharedKey string, seen *sighting, born uint64) *entry {
+func (s *shared) result(p *Config, key, sharedKey string, seen *sighting, born uint64) *Entry {
 	st := seen.stored
 	read := time.Now()
 	t := clock.At(read)
 	age := max(read.UnixNano()-st.Created, 0) // of a clock that is behind
 	held := new(struct {                      // one piece of memory
-		entry entry
+		entry Entry
 		share share
 	})
 	e := &held.entry
-	*e = entry{
-		key: key, kept: true, born: born, Window: st.Window(t, age),
-		read: read.Add(-time.Duration(age)), asked: seen.at,
-		tags: s.core.tagsOf(st.Tags), fences: seen.fences, share: &held.share,
+	*e = Entry{
+		Key: key, Kept: true, born: born, Window: st.Window(t, age),
+		Read: read.Add(-time.Duration(age)), asked: seen.at,
+		Tags: s.core.tagsOf(st.Tags), Fences: seen.fences, share: &held.share,
 	}
-	held.share = share{realm: s.Keyspace, key: sharedKey, token: st.Token, era: seen.era, reports: seen.reports}
+	held.share = share{realm: s.Keyspace, key: sharedKey, Token: st.Token, era: seen.era, reports: seen.reports}
 	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
 		return nil
 	}
 	value, err := s.decode(st)
-	if err == errAbsent && s.core.batched {
-		e.err, err = errAbsent, nil
+	if err == ErrAbsent && s.core.Batched {
+		e.Err, err = ErrAbsent, nil
 	}
 	if err != nil {
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
 		return nil
 	}
-	e.value = value
+	e.Value = value
 	if ahead := st.Created - read.UnixNano(); ahead > 0 {
 		s.NoteSkew(t, ahead)
 	}
@@ -348,7 +348,7 @@ var errCodec = errors.New("memo: the codec is not known here")
 
 func (s *shared) decode(st *wire.Record) (value any, err error) {
 	if len(st.Codec) == 0 {
-		return s.core.types.blank(), errAbsent
+		return s.core.Types.Blank(), ErrAbsent
 	}
 	c := s.codecs.named(st.Codec)
 	if c == nil {
@@ -359,21 +359,21 @@ func (s *shared) decode(st *wire.Record) (value any, err error) {
 			err = fmt.Errorf("memo: the codec panicked: %v", v)
 		}
 	}()
-	value = s.core.types.blank()
+	value = s.core.Types.Blank()
 	return value, c.Decode(st.Payload, value)
 }
 
 // tagsOf returns the tags of a stored result as this process knows them.
-func (c *core) tagsOf(tags []wire.TagEpochs) []scopedTag {
+func (c *Cache) tagsOf(tags []wire.TagEpochs) []scopedTag {
 	if len(tags) == 0 {
 		return nil
 	}
 	scoped := make([]scopedTag, len(tags))
 	for i := range tags {
-		space := c.space
-		if tags[i].Path != space.path {
+		space := c.Space
+		if tags[i].Path != space.Path {
 			space = spaceAt(tags[i].Path)
-			space.reaches(c.shared.Keyspace)
+			space.reaches(c.Shared.Keyspace)
 		}
 		scoped[i] = scopedTag{space, tags[i].Name}
 	}
@@ -382,17 +382,17 @@ func (c *core) tagsOf(tags []wire.TagEpochs) []scopedTag {
 
 // encode returns e as the bytes to be stored under key. st has what e does not know:
 // the tokens, and the epochs of the scopes and the tags.
-func (s *shared) encode(p *config, key string, e *entry, st *wire.Record) (b []byte, err error) {
-	st.Kind, st.Created = wire.KindResult, e.read.UnixNano()
+func (s *shared) encode(p *Config, key string, e *Entry, st *wire.Record) (b []byte, err error) {
+	st.Kind, st.Created = wire.KindResult, e.Read.UnixNano()
 	st.Fresh, st.Cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
 	if e.Fresh == clock.Forever {
-		st.Fresh = Forever
+		st.Fresh = fresh.Forever
 	} else if e.End == clock.Forever {
-		st.Stale = Forever
+		st.Stale = fresh.Forever
 	} else {
 		st.Stale = time.Duration(e.End - e.Fresh)
 	}
-	if e.err == errAbsent {
+	if e.Err == ErrAbsent {
 		return st.Encode(key, func(b []byte) ([]byte, error) { return b, nil })
 	}
 	defer func() {
@@ -400,13 +400,13 @@ func (s *shared) encode(p *config, key string, e *entry, st *wire.Record) (b []b
 			err = fmt.Errorf("memo: the codec panicked: %v", v)
 		}
 	}()
-	st.Codec = []byte(p.codec.Name())
-	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.codec).Append(b, e.value) })
+	st.Codec = []byte(p.Codec.Name())
+	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.Codec).Append(b, e.Value) })
 }
 
 // ttl returns how long the store is to keep e: until the end of its window. That
 // is counted by the store's clock alone.
-func (e *entry) ttl() time.Duration {
+func (e *Entry) ttl() time.Duration {
 	if e.End == clock.Forever {
 		return 0
 	}
@@ -414,8 +414,8 @@ func (e *entry) ttl() time.Duration {
 }
 
 // epochLife returns the life of the epochs that p's results record, as far as p tells.
-func (p *config) epochLife() time.Duration {
-	if p.TTL == Forever || p.TTL > Forever-p.Stale() {
+func (p *Config) epochLife() time.Duration {
+	if p.TTL == fresh.Forever || p.TTL > fresh.Forever-p.Stale() {
 		return 0
 	}
 	return wire.EpochLife(p.TTL + p.Stale())
@@ -423,12 +423,12 @@ func (p *config) epochLife() time.Duration {
 
 // recorded returns the keys of the epochs that have to last as long as e, the result of
 // an execution that began with epochs.
-func (s *shared) recorded(e *entry, epochs map[string]fleet.Epoch) map[string]bool {
-	keys := make(map[string]bool, len(epochs)+len(e.fences))
+func (s *shared) recorded(e *Entry, epochs map[string]fleet.Epoch) map[string]bool {
+	keys := make(map[string]bool, len(epochs)+len(e.Fences))
 	for key := range epochs {
 		keys[key] = true
 	}
-	for _, f := range e.fences {
+	for _, f := range e.Fences {
 		if f.Keyspace == s.Keyspace {
 			keys[f.Key] = true
 		}

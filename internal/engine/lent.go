@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import "context"
 
@@ -10,25 +10,25 @@ import "context"
 type lentContext struct {
 	context.Context                 // the caller's
 	values          context.Context // ContextFrom's
-	around          *frame          // of the execution that makes the call, whatever ContextFrom makes of that
+	around          *Frame          // of the execution that makes the call, whatever ContextFrom makes of that
 }
 
-// lend returns the context for what a call may leave behind. It also says whose the
+// Lend returns the context for what a call may leave behind. It also says whose the
 // call is if that is not in ctx, since a callback made it.
-func (s *config) lend(ctx context.Context) context.Context {
+func (s *Config) Lend(ctx context.Context) context.Context {
 	if _, done := ctx.(*lentContext); done {
 		return ctx
 	}
 	caller := callingBack()
-	if s.contextFrom == nil && caller == nil {
+	if s.ContextFrom == nil && caller == nil {
 		return ctx
 	}
-	l := &lentContext{Context: ctx, values: ctx, around: frameOf(ctx)}
+	l := &lentContext{Context: ctx, values: ctx, around: FrameOf(ctx)}
 	if caller != nil {
-		l.around = &frame{flight: caller, forwards: l.around, sealed: true}
+		l.around = &Frame{Flight: caller, forwards: l.around, sealed: true}
 	}
-	if s.contextFrom != nil {
-		if l.values = s.contextFrom(ctx); l.values == nil {
+	if s.ContextFrom != nil {
+		if l.values = s.ContextFrom(ctx); l.values == nil {
 			l.values = context.Background()
 		}
 	}

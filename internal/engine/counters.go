@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"sync/atomic"
@@ -14,8 +14,8 @@ type stats struct {
 	ExecutionTime                                time.Duration
 }
 
-// counters are what Stats reads. All fields are atomic.
-type counters struct {
+// Counters are what Stats reads. All fields are atomic.
+type Counters struct {
 	hits          striped
 	sharedHits    atomic.Uint64
 	staleHits     atomic.Uint64
@@ -28,7 +28,7 @@ type counters struct {
 	executionTime atomic.Int64
 }
 
-func (c *counters) read() stats {
+func (c *Counters) Read() stats {
 	return stats{
 		Hits:          c.hits.sum(),
 		SharedHits:    c.sharedHits.Load(),
@@ -45,12 +45,12 @@ func (c *counters) read() stats {
 
 // striped is a counter that goroutines on different processors rarely contend
 // for: each adds to the stripe that the address of its stack selects.
-type striped [stripes]struct {
+type striped [Stripes]struct {
 	n atomic.Uint64
 	_ [120]byte // two cache lines: processors fetch them in pairs
 }
 
-const stripes = 16
+const Stripes = 16
 
 // inc returns how often its stripe was incremented.
 func (s *striped) inc() uint64 {

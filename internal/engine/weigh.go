@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"unsafe"
@@ -20,10 +20,10 @@ const (
 
 // weigh returns how many bytes of the heap e takes, for LocalBytes. It is called
 // before e can be found, and looks at the value.
-func (c *core) weigh(e *entry) int64 {
-	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.key))) + c.types.size(e.value)
-	n += values.Allocated(int64(cap(e.tags)) * int64(unsafe.Sizeof(scopedTag{})))
-	n += values.Allocated(int64(cap(e.fences)) * int64(unsafe.Sizeof(fleet.Dependency{})))
+func (c *Cache) weigh(e *Entry) int64 {
+	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + c.Types.Size(e.Value)
+	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(scopedTag{})))
+	n += values.Allocated(int64(cap(e.Fences)) * int64(unsafe.Sizeof(fleet.Dependency{})))
 	if s := e.share; s != nil {
 		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead
 	}

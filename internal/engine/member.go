@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"strings"
@@ -26,16 +26,16 @@ func (s *shared) Overtaken(by *fleet.Member, id, key string) {
 
 // Cleared implements memberEvents.
 func (s *shared) Cleared() {
-	nextSequence(s.core.cleared.Store)
-	s.core.sweep()
+	NextSequence(s.core.cleared.Store)
+	s.core.Sweep()
 }
 
 // overtakeShared is overtake for the result that is in the store under sharedKey.
-func (c *core) overtakeShared(sharedKey string) {
+func (c *Cache) overtakeShared(sharedKey string) {
 	keys := map[string]bool{}
-	if t := c.tier.Load(); t != nil {
+	if t := c.Tier.Load(); t != nil {
 		if e := t.copyOf(sharedKey); e != nil {
-			keys[e.key] = true
+			keys[e.Key] = true
 		}
 	}
 	for i := range c.shards {
@@ -48,7 +48,7 @@ func (c *core) overtakeShared(sharedKey string) {
 
 // underWay adds the keys of executions and look-ups for sharedKey to keys. Whoever has
 // looked and not yet begun to execute looks again.
-func (s *flights) underWay(sharedKey string, keys map[string]bool) {
+func (s *shard) underWay(sharedKey string, keys map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overtakings++

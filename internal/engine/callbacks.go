@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ import (
 // that is going to wait is looked up only while any callback is noted, and a Clone on a
 // hit is noted only sometimes.
 type callbackRun struct {
-	flight *flight // the execution that waits for its end; nil if none does
-	of     *core   // for Clone, what is copied: the function
+	flight *Flight // the execution that waits for its end; nil if none does
+	of     *Cache  // for Clone, what is copied: the function
 	key    string  // and the key
 	around *callbackRun
 }
@@ -46,7 +46,7 @@ func (cb *callbackRun) enter() (leave func(), err error) {
 	cb.around = callbacks.of[id]
 	for outer := cb.around; cb.of != nil && outer != nil; outer = outer.around {
 		if outer.of == cb.of && outer.key == cb.key {
-			return nil, errRecursive
+			return nil, ErrRecursive
 		}
 	}
 	callbacks.of[id] = cb
@@ -67,7 +67,7 @@ func (cb *callbackRun) leave(id uint64) {
 
 // callingBack returns the execution that waits for the callback which this goroutine
 // is in, or nil.
-func callingBack() *flight {
+func callingBack() *Flight {
 	if callbacks.number.Load() == 0 {
 		return nil
 	}
@@ -101,32 +101,32 @@ const (
 	cloneSample = 1 << 10
 )
 
-// looksAtClone reports whether the copy of a held result is to be noted, for a call
+// LooksAtClone reports whether the copy of a held result is to be noted, for a call
 // under ctx, also because one of the same key is: perhaps in this goroutine.
-func (s *flights) looksAtClone(ctx context.Context) bool {
+func (s *shard) LooksAtClone(ctx context.Context) bool {
 	if s.cloning.Load() > 0 || rand.Uint32()%cloneSample == 0 {
 		return true
 	}
-	if executing.Load() == 0 {
+	if Executing.Load() == 0 {
 		return false
 	}
-	around := frameOf(ctx)
+	around := FrameOf(ctx)
 	return around != nil && around.clones.Load() < clonesNoted && around.clones.Add(1) <= clonesNoted
 }
 
-// noteClone notes that a copy is being made of a result of key, in a call under ctx, until
+// NoteClone notes that a copy is being made of a result of key, in a call under ctx, until
 // done is called. It returns errRecursive if the call was made by what makes a copy of the
 // same result.
-func (c *core) noteClone(ctx context.Context, key string) (done func(), err error) {
+func (c *Cache) NoteClone(ctx context.Context, key string) (done func(), err error) {
 	cb := &callbackRun{of: c, key: key}
-	if around := frameOf(ctx); around != nil {
-		cb.flight = around.flight
+	if around := FrameOf(ctx); around != nil {
+		cb.flight = around.Flight
 	}
 	leave, err := cb.enter()
 	if err != nil {
 		return nil, err
 	}
-	noted := &c.shard(key).cloning
+	noted := &c.Shard(key).cloning
 	noted.Add(1)
 	return func() {
 		noted.Add(-1)

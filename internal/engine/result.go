@@ -1,4 +1,4 @@
-package memo
+package engine
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// errAbsent stands for the result of a key that fn left out.
-var errAbsent = errors.New("memo: fn has no value for the key")
+// ErrAbsent stands for the result of a key that fn left out.
+var ErrAbsent = errors.New("memo: fn has no value for the key")
 
-// An entry is one result of a function in this process; what a store holds of it is
+// An Entry is one result of a function in this process; what a store holds of it is
 // a wire.Record. Its plain fields are set by whoever makes it, until it is
 // held (core.hold) or handed to waiters (core.letGo); from then on only its atomic
 // fields change.
-type entry struct {
+type Entry struct {
 	// What a hit reads comes first, to be close together.
 
 	// hotUntil is until when the coarse time suffices to call the entry fresh: an
@@ -33,20 +33,20 @@ type entry struct {
 	// eviction policy.
 	touched atomic.Int64
 
-	key          string
-	value        any // *R, so that a nil interface is a value too
-	err          error
-	kept         bool // value is a result: it came without an error, or CacheIf accepted it with one
-	tags         []scopedTag
+	Key          string
+	Value        any // *R, so that a nil interface is a value too
+	Err          error
+	Kept         bool // value is a result: it came without an error, or CacheIf accepted it with one
+	Tags         []scopedTag
 	born         uint64    // the sequence number that its execution noted before it began
 	fresh.Window           // when it may be used
-	read         time.Time // the time of day when fn returned
+	Read         time.Time // the time of day when fn returned
 	size         int64     // in bytes, for LocalBytes and Stats
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
 	share   *share             // where it is in the store; nil without one
-	fences  []fleet.Dependency // the epochs that have to be in force
+	Fences  []fleet.Dependency // the epochs that have to be in force
 	asked   int64              // when it was read from the store, or executed
 	trusted int64              // until when it is used without asking, whatever LocalTTL says
 	loose   bool               // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
@@ -65,14 +65,14 @@ type entry struct {
 // heritable reports whether a call that returns e may have to tell an execution
 // around it what e brings with it. While nothing is being executed there is
 // nobody to tell; before anyone uses InheritTTL, only tags matter.
-func (e *entry) heritable() bool {
-	return executing.Load() != 0 && (len(e.tags) > 0 || inheritors.Load())
+func (e *Entry) heritable() bool {
+	return Executing.Load() != 0 && (len(e.Tags) > 0 || Inheritors.Load())
 }
 
-// bequeath hands what e brings with it to the execution that ctx belongs to.
-func (e *entry) bequeath(ctx context.Context) {
+// Bequeath hands what e brings with it to the execution that ctx belongs to.
+func (e *Entry) Bequeath(ctx context.Context) {
 	if e.heritable() {
-		frameOf(ctx).inherit(e)
+		FrameOf(ctx).inherit(e)
 	}
 }
 
@@ -80,7 +80,7 @@ func (e *entry) bequeath(ctx context.Context) {
 const retiredAt = math.MinInt64
 
 // warm sets until when the coarse time suffices.
-func (e *entry) warm(until int64) {
+func (e *Entry) warm(until int64) {
 	if old := e.hotUntil.Load(); old != retiredAt {
 		e.hotUntil.CompareAndSwap(old, max(until, fresh.Cold))
 	}
@@ -90,17 +90,17 @@ func (e *entry) warm(until int64) {
 type share struct {
 	realm   *fleet.Keyspace
 	key     string
-	token   store.Token // zero if the result is not there, and others' would be
+	Token   store.Token // zero if the result is not there, and others' would be
 	era     uint64      // of the notifications when the result was read or written
 	reports uint32      // how many reports of the key there had been
 }
 
 // stored reports whether e is a copy of what a store holds.
-func (e *entry) stored() bool { return e.share != nil && e.share.token != store.Token{} }
+func (e *Entry) stored() bool { return e.share != nil && e.share.Token != store.Token{} }
 
 // doubtful reports whether something was reported of the entry's key since it
 // was read. What the store does not have is no copy of what has changed there.
-func (e *entry) doubtful() bool {
+func (e *Entry) doubtful() bool {
 	if !e.stored() {
 		return false
 	}
@@ -111,7 +111,7 @@ func (e *entry) doubtful() bool {
 // bound returns until when a call under p may use e without asking its store, and
 // whether all epochs that this depends on are known. An instant that is past
 // says that e must not be used.
-func (e *entry) bound(p *config, t int64) (until int64, sure bool) {
+func (e *Entry) bound(p *Config, t int64) (until int64, sure bool) {
 	until = e.trusted
 	if e.share != nil {
 		n := &e.share.realm.Notifications
@@ -119,7 +119,7 @@ func (e *entry) bound(p *config, t int64) (until int64, sure bool) {
 		if e.stored() && (n.Generation.Load() != e.share.era || state == fleet.Broken) {
 			return never, true
 		}
-		if e.err == nil || e.err == errAbsent { // errors stay in this process, and are no copies
+		if e.Err == nil || e.Err == ErrAbsent { // errors stay in this process, and are no copies
 			until = min(until, clock.After(e.asked, p.trustFor(state)))
 		}
 	}
@@ -127,7 +127,7 @@ func (e *entry) bound(p *config, t int64) (until int64, sure bool) {
 		return never, true
 	}
 	sure = true
-	for _, f := range e.fences {
+	for _, f := range e.Fences {
 		r, known := f.Keyspace.Epoch(f.Key, t)
 		switch {
 		case !known:
@@ -151,10 +151,10 @@ const (
 )
 
 // trustFor returns how long a copy is trusted.
-func (p *config) trustFor(state int32) time.Duration {
+func (p *Config) trustFor(state int32) time.Duration {
 	switch {
-	case p.localTTL >= 0:
-		return p.localTTL
+	case p.LocalTTL >= 0:
+		return p.LocalTTL
 	case state == fleet.Connected:
 		return heardLocalTTL
 	}
@@ -162,29 +162,29 @@ func (p *config) trustFor(state int32) time.Duration {
 }
 
 // retire takes the entry out of use for whoever still holds a pointer to it.
-func (e *entry) retire() { e.hotUntil.Store(retiredAt) }
+func (e *Entry) retire() { e.hotUntil.Store(retiredAt) }
 
-func (e *entry) retired() bool { return e.hotUntil.Load() == retiredAt }
+func (e *Entry) Retired() bool { return e.hotUntil.Load() == retiredAt }
 
 // refreshFailed notes a failed attempt at t to replace the entry.
-func (e *entry) refreshFailed(t int64) {
+func (e *Entry) refreshFailed(t int64) {
 	e.retryAt.Store(clock.After(t, fresh.Backoff(e.failures.Load()+1)))
 	e.failures.Add(1)
 }
 
 // backsOff reports whether it is too early at t for another attempt.
-func (e *entry) backsOff(t int64) bool {
+func (e *Entry) backsOff(t int64) bool {
 	return e.failures.Load() > 0 && t < e.retryAt.Load()
 }
 
-// tagNames returns the names of the entry's tags, each once.
-func (e *entry) tagNames() []string {
-	if len(e.tags) == 0 {
+// TagNames returns the names of the entry's tags, each once.
+func (e *Entry) TagNames() []string {
+	if len(e.Tags) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(e.tags))
-	seen := make(map[string]bool, len(e.tags))
-	for _, t := range e.tags {
+	names := make([]string, 0, len(e.Tags))
+	seen := make(map[string]bool, len(e.Tags))
+	for _, t := range e.Tags {
 		if !seen[t.name] {
 			seen[t.name] = true
 			names = append(names, t.name)

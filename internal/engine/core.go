@@ -1,0 +1,450 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"math/rand/v2"
+	"reflect"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/values"
+)
+
+// A Cache is everything of a function that does not depend on its types: it works
+// on keys, and on results wrapped in any. All Funcs that With derives from one
+// another share a core.
+type Cache struct {
+	Label   string  // for display: the Name, or the runtime's name of fn
+	Batched bool    // of a Batch
+	Types   Typing  // of its results
+	Base    *Config // of the function itself; set before anything is looked up
+
+	Space *Namespace // the group's, or one of the function's own
+	Count *Counters  // held apart: a group keeps them when the function is gone
+
+	onceReported atomic.Bool          // that a result can be used only once
+	tagsReported atomic.Bool          // that there are tags, but no group
+	cleared      atomic.Uint64        // the sequence number of the function's last Clear
+	Tier         atomic.Pointer[tier] // nil if nothing is held in this process
+	newTier      func() *tier         // a new one, empty
+	Shared       *shared              // nil without a store; set before base
+	shards       [16]shard
+}
+
+// A Typing is what a core knows of the type of results. They are kept as a *R in an any.
+type Typing struct {
+	values.Usage
+	Size  func(value any) int64 // of a *R, on the heap
+	Blank func() any            // a new *R
+}
+
+// New returns the core of a function.
+func New(label string, types Typing) *Cache {
+	return &Cache{Label: label, Types: types, Count: new(Counters)}
+}
+
+// HoldLocally has results held in this process: at most entries or, where limit is not
+// zero, limit bytes.
+func (c *Cache) HoldLocally(entries int, limit int64) {
+	c.newTier = func() *tier { return NewTier(entries, limit, c.Count) }
+	c.Tier.Store(c.newTier())
+}
+
+// Start sets the config of the function itself, which is complete from then on.
+func (c *Cache) Start(p *Config) {
+	if c.Base = p; c.Shared != nil {
+		c.Space.reaches(c.Shared.Keyspace)
+		c.Shared.Enroll(c.Shared.Member)
+	}
+}
+
+// Prepare completes p, for calls of the function.
+func (c *Cache) Prepare(p *Config) {
+	if len(p.Tags) > 0 {
+		c.needsGroup(p)
+	}
+	if c.Shared != nil {
+		p.needs = c.Shared.needs(p)
+		c.Shared.codecs.add(p.Codec)
+		c.Shared.NoteTimeout(p.StoreTimeout)
+	}
+}
+
+// allTags returns the policy's own tags, in space, and more.
+func (p *Config) allTags(space *Namespace, more []scopedTag) []scopedTag {
+	if len(p.Tags) == 0 {
+		return more
+	}
+	all := make([]scopedTag, 0, len(p.Tags)+len(more))
+	for _, t := range p.Tags {
+		all = append(all, scopedTag{space, t})
+	}
+	return append(all, more...)
+}
+
+// needsGroup logs, once, that the function's own tags are good for nothing if it is in
+// no group: nothing invalidates them.
+func (c *Cache) needsGroup(p *Config) {
+	if c.Space.Path != "" || c.tagsReported.Swap(true) {
+		return
+	}
+	defer c.Survive(p)
+	p.Log().Warn("memo: a function has tags but belongs to no group, so nothing can invalidate them; give it a group (NewGroup)", "func", c.Label)
+}
+
+func (c *Cache) Shard(key string) *shard {
+	return &c.shards[maphash.String(seed, key)>>32%uint64(len(c.shards))]
+}
+
+// Hit returns the fresh result under key, for a direct policy, if finding it
+// takes neither a look at the clock nor one at the context. It allocates
+// nothing, and key need not outlive the call.
+func (c *Cache) Hit(key string) *Entry {
+	tick, t := clock.Coarse(), c.Tier.Load()
+	if tick == clock.Stopped || t == nil {
+		return nil
+	}
+	e := t.front.Load().place(key).Load()
+	if e == nil || e.Key != key || e.touched.Load() != tick {
+		if e = t.fill(key, tick); e == nil {
+			return nil
+		}
+	}
+	if e.hotUntil.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.heritable() {
+		return nil
+	}
+	if c.Count.hits.inc()%clock.HitsPerLook == 0 {
+		clock.CatchUp()
+	}
+	return e
+}
+
+// Find returns the result held under key, if any, and what a call under p may do
+// with it at t.
+func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
+	local := c.Tier.Load()
+	if local == nil {
+		return nil, fresh.Unusable
+	}
+	e := local.get(key)
+	if e == nil {
+		return nil, fresh.Unusable
+	}
+	seq := Sequence.Load()
+	if e.validAt.Load() != seq && c.overtaken(e.born, e.Tags) {
+		local.remove(e)
+		return nil, fresh.Unusable
+	}
+	if v := c.trust(p, e, t); v != fresh.Fresh {
+		return e, v
+	}
+	if !DisabledByDefault.Load() {
+		e.validAt.Store(seq)
+	}
+	v := e.Verdict(t, &p.Policy, draw)
+	if v == fresh.Fallback && e.backsOff(t) {
+		v = fresh.BackingOff
+	}
+	return e, v
+}
+
+// trust returns verdictFresh if e may be used at t without asking a store, and lets hits
+// do so for as long as that holds.
+func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
+	if e.share == nil && len(e.Fences) == 0 && !e.loose {
+		return fresh.Fresh
+	}
+	until, sure := e.bound(p, t)
+	switch {
+	case t >= until:
+		e.warm(fresh.Cold)
+		return fresh.Unusable
+	case !sure:
+		e.warm(fresh.Cold)
+		return fresh.Unverified
+	}
+	if !e.exact && p.LocalTTL == c.Base.LocalTTL {
+		e.warm(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
+	}
+	return fresh.Fresh
+}
+
+// Search is find, where the epochs that a result depends on are asked for if they
+// are not known; spent is how long that took. The result stays unverified only if ctx
+// ends meanwhile.
+func (c *Cache) Search(ctx context.Context, p *Config, key string) (_ *Entry, _ fresh.Verdict, spent time.Duration) {
+	e, v := c.Find(p, key, clock.Precise())
+	if v != fresh.Unverified {
+		return e, v, 0
+	}
+	began := clock.Now()
+	if !storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { AskEpochs(ctx, p.StoreTimeout, e.Fences) }) {
+		return nil, fresh.Unverified, 0
+	}
+	t := clock.Now()
+	if e, v := c.Find(p, key, t); v != fresh.Unverified {
+		return e, v, time.Duration(t - began)
+	}
+	return nil, fresh.Unusable, time.Duration(t - began)
+}
+
+// AskEpochs asks for those epochs that are not known, within limit altogether.
+func AskEpochs(ctx context.Context, limit time.Duration, fences []fleet.Dependency) {
+	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
+	for _, f := range fences {
+		at := fleet.EpochAt{Keyspace: f.Keyspace, Key: f.Key}
+		if _, known := f.Keyspace.Epoch(f.Key, clock.Now()); !known && !asked[at] {
+			asked[at] = true
+			keys[f.Keyspace] = append(keys[f.Keyspace], f.Key)
+		}
+	}
+	by := storeclient.DeadlineIn(limit)
+	for r, keys := range keys {
+		if values, sent, _ := r.Read(ctx, by, keys); values != nil { // some of them, if one key fails
+			r.NoteEpochs(keys, values, sent)
+		}
+	}
+}
+
+// Executes reports whether an execution for key is under way that a call may join.
+func (c *Cache) Executes(p *Config, key string) bool {
+	s := c.Shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.of[key]
+	return f != nil && !c.overtaken(f.born, f.tags()) && !f.refreshes(p)
+}
+
+// draw returns a random number in (0, 1].
+func draw() float64 { return 1 - rand.Float64() }
+
+// Held returns the result under key whatever its state, or nil.
+func (c *Cache) Held(key string) *Entry {
+	if t := c.Tier.Load(); t != nil {
+		return t.get(key)
+	}
+	return nil
+}
+
+// overtaken reports whether a result with these tags, whose execution noted the
+// sequence number born, has been invalidated since: by a Clear of its function
+// or its group, or by a tag.
+func (c *Cache) overtaken(born uint64, tags []scopedTag) bool {
+	return Sequence.Load() != born &&
+		(c.cleared.Load() > born || c.Space.cleared.Load() > born || anyInvalidated(tags, born))
+}
+
+// hold puts e into the tier, unless it is useless already, and reports whether it
+// did. The caller holds the mu of its key's shard, as everyone does who changes
+// what the tier holds under a key; evictions may come in between.
+func (c *Cache) hold(e *Entry) bool {
+	t := c.Tier.Load()
+	if t == nil || e.Empty() || e.doubtful() || c.overtaken(e.born, e.Tags) {
+		return false
+	}
+	e.size = c.weigh(e)
+	e.exact = clock.Bubbled(e.Read)
+	e.hotUntil.Store(fresh.Cold)
+	if !e.exact && e.share == nil && len(e.Fences) == 0 && !e.loose {
+		e.hotUntil.Store(e.CoarseUntil(c.Base.Beta))
+	}
+	if !DisabledByDefault.Load() {
+		e.validAt.Store(e.born)
+	}
+	t.set(e)
+	if e.share == nil {
+		return true
+	}
+	t.noteCopy(e)
+	if e.doubtful() { // a report came before there was a copy to be found
+		t.remove(e)
+		return false
+	}
+	return true
+}
+
+// ForgetKey drops what is held under key.
+func (c *Cache) ForgetKey(key string) {
+	s := c.Shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.drop(key)
+}
+
+// forget drops the copy of what the store holds under sharedKey.
+func (c *Cache) forget(sharedKey string) {
+	if t := c.Tier.Load(); t != nil {
+		if e := t.copyOf(sharedKey); e != nil && e.stored() {
+			t.remove(e)
+		}
+	}
+}
+
+// Put holds value under key as if fn had just returned it. An execution that is
+// under way is older, and is detached.
+func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, value any) error {
+	e := &Entry{
+		Key: key, Value: value, Kept: true, Read: time.Now(), born: Sequence.Load(),
+		Tags: p.allTags(c.Space, nil), trusted: clock.Forever,
+	}
+	e.Window = p.lifetime(&Hint{Fresh: clock.Forever}).Window(clock.At(e.Read), 0, draw())
+	if c.Shared == nil {
+		c.replace(e, nil)
+		return nil
+	}
+	// Whoever looks for the key meanwhile looks again; and an Invalidate takes
+	// the mark away, so that e is not held after it.
+	mark := &Lookup{key: key, sharedKey: c.SharedKey(key, exec), retry: true}
+	s := c.Shard(key)
+	s.mu.Lock()
+	s.note(mark)
+	s.mu.Unlock()
+	defer s.end(mark)
+	err := c.Shared.put(ctx, p, mark.sharedKey, e)
+	c.replace(e, mark)
+	c.Shared.Overtake(c.Shared.Member, key, mark.sharedKey)
+	return c.notSet(err)
+}
+
+// replace holds e in place of what there is, unless mark, if there is one, was
+// taken away.
+func (c *Cache) replace(e *Entry, mark *Lookup) {
+	s := c.Shard(e.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	noted := s.lookups[e.Key] == mark
+	s.overtake(e.Key)
+	if !noted || !c.hold(e) {
+		c.drop(e.Key)
+	}
+}
+
+// drop drops what is held under key. The caller holds the mu of its shard.
+func (c *Cache) drop(key string) {
+	if t := c.Tier.Load(); t != nil {
+		t.delete(key)
+	}
+}
+
+// Invalidate drops what is held under keys, and detaches the executions that are
+// under way: nobody who comes later gets their results. The store comes first, so
+// that nothing that is read from it afterwards can be from before.
+func (c *Cache) Invalidate(ctx context.Context, p *Config, keys, sharedKeys []string) error {
+	var err error
+	if c.Shared != nil {
+		err = c.Shared.invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys, 0)
+	}
+	for i, key := range keys {
+		c.overtake(key)
+		if c.Shared != nil {
+			c.Shared.Overtake(c.Shared.Member, key, sharedKeys[i])
+		}
+		c.Base.Tell(ctx, eventInvalidation, key)
+	}
+	return c.notReached("Invalidate", err)
+}
+
+// overtake drops what is held under key, and detaches what is under way.
+func (c *Cache) overtake(key string) {
+	s := c.Shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.overtake(key)
+	c.drop(key)
+}
+
+// Clear invalidates every result of the function. The sequence number does so in
+// this process, and an epoch in the store; dropping the tier only gives its
+// memory back.
+func (c *Cache) Clear(ctx context.Context, p *Config) error {
+	var err error
+	if c.Shared != nil {
+		err = c.Shared.clear(ctx, p)
+	}
+	NextSequence(c.cleared.Store)
+	c.Sweep()
+	if c.Shared != nil {
+		for _, other := range c.Shared.Namesakes(c.Shared.Member) {
+			other.On.Cleared()
+		}
+	}
+	c.Base.Tell(ctx, EventClear, "")
+	return c.notReached("Clear", err)
+}
+
+// Sweep drops the whole tier.
+func (c *Cache) Sweep() {
+	if t := c.Tier.Load(); t != nil {
+		c.Tier.CompareAndSwap(t, c.newTier())
+	}
+}
+
+func (c *Cache) Stats() stats {
+	t := c.Tier.Load()
+	if t != nil {
+		t.cache.CleanUp() // so that Evictions and Entries agree
+	}
+	s := c.Count.Read()
+	if t != nil {
+		t.describe(&s)
+	}
+	return s
+}
+
+// SharedKey returns the key under which a store has the result of exec, whose
+// canonical key is key. head is a sharedHead. A shared key reads
+//
+//	prefix:name:version:epoch:args
+//
+// The first four are escaped where they contain a colon, a percent sign or
+// anything that does not print, so they can be told apart again whatever they
+// hold. The arguments are legible where they are short and printable;
+// otherwise they, and a name and version or a prefix that are too long, are
+// replaced by "#" and their SHA-256, which no legible form contains.
+//
+// The epochs of results are kept in the entries and not in the key, so that who
+// invalidates a key finds its entry whatever epochs it has seen. In the place of
+// the epoch stands whose epochs they are, followed by "+" in the key that guards
+// the refresh of an entry.
+func SharedKey(head, key string, exec Execution) string {
+	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
+	b = exec.AppendArgs(b, key)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
+}
+
+// UsedUp returns why a result must not be given to more than one caller, nil if it
+// may be. value is a *R.
+func (c *Cache) UsedUp(p *Config, value any) error {
+	if p.Cloned || !c.Types.Hides {
+		return nil
+	}
+	left := values.MaxLooks
+	if err := values.HeldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
+		return errors.New("result " + values.Describe(err))
+	}
+	return nil
+}
+
+// keepApart sees to it that what f came back with is kept nowhere and given to one
+// caller, if it can be used only once. It is logged the first time.
+func (c *Cache) keepApart(f *Flight, l *landing) {
+	if l.value == nil || l.absent || l.err != nil && !l.keep {
+		return
+	}
+	err := c.UsedUp(f.Policy, l.value)
+	if err == nil {
+		return
+	}
+	l.keep, l.once = false, true
+	if !c.onceReported.Swap(true) {
+		f.Policy.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.Label, "error", err)
+	}
+}

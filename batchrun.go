@@ -173,7 +173,7 @@ type batchJob[K comparable, V any] struct {
 func (j *batchJob[K, V]) Own(key string) {
 	if !j.owned {
 		j.owned = true
-		j.batch.one.Own(&j.key, key)
+		j.batch.one.own(&j.key, key)
 	}
 }
 

@@ -247,7 +247,7 @@ func (f *Func[A, R]) execution(a A) engine.Execution { return &job[A, R]{f: f, a
 func (j *job[A, R]) Own(key string) {
 	if !j.owned {
 		j.owned = true
-		j.f.Own(&j.a, key)
+		j.f.own(&j.a, key)
 	}
 }
 
@@ -513,9 +513,9 @@ func (f *Func[A, R]) ownKey(a *A) (string, error) {
 	return strings.Clone(text), nil
 }
 
-// Own makes *a, a shallow copy of an argument whose canonical form is key, one that
+// own makes *a, a shallow copy of an argument whose canonical form is key, one that
 // shares nothing with it.
-func (f *Func[A, R]) Own(a *A, key string) {
+func (f *Func[A, R]) own(a *A, key string) {
 	if f.plan != nil && f.plan.Op == keys.OpString { // key is a copy already
 		*(*string)(unsafe.Pointer(a)) = key
 		return

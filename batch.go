@@ -113,7 +113,7 @@ func (b *Batch[K, V]) Stats() Stats { return b.one.Stats() }
 // A batchCall is one call of Batch.Call.
 type batchCall[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *Policy
+	policy *policy
 	open   []*wanted[K, V] // the keys that have no answer yet
 	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
 	found  map[K]V

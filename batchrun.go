@@ -20,7 +20,7 @@ import (
 // faster. The run begins when that is decided for all.
 type batchRun[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *Policy
+	policy *policy
 
 	mu    sync.Mutex
 	open  int           // guarded by mu; jobs of which it is not decided whether they take part
@@ -37,7 +37,7 @@ type seat[K comparable, V any] struct {
 	panicked *engine.PanicError
 }
 
-func newRun[K comparable, V any](b *Batch[K, V], p *Policy, jobs int) *batchRun[K, V] {
+func newRun[K comparable, V any](b *Batch[K, V], p *policy, jobs int) *batchRun[K, V] {
 	return &batchRun[K, V]{batch: b, policy: p, open: jobs}
 }
 
@@ -57,7 +57,7 @@ func (r *batchRun[K, V]) decide(s *seat[K, V]) {
 }
 
 // chunks yields the bounds of the parts into which MaxBatch cuts n keys.
-func (p *Policy) chunks(n int) iter.Seq[[2]int] {
+func (p *policy) chunks(n int) iter.Seq[[2]int] {
 	return func(yield func([2]int) bool) {
 		size := n
 		if p.maxBatch > 0 {
@@ -163,7 +163,7 @@ func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
 // A batchJob is the execution of one key of a batch.
 type batchJob[K comparable, V any] struct {
 	batch   *Batch[K, V]
-	policy  *Policy
+	policy  *policy
 	in      *batchRun[K, V] // the run that it is to take part in
 	decided atomic.Bool     // whether it does so
 	key     K

@@ -48,7 +48,7 @@ func saysBypass(ctx context.Context) bool {
 }
 
 // runBypassing runs fn in the caller's goroutine, for a call that bypasses the cache.
-func runBypassing[R any](ctx context.Context, c *engine.Cache, p *Policy, fn func(context.Context) (R, error)) (r R, err error) {
+func runBypassing[R any](ctx context.Context, c *engine.Cache, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
 	inner, ended := c.Bypass(ctx, &p.Config)
 	err = engine.ErrNoReturn // unless fn returns
 	defer func() { ended(err) }()

@@ -19,11 +19,11 @@ type function struct {
 	claimed   *claim // the name that is registered; set by New or with settling held
 
 	settling sync.Mutex // held by settle
-	policy   *Policy    // of the function itself; guarded by settling until it is set, which happens once
+	policy   *policy    // of the function itself; guarded by settling until it is set, which happens once
 }
 
-// A Policy is what decides about the calls through one Func.
-type Policy struct {
+// A policy is what decides about the calls through one Func.
+type policy struct {
 	settings
 	direct bool // a fresh result is all that a call needs
 }
@@ -115,15 +115,15 @@ func (f *function) keyspace() *fleet.Keyspace {
 }
 
 // inUse returns the policy, or nil if the function was never used.
-func (f *function) inUse() *Policy {
+func (f *function) inUse() *policy {
 	f.settling.Lock()
 	defer f.settling.Unlock()
 	return f.policy
 }
 
 // newPolicy returns the policy of what s says.
-func (f *function) newPolicy(s settings) *Policy {
-	p := &Policy{
+func (f *function) newPolicy(s settings) *policy {
+	p := &policy{
 		settings: s,
 		direct:   !(s.bypassSaid && s.bypass) && s.clone == nil && s.observer == nil,
 	}
@@ -138,7 +138,7 @@ func (f *function) newPolicy(s settings) *Policy {
 }
 
 // derive returns the policy for the calls through a With of these options.
-func (f *function) derive(calls Options) *Policy {
+func (f *function) derive(calls Options) *policy {
 	s := f.policy.settings
 	s.TTL = -1 // shows whether calls sets it
 	calls.apply(&s)

@@ -40,7 +40,7 @@ func init() {
 
 // A settler is a Func of any type.
 type settler interface {
-	settle() *Policy
+	settle() *policy
 	forget(key string)
 }
 

@@ -108,7 +108,7 @@ type Func[A, R any] struct {
 	copier   *keys.Copier   // of A; nil where nothing has to be copied
 	abstains bool           // A is a hints.Abstainer
 	calls    Options        // what With was given
-	policy   atomic.Pointer[Policy]
+	policy   atomic.Pointer[policy]
 }
 
 // New makes a memoized function of fn.
@@ -273,12 +273,12 @@ func (j *job[A, R]) AppendArgs(b []byte, key string) []byte {
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
 // result to apply to, but its tags are still those of what it returns.
-func (f *Func[A, R]) bypass(ctx context.Context, p *Policy, a A) (R, error) {
+func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
 	return runBypassing(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
 }
 
 // finish returns what a call came back with; waited says that it was no mere hit.
-func (f *Func[A, R]) finish(ctx context.Context, p *Policy, out engine.Outcome, waited bool) (R, error) {
+func (f *Func[A, R]) finish(ctx context.Context, p *policy, out engine.Outcome, waited bool) (R, error) {
 	switch {
 	case out.Panicked != nil:
 		panic((*PanicError)(out.Panicked).asRaised())
@@ -291,7 +291,7 @@ func (f *Func[A, R]) finish(ctx context.Context, p *Policy, out engine.Outcome, 
 }
 
 // unwrap returns the result that e holds to a call under ctx; waited as for finish.
-func (f *Func[A, R]) unwrap(ctx context.Context, p *Policy, e *engine.Entry, waited bool) (R, error) {
+func (f *Func[A, R]) unwrap(ctx context.Context, p *policy, e *engine.Entry, waited bool) (R, error) {
 	r := *e.Value.(*R)
 	if p.clone == nil || !e.Kept {
 		return r, e.Err
@@ -342,7 +342,7 @@ func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
 }
 
 // settle returns the policy of the calls through f.
-func (f *Func[A, R]) settle() *Policy {
+func (f *Func[A, R]) settle() *policy {
 	if p := f.policy.Load(); p != nil {
 		return p
 	}

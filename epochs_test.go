@@ -39,7 +39,7 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		b.Clear(t.Context())
 		time.Sleep(1020 * time.Millisecond)
-		key := a.core.Shared.Scope[0].Key
+		key := a.core.Shared.ClearKey
 		e, known := a.core.Shared.Epoch(key, clock.Now())
 		value, _ := s.Get(t.Context(), key)
 		if st, _ := wire.Decode(key, value); known && e.Token != st.Epoch {

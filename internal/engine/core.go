@@ -61,6 +61,7 @@ func (c *Cache) HoldLocally(entries int, limit int64) {
 // Start sets the config of the function itself, which is complete from then on.
 func (c *Cache) Start(p *Config) {
 	if c.Base = p; c.Shared != nil {
+		c.Shared.Collection.Tags = p.Tags
 		c.Space.reaches(c.Shared.Keyspace)
 		c.Shared.Enroll(c.Shared.Member)
 	}
@@ -72,7 +73,7 @@ func (c *Cache) Prepare(p *Config) {
 		c.needsGroup(p)
 	}
 	if c.Shared != nil {
-		p.needs = c.Shared.needs(p)
+		p.needs = c.Shared.NeedsOf(p.Tags)
 		c.Shared.codecs.add(p.Codec)
 		c.Shared.NoteTimeout(p.StoreTimeout)
 	}
@@ -340,7 +341,7 @@ func (c *Cache) drop(key string) {
 func (c *Cache) Invalidate(ctx context.Context, p *Config, keys, sharedKeys []string) error {
 	var err error
 	if c.Shared != nil {
-		err = c.Shared.invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys, 0)
+		err = c.Shared.Invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys, 0)
 	}
 	for i, key := range keys {
 		c.overtake(key)
@@ -367,7 +368,7 @@ func (c *Cache) overtake(key string) {
 func (c *Cache) Clear(ctx context.Context, p *Config) error {
 	var err error
 	if c.Shared != nil {
-		err = c.Shared.clear(ctx, p)
+		err = c.Shared.Clear(ctx, p.StoreTimeout)
 	}
 	NextSequence(c.cleared.Store)
 	c.Sweep()

@@ -88,23 +88,9 @@ type Flight struct {
 	landed atomic.Bool        // set by whoever ends the flight
 	ran    bool               // fn was run, and is to be counted; set by fly before it is
 
-	// With a shared store. Those from deadline on are set before fn begins: by the
-	// flight's goroutine alone, once that runs.
-	sharedKey string
-	forced    bool                   // by Refresh: fn is run whatever the store holds
-	noStore   bool                   // the caller's look-up failed, so go without the store
-	seen      *sighting              // what the caller found in the store
-	launched  int64                  // when the flight was made
-	doubted   atomic.Bool            // a change of its key was reported, if only its own
-	lone      atomic.Bool            // fn runs without a ticket: a change that was reported is another's
-	ticket    atomic.Pointer[ticket] // what makes this the fleet's execution; nil for one on its own
-	deadline  int64                  // until when it may wait for the store before fn begins
-	left      time.Duration          // how long its waiters may wait for the store when fn is back
-	outages   uint32                 // of the store until then
-	alone     error                  // why fn runs without a ticket, if its result should be stored all the same
-	Epochs    map[string]fleet.Epoch // in force before fn began
-	waited    bool                   // for another process
-	refused   bool                   // the store refuses the key, and its result stays in this process
+	forced   bool       // by Refresh: fn is run whatever the store holds
+	launched int64      // when the flight was made
+	run      *fleet.Run // the fleet's part; nil without a store
 
 	// Guarded by shard.mu.
 	waiters  int
@@ -183,7 +169,7 @@ func (s *shard) end(l *Lookup) {
 // doubt has those ask the store who want to join the flight for a shared key.
 func (c *Cache) doubt(sharedKey string) {
 	if f, ok := c.Shared.flying.Load(sharedKey); ok {
-		f.(*Flight).doubted.Store(true)
+		f.(*Flight).run.Doubted.Store(true)
 	}
 }
 
@@ -239,10 +225,10 @@ func (c *Cache) launch(ctx context.Context, p *Config, key string, old *Entry, e
 	s, sharedKey := c.Shard(key), c.SharedKey(key, exec)
 	s.detach(key)
 	f := &Flight{
-		key: key, sharedKey: sharedKey, Policy: p, shard: s, old: old, exec: exec,
+		key: key, Policy: p, shard: s, old: old, exec: exec,
 		born: Sequence.Load(), launched: clock.Now(), done: make(chan struct{}),
 	}
-	f.Began, f.deadline = f.launched, clock.After(f.launched, p.StoreTimeout)
+	f.Began = f.launched
 	f.frame.Values, f.frame.Flight, f.frame.Space = ctx, f, c.Space
 	f.frame.Hint.Fresh = clock.Forever
 	if s.of == nil {
@@ -254,7 +240,12 @@ func (c *Cache) launch(ctx context.Context, p *Config, key string, old *Entry, e
 		ctx, f.cancel = Within(&f.frame, p.LoadTimeout) // fn runs at once
 		return f, ctx
 	}
-	f.outages = c.Shared.Outages.Load()
+	f.run = &fleet.Run{
+		Collection: c.Shared.Collection, Key: sharedKey, Needs: p.needs,
+		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.epochLife(),
+		Deadline: clock.After(f.launched, p.StoreTimeout), Outages: c.Shared.Outages.Load(),
+		Waits: exec.Abstain,
+	}
 	ctx, f.cancel = context.WithCancel(&f.frame)
 	c.Shared.flying.Store(sharedKey, f)
 	return f, ctx
@@ -314,19 +305,16 @@ func (c *Cache) fly(ctx context.Context, f *Flight) {
 		f.cancel()
 		c.end(f, l)
 	}()
-	if c.Shared != nil && !f.noStore {
-		f.alone = nil
+	if f.run != nil {
 		if e := c.Shared.obtain(ctx, f); e != nil || ctx.Err() != nil {
 			l = landing{foreign: e, err: ctx.Err()}
 			return
 		}
 	}
-	if c.Shared != nil && f.ticket.Load() == nil {
-		f.doubted.Store(false) // what was reported until now came before fn begins
-		f.lone.Store(true)
-	}
 	f.ran, f.Began = !f.exec.Counted(), clock.Now()
-	f.left = f.storeDeadline().Remaining()
+	if f.run != nil {
+		f.run.Begin(f.Began)
+	}
 	ctx, stop = c.limit(ctx, f)
 	l = f.judge(ctx)
 	c.keepApart(f, &l)
@@ -377,7 +365,7 @@ func (c *Cache) end(f *Flight, l landing) {
 		return
 	}
 	if c.Shared != nil {
-		defer c.Shared.flying.CompareAndDelete(f.sharedKey, f)
+		defer c.Shared.flying.CompareAndDelete(f.run.Key, f)
 	}
 	e := l.foreign
 	if e == nil {
@@ -394,7 +382,7 @@ func (c *Cache) end(f *Flight, l landing) {
 		delete(f.shard.of, f.key)
 		switch {
 		case e.Kept:
-			if f.overtakenAlone() || !c.hold(e) {
+			if f.overtakenElsewhere(nil) || !c.hold(e) {
 				c.drop(f.key) // it is older than what is not to be held
 			}
 		case !f.oldServes(e.Created):

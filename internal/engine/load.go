@@ -129,35 +129,22 @@ func (b *Boarding) join(key string) *Flight {
 	return f
 }
 
-// doubtful reports whether another process may have overtaken f: it has gone on for
-// a while, or a change of its key was reported.
-func (f *Flight) doubtful() bool {
-	return f.overtakenAlone() || f.ticket.Load() != nil && (f.doubted.Load() || clock.Now() > clock.After(f.launched, fleet.EpochTrust))
-}
+// doubtful reports whether another process may have overtaken f.
+func (f *Flight) doubtful() bool { return f.run != nil && f.run.Doubtful(f.launched) }
 
 // refreshes reports whether f is to replace what the store may have and a call under p
 // may use.
 func (f *Flight) refreshes(p *Config) bool {
-	if f.sharedKey == "" || f.noStore {
+	if f.run == nil || f.run.Without {
 		return false
 	}
 	return f.forced || f.old != nil && f.old.stored() && f.old.Verdict(clock.Now(), &p.Policy, draw) != fresh.Unusable
 }
 
-// overtakenAlone reports whether f, which has no ticket to tell by, has to be taken for
-// overtaken in another process: a change of its key was reported.
-func (f *Flight) overtakenAlone() bool { return f.lone.Load() && f.doubted.Load() }
-
-// contradicted reports whether what the store was seen to hold says that f has been
-// overtaken in another process.
-func (f *Flight) contradicted(seen *sighting) bool {
-	t := f.ticket.Load()
-	if t == nil || seen == nil || seen.order < t.since {
-		return false
-	}
-	st := seen.stored
-	lease := t.lease()
-	return st == nil || !seen.valid || st.Token != lease.token && st.Token != lease.target
+// overtakenElsewhere reports whether f has to be taken for overtaken in another process,
+// also by what the store was seen to hold.
+func (f *Flight) overtakenElsewhere(seen *fleet.Seen) bool {
+	return f.run != nil && (f.run.OvertakenAlone() || f.run.Contradicted(seen))
 }
 
 // Refresh executes fn for key now. An execution that is under way began too
@@ -231,14 +218,16 @@ func (b *Boarding) Board(ctx context.Context, key string, replaces *Entry, exec 
 	if b.Before.Overtakings != s.overtakings {
 		b.Before.Seen = nil // it may be from before an invalidation
 	}
-	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenAlone() || f.contradicted(b.Before.Seen) {
+	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenElsewhere(b.Before.Seen) {
 		if answered() {
 			return nil
 		}
 		f, b.running = c.launch(ctx, b.Policy, key, replaces, exec)
 		b.leader = true
-		f.forced, f.seen, f.noStore, f.alone = b.Forced, b.Before.Seen, noStore, b.Before.Why
-		f.deadline -= int64(b.Before.Took)
+		if f.forced = b.Forced; f.run != nil {
+			f.run.Forced, f.run.Seen, f.run.Without, f.run.Alone = b.Forced, b.Before.Seen, noStore, b.Before.Why
+			f.run.Deadline -= int64(b.Before.Took)
+		}
 	} else if b.Forced && !f.forced && c.Shared != nil {
 		return nil // it may come back with what there was before
 	}
@@ -353,7 +342,7 @@ func (c *Cache) countJoined(ctx context.Context, p *Config, key string) {
 func (b *Boarding) count(ctx context.Context, f *Flight) {
 	counter, kind := &b.Core.Count.joined, eventJoined
 	switch {
-	case f.isForeign() && !f.waited:
+	case f.isForeign() && !f.run.Waited:
 		counter, kind = &b.Core.Count.sharedHits, eventSharedHit
 	case b.leader && !f.isForeign():
 		counter, kind = &b.Core.Count.misses, eventMiss

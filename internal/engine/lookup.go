@@ -20,7 +20,7 @@ type Lookup struct {
 	retry          bool   // whoever waits looks again
 
 	done chan struct{} // guarded by the shard's mu; closed when the fields below are set, nil if nobody waits
-	Seen *sighting     // nil if the store is of no help
+	Seen *fleet.Seen   // nil if the store is of no help
 	Why  error         // then the reason
 	Made *Entry        // the result that was seen, if it is of use
 }
@@ -39,7 +39,7 @@ func (c *Cache) LookUp(ctx context.Context, p *Config, key string, limit time.Du
 				break
 			}
 		} else if ended, again := l.await(ctx, limit); !ended {
-			return nil, fresh.Unusable, &Lookup{Why: errUnseen}
+			return nil, fresh.Unusable, &Lookup{Why: fleet.ErrUnseen}
 		} else if again || l.Made != nil && seq != l.born && c.overtaken(l.born, l.Made.Tags) {
 			continue
 		}
@@ -124,7 +124,7 @@ func (c *Cache) perform(ctx context.Context, p *Config, limit time.Duration, ls 
 		if c.Tier.Load() != nil {
 			c.Shared.Subscribe()
 		}
-		seen, err := c.Shared.see(ctx, p, storeclient.DeadlineIn(limit), keys...)
+		seen, err := c.Shared.See(ctx, p.needs, storeclient.DeadlineIn(limit), keys...)
 		for i, l := range asked {
 			l.Seen, l.Why = seen[i], err
 		}
@@ -140,7 +140,7 @@ func (c *Cache) perform(ctx context.Context, p *Config, limit time.Duration, ls 
 func (c *Cache) endLookup(p *Config, l *Lookup) {
 	s := c.Shard(l.key)
 	defer s.end(l)
-	if l.Seen != nil && l.Seen.valid && l.Seen.stored.Kind == wire.KindResult {
+	if l.Seen != nil && l.Seen.Valid && l.Seen.Record.Kind == wire.KindResult {
 		l.Made = c.Shared.result(p, l.key, l.sharedKey, l.Seen, l.born)
 	}
 	if l.Made == nil {
@@ -186,7 +186,7 @@ type LookedUp struct {
 	Old         *Entry        // a result to return if fn fails or takes too long; may be nil
 	Waited      bool          // the call has waited for the store
 	Asked       bool          // the store was asked for the key
-	Seen        *sighting     // what it held then; nil if it was of no help
+	Seen        *fleet.Seen   // what it held then; nil if it was of no help
 	Why         error         // then the reason
 	Overtakings uint64        // of the shard, before the store was asked
 	Took        time.Duration // how long the store has taken so far

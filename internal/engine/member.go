@@ -53,7 +53,7 @@ func (s *shard) underWay(sharedKey string, keys map[string]bool) {
 	defer s.mu.Unlock()
 	s.overtakings++
 	for key, f := range s.of {
-		if f.sharedKey == sharedKey {
+		if f.run.Key == sharedKey {
 			keys[key] = true
 		}
 	}

@@ -40,7 +40,7 @@ var errCrowded = errors.New("memo: too many results are waiting for the store")
 
 // publishing begins the publication of e, and returns its context. It ends with stop.
 func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context, stop func()) {
-	if f.Epochs == nil {
+	if f.run.Epochs == nil {
 		return &f.frame, func() {} // without the store: there is nothing to wait for
 	}
 	p := &publication{core: c, flight: f, settling: newSettling()}
@@ -52,7 +52,7 @@ func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context,
 		p.linger() // the waiters stay, but may leave at any time
 	} else {
 		own := e.unsettled(p.settling)
-		p.timer = time.AfterFunc(f.left, func() {
+		p.timer = time.AfterFunc(f.run.Left, func() {
 			c.letGo(f, own, l)
 			p.linger()
 		})

@@ -87,7 +87,7 @@ func unsent(err error) bool {
 // its functions together, as it is of one that refuses writes; and one that still has to
 // be told of an invalidation must not take results.
 func (s *shared) lost(f *Flight, why error) {
-	p, key, outages := f.Policy, f.sharedKey, f.outages
+	p, key, outages := f.Policy, f.run.Key, f.run.Outages
 	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
@@ -30,14 +31,20 @@ type Cache struct {
 	Space *Namespace // the group's, or one of the function's own
 	Count *Counters  // held apart: a group keeps them when the function is gone
 
-	onceReported atomic.Bool          // that a result can be used only once
-	tagsReported atomic.Bool          // that there are tags, but no group
-	cleared      atomic.Uint64        // the sequence number of the function's last Clear
-	Tier         atomic.Pointer[tier] // nil if nothing is held in this process
-	newTier      func() *tier         // a new one, empty
-	Shared       *shared              // nil without a store; set before base
+	onceReported atomic.Bool               // that a result can be used only once
+	tagsReported atomic.Bool               // that there are tags, but no group
+	cleared      atomic.Uint64             // the sequence number of the function's last Clear
+	Tier         atomic.Pointer[localTier] // nil if nothing is held in this process
+	newTier      func() *localTier         // a new one, empty
+	Shared       *shared                   // nil without a store; set before base
 	shards       [16]shard
 }
+
+// A localTier holds the function's results in this process.
+type localTier = tier.Tier[Entry, *Entry]
+
+// seed is of the hashes that spread keys over shards.
+var seed = maphash.MakeSeed()
 
 // A Typing is what a core knows of the type of results. They are kept as a *R in an any.
 type Typing struct {
@@ -54,7 +61,9 @@ func New(label string, types Typing) *Cache {
 // HoldLocally has results held in this process: at most entries or, where limit is not
 // zero, limit bytes.
 func (c *Cache) HoldLocally(entries int, limit int64) {
-	c.newTier = func() *tier { return NewTier(entries, limit, c.Count) }
+	c.newTier = func() *localTier {
+		return tier.New[Entry, *Entry](entries, limit, func() { c.Count.evictions.Add(1) })
+	}
 	c.Tier.Store(c.newTier())
 }
 
@@ -113,13 +122,13 @@ func (c *Cache) Hit(key string) *Entry {
 	if tick == clock.Stopped || t == nil {
 		return nil
 	}
-	e := t.front.Load().place(key).Load()
-	if e == nil || e.Key != key || e.touched.Load() != tick {
-		if e = t.fill(key, tick); e == nil {
+	e := t.InFront(tier.Hash(key))
+	if e == nil || e.Key != key || !e.TouchedAt(tick) {
+		if e = t.Fill(key, tick); e == nil {
 			return nil
 		}
 	}
-	if e.hotUntil.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.heritable() {
+	if e.Until.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.heritable() {
 		return nil
 	}
 	if c.Count.hits.inc()%clock.HitsPerLook == 0 {
@@ -135,13 +144,13 @@ func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
 	if local == nil {
 		return nil, fresh.Unusable
 	}
-	e := local.get(key)
+	e := local.Get(key)
 	if e == nil {
 		return nil, fresh.Unusable
 	}
 	seq := Sequence.Load()
 	if e.validAt.Load() != seq && c.overtaken(e.born, e.Tags) {
-		local.remove(e)
+		local.Remove(e)
 		return nil, fresh.Unusable
 	}
 	if v := c.trust(p, e, t); v != fresh.Fresh {
@@ -166,14 +175,14 @@ func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
 	until, sure := e.bound(p, t)
 	switch {
 	case t >= until:
-		e.warm(fresh.Cold)
+		e.SetUntil(fresh.Cold)
 		return fresh.Unusable
 	case !sure:
-		e.warm(fresh.Cold)
+		e.SetUntil(fresh.Cold)
 		return fresh.Unverified
 	}
 	if !e.exact && p.LocalTTL == c.Base.LocalTTL {
-		e.warm(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
+		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
 	}
 	return fresh.Fresh
 }
@@ -230,7 +239,7 @@ func draw() float64 { return 1 - rand.Float64() }
 // Held returns the result under key whatever its state, or nil.
 func (c *Cache) Held(key string) *Entry {
 	if t := c.Tier.Load(); t != nil {
-		return t.get(key)
+		return t.Get(key)
 	}
 	return nil
 }
@@ -253,20 +262,20 @@ func (c *Cache) hold(e *Entry) bool {
 	}
 	e.size = c.weigh(e)
 	e.exact = clock.Bubbled(e.Read)
-	e.hotUntil.Store(fresh.Cold)
+	e.Until.Store(fresh.Cold)
 	if !e.exact && e.share == nil && len(e.Fences) == 0 && !e.loose {
-		e.hotUntil.Store(e.CoarseUntil(c.Base.Beta))
+		e.Until.Store(e.CoarseUntil(c.Base.Beta))
 	}
 	if !DisabledByDefault.Load() {
 		e.validAt.Store(e.born)
 	}
-	t.set(e)
+	t.Set(e)
 	if e.share == nil {
 		return true
 	}
-	t.noteCopy(e)
+	t.NoteCopy(e)
 	if e.doubtful() { // a report came before there was a copy to be found
-		t.remove(e)
+		t.Remove(e)
 		return false
 	}
 	return true
@@ -283,8 +292,8 @@ func (c *Cache) ForgetKey(key string) {
 // forget drops the copy of what the store holds under sharedKey.
 func (c *Cache) forget(sharedKey string) {
 	if t := c.Tier.Load(); t != nil {
-		if e := t.copyOf(sharedKey); e != nil && e.stored() {
-			t.remove(e)
+		if e := t.CopyOf(sharedKey); e != nil && e.stored() {
+			t.Remove(e)
 		}
 	}
 }
@@ -293,7 +302,7 @@ func (c *Cache) forget(sharedKey string) {
 // under way is older, and is detached.
 func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, value any) error {
 	e := &Entry{
-		Key: key, Value: value, Kept: true, Read: time.Now(), born: Sequence.Load(),
+		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), born: Sequence.Load(),
 		Tags: p.allTags(c.Space, nil), trusted: clock.Forever,
 	}
 	e.Window = p.lifetime(&Hint{Fresh: clock.Forever}).Window(clock.At(e.Read), 0, draw())
@@ -331,7 +340,7 @@ func (c *Cache) replace(e *Entry, mark *Lookup) {
 // drop drops what is held under key. The caller holds the mu of its shard.
 func (c *Cache) drop(key string) {
 	if t := c.Tier.Load(); t != nil {
-		t.delete(key)
+		t.Delete(key)
 	}
 }
 
@@ -388,15 +397,13 @@ func (c *Cache) Sweep() {
 	}
 }
 
-func (c *Cache) Stats() stats {
-	t := c.Tier.Load()
-	if t != nil {
-		t.cache.CleanUp() // so that Evictions and Entries agree
+func (c *Cache) Stats() (s stats) {
+	var entries, bytes uint64
+	if t := c.Tier.Load(); t != nil {
+		entries, bytes = t.Held() // before the evictions are read, so that these agree
 	}
-	s := c.Count.Read()
-	if t != nil {
-		t.describe(&s)
-	}
+	s = c.Count.Read()
+	s.Entries, s.Bytes = entries, bytes
 	return s
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/tier"
 )
 
 var (
@@ -452,7 +453,7 @@ func (c *Cache) entryFor(f *Flight, l landing) *Entry {
 		life = fresh.Lifetime{}
 	}
 	return &Entry{
-		Key: f.key, Value: l.value, Err: l.err, Kept: l.keep || l.absent || l.err == nil,
+		Item: tier.Item{Key: f.key}, Value: l.value, Err: l.err, Kept: l.keep || l.absent || l.err == nil,
 		Window: life.Window(clock.At(read), clock.At(read)-f.Began, draw()),
 		Read:   read, born: f.born, Tags: p.allTags(f.frame.Space, h.tags.list),
 		trusted: h.epochs.trusted(), Fences: slices.Clip(h.epochs.fences),

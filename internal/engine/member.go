@@ -34,7 +34,7 @@ func (s *shared) Cleared() {
 func (c *Cache) overtakeShared(sharedKey string) {
 	keys := map[string]bool{}
 	if t := c.Tier.Load(); t != nil {
-		if e := t.copyOf(sharedKey); e != nil {
+		if e := t.CopyOf(sharedKey); e != nil {
 			keys[e.Key] = true
 		}
 	}

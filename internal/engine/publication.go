@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/tier"
 )
 
 // A publication is everything that happens to a result after fn has returned: finding
@@ -64,7 +65,7 @@ func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context,
 // on with e.
 func (e *Entry) unsettled(s *settling) *Entry {
 	own := &Entry{
-		Key: e.Key, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
+		Item: tier.Item{Key: e.Key}, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
 		born: e.born, Tags: e.Tags, Fences: e.Fences, trusted: e.trusted, loose: e.loose,
 		settling: []*settling{s},
 	}

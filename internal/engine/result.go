@@ -10,6 +10,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -23,17 +24,11 @@ var ErrAbsent = errors.New("memo: fn has no value for the key")
 type Entry struct {
 	// What a hit reads comes first, to be close together.
 
-	// hotUntil is until when the coarse time suffices to call the entry fresh: an
-	// instant, or cold, or retiredAt once the entry has left the tier.
-	hotUntil atomic.Int64
+	tier.Item // Until is the instant until which the coarse time suffices to call the entry fresh
 	// validAt is the sequence number at which the entry was last found not to
 	// be overtaken.
 	validAt atomic.Uint64
-	// touched is the coarse time at which the entry was last reported to the
-	// eviction policy.
-	touched atomic.Int64
 
-	Key          string
 	Value        any // *R, so that a nil interface is a value too
 	Err          error
 	Kept         bool // value is a result: it came without an error, or CacheIf accepted it with one
@@ -76,14 +71,15 @@ func (e *Entry) Bequeath(ctx context.Context) {
 	}
 }
 
-// retiredAt is the value of entry.hotUntil when the entry has left the tier.
-const retiredAt = math.MinInt64
+// Bytes implements [tier.Entry].
+func (e *Entry) Bytes() int64 { return e.size }
 
-// warm sets until when the coarse time suffices.
-func (e *Entry) warm(until int64) {
-	if old := e.hotUntil.Load(); old != retiredAt {
-		e.hotUntil.CompareAndSwap(old, max(until, fresh.Cold))
+// StoreKey implements [tier.Entry].
+func (e *Entry) StoreKey() string {
+	if e.share == nil {
+		return ""
 	}
+	return e.share.key
 }
 
 // A share says where a result is in a store.
@@ -160,11 +156,6 @@ func (p *Config) trustFor(state int32) time.Duration {
 	}
 	return silentLocalTTL
 }
-
-// retire takes the entry out of use for whoever still holds a pointer to it.
-func (e *Entry) retire() { e.hotUntil.Store(retiredAt) }
-
-func (e *Entry) Retired() bool { return e.hotUntil.Load() == retiredAt }
 
 // refreshFailed notes a failed attempt at t to replace the entry.
 func (e *Entry) refreshFailed(t int64) {

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -72,7 +73,7 @@ func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born
 	})
 	e := &held.entry
 	*e = Entry{
-		Key: key, Kept: true, born: born, Window: st.Window(t, age),
+		Item: tier.Item{Key: key}, Kept: true, born: born, Window: st.Window(t, age),
 		Read: read.Add(-time.Duration(age)), asked: seen.At,
 		Tags: s.core.tagsOf(st.Tags), Fences: seen.Dependencies, share: &held.share,
 	}

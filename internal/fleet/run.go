@@ -22,21 +22,21 @@ type Run struct {
 	Timeout     time.Duration    // bounds each operation of the store; zero for no limit
 	LoadTimeout time.Duration    // bounds the wait for another process
 	EpochLife   time.Duration    // of the epochs that the result records; see wire.EpochLife
-	Needs       []Need     // the epochs that have to be known before fn begins
+	Needs       []Need           // the epochs that have to be known before fn begins
 	Forced      bool             // fn is run whatever the store holds
 	Without     bool             // the caller's look-up failed, so go without the store
 	Seen        *Seen            // what the caller found in the store
 	Accepts     func(*Seen) bool // takes the result that was seen for that of the execution, if it serves
 	Waits       func()           // called before a wait for another process
 
-	began    int64                  // when fn was started
-	Deadline int64                  // until when it may wait for the store before fn begins
-	Left     time.Duration          // how long its waiters may wait for the store when fn is back
-	Outages  uint32                 // of the store until then
-	Alone    error                  // why fn runs without a ticket, if its result should be stored all the same
+	began    int64            // when fn was started
+	Deadline int64            // until when it may wait for the store before fn begins
+	Left     time.Duration    // how long its waiters may wait for the store when fn is back
+	Outages  uint32           // of the store until then
+	Alone    error            // why fn runs without a ticket, if its result should be stored all the same
 	Epochs   map[string]Epoch // in force before fn began
-	Waited   bool                   // for another process
-	Refused  bool                   // the store refuses the key, and its result stays in this process
+	Waited   bool             // for another process
+	Refused  bool             // the store refuses the key, and its result stays in this process
 
 	Doubted atomic.Bool           // a change of its key was reported, if only its own
 	lone    atomic.Bool           // fn runs without a ticket: a change that was reported is another's

@@ -1,7 +1,6 @@
 package memo_test
 
 import (
-	"errors"
 	"go/ast"
 	"go/doc"
 	"go/doc/comment"
@@ -131,31 +130,52 @@ func TestGuaranteesNameCodeThatExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	declared, named := declarations(t), 0
+	var places strings.Builder
 	for _, row := range kept.FindAllStringSubmatch(string(page), -1) {
-		for _, name := range code.FindAllStringSubmatch(row[1], -1) {
-			if named++; !declared[name[1]] {
-				t.Errorf("docs/guarantees.md names %s, which does not exist", name[1])
-			}
+		places.WriteString(row[1])
+	}
+	nameCode(t, "docs/guarantees.md", places.String(), 20)
+}
+
+func TestInternalsNameCodeThatExists(t *testing.T) {
+	page, err := os.ReadFile("docs/internals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "## Where is decided")
+	nameCode(t, "docs/internals.md", strings.ReplaceAll(after, "`store/`", ""), 60)
+}
+
+// nameCode checks that the names of code in a text of a page exist, and are at least so
+// many.
+func nameCode(t *testing.T, page, text string, least int) {
+	t.Helper()
+	declared, named := declarations(t), 0
+	for _, name := range code.FindAllStringSubmatch(text, -1) {
+		if named++; !declared[name[1]] {
+			t.Errorf("%s names %s, which does not exist", page, name[1])
 		}
 	}
-	if named < 20 {
-		t.Errorf("the page names %d declarations; want what keeps each promise", named)
+	if named < least {
+		t.Errorf("%s names %d declarations, want at least %d", page, named, least)
 	}
 }
 
-// declarations returns the names that the module's root and its layers declare, those of
-// methods and fields with their type's in front, and those of layers with their
-// package's.
+// declarations returns the names that the module's root, its layers and its contracts
+// declare: those of methods and fields with their type's in front, and those of other
+// packages with their package's.
 func declarations(t *testing.T) map[string]bool {
 	t.Helper()
-	names, err := filepath.Glob("*.go")
-	layers, err2 := filepath.Glob("internal/*/*.go")
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatal(err)
+	var names []string
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "store/*.go", "store/storetest/*.go", "codec/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
 	}
 	declared := map[string]bool{}
-	for _, name := range append(names, layers...) {
+	for _, name := range names {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -304,7 +304,7 @@ func (l *lock) Unlock() { l.held = false }
 
 // Most arguments lead nowhere, and cost nothing.
 func TestMissOfAScalarCopiesNothing(t *testing.T) {
-	type point struct{ x, y float64 }
+	type point struct{ X, Y float64 }
 	for kind, copies := range map[string]bool{
 		"an int":       memo.CopiesArgument[int](),
 		"an array":     memo.CopiesArgument[[4]uint64](),

@@ -126,7 +126,7 @@ type wanted[K comparable, V any] struct {
 	key       K
 	text      string
 	sharedKey string // set by lookThere
-	before    engine.LookedUp
+	before    engine.Known
 	entry     *engine.Entry // to be refreshed in the background
 }
 
@@ -154,7 +154,7 @@ func (c *batchCall[K, V]) lookHere(ctx context.Context) {
 	var fences []fleet.Dependency
 	for _, w := range c.open {
 		if e, v := core.Find(&c.policy.Config, w.text, clock.Precise()); v == fresh.Unverified {
-			fences = append(fences, e.Fences...)
+			fences = append(fences, e.Dependencies...)
 		}
 	}
 	began := clock.Now()
@@ -212,7 +212,7 @@ func (c *batchCall[K, V]) lookThere(ctx context.Context) {
 		if l == nil {
 			return false
 		}
-		v := core.JudgeMade(&c.policy.Config, l.Made)
+		v := core.VerdictOf(&c.policy.Config, l.Made)
 		w.before.Asked, w.before.Seen, w.before.Why, w.before.Overtakings = true, l.Seen, l.Why, l.Overtakings
 		if v == fresh.Fallback {
 			w.before.Old = l.Made

@@ -95,7 +95,7 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 		h := frame.Seal()
 		for _, s := range seats {
 			own := engine.FrameOf(s.ctx)
-			own.Absorb(h)
+			own.MergeFrom(h)
 			own.Update(func(o *engine.Hint) { o.Ttl, o.HasTTL, o.NoStore = h.Ttl, h.HasTTL, h.NoStore })
 			s.take(values, err, panicked)
 		}

@@ -87,8 +87,8 @@ func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
 		if err := a.Invalidate(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		boards := engine.Boarding{Core: a.core, Policy: &p.Config, Seq: engine.Sequence.Load(), Before: engine.LookedUp{Asked: true, Seen: l.Seen, Overtakings: l.Overtakings}}
-		f := boards.Board(t.Context(), "x", nil, exec, func() bool { return false })
+		boards := engine.Waiter{Core: a.core, Policy: &p.Config, Seq: engine.Sequence.Load(), Known: engine.Known{Asked: true, Seen: l.Seen, Overtakings: l.Overtakings}}
+		f := boards.JoinOrLead(t.Context(), "x", nil, exec, func() bool { return false })
 		boards.Wait(t.Context(), f)
 		if got := *f.Result.Value.(*int64); got != 1 {
 			t.Errorf("got %d", got)
@@ -103,10 +103,10 @@ func TestRefreshJoinsNoFlightOfACall(t *testing.T) {
 		source, a, _ := readers(memstore.New(nil), NoLocal())
 		a.Call(t.Context(), "x")
 		source.Store(1)
-		call := engine.Boarding{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load()}
-		f := call.Board(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
-		refresh := engine.Boarding{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load(), Forced: true}
-		if refresh.Board(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
+		call := engine.Waiter{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load()}
+		f := call.JoinOrLead(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
+		refresh := engine.Waiter{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load(), Forced: true}
+		if refresh.JoinOrLead(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
 			t.Error("it has joined")
 		}
 		call.Wait(t.Context(), f)

@@ -9,7 +9,7 @@ import (
 )
 
 // A function is a memoized function as its options made it: it settles what they come
-// to, once the defaults are known, and owns the core that does the rest. All Funcs that
+// to, once the defaults are known, and owns the cache of the function that does the rest. All Funcs that
 // With derives from one another share a function.
 type function struct {
 	*engine.Cache

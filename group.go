@@ -70,7 +70,7 @@ func (g *Group) apply(s *settings) { s.group = g }
 
 // joinDefault makes a group that a package of this module has made for itself one
 // of the default group, as what is in it would be without that. It is called once, when
-// the group's only function is settled, before anything else reads the group's path.
+// the group's only function is complete, before anything else reads the group's path.
 func (g *Group) joinDefault(around *Group) {
 	if !g.lone || g.parent != nil || around == nil {
 		return
@@ -178,7 +178,7 @@ func (g *Group) settings() settings {
 	return resolve(append([]Options{currentDefaults()}, g.levels()...)...)
 }
 
-// realms returns where results of the group may be, each realm once: those of its
+// realms returns where results of the group may be, each keyspace once: those of its
 // functions, also of those that were dropped or not called yet, and of others
 // that took over its tags.
 func (g *Group) realms() []*fleet.Keyspace {

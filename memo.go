@@ -210,7 +210,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 	case fresh.Unusable, fresh.Unverified:
 		e = nil
 	}
-	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, strings.Clone(key), engine.LookedUp{Old: e, Waited: v == fresh.Unverified, Took: spent}, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, strings.Clone(key), engine.Known{Old: e, Waited: v == fresh.Unverified, Took: spent}, f.execution(a)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -377,7 +377,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss
 	}
-	e.Bequeath(ctx)
+	e.Propagate(ctx)
 	r, err := f.unwrap(ctx, p, e, false)
 	stale := v != fresh.Fresh && v != fresh.Early && clock.Now() >= e.Fresh
 	return entryOf(e, r, stale), err

@@ -11,7 +11,7 @@ import (
 func TestFailuresRememberedAreBounded(t *testing.T) {
 	var s shard
 	for i := range maxFailing + 100 {
-		s.fails(&Entry{Item: tier.Item{Key: strconv.Itoa(i)}, share: &share{Token: store.NewToken()}}, 0)
+		s.fails(&Entry{Item: tier.Item{Key: strconv.Itoa(i)}, share: &location{Token: store.NewToken()}}, 0)
 	}
 	if got := len(s.failing); got > maxFailing {
 		t.Errorf("the failures of %d results are remembered, want at most %d", got, maxFailing)

@@ -1,3 +1,17 @@
+// Package engine is one key's life in this process: it looks a result up, waits for the
+// execution that is under way, executes, and publishes what comes back.
+//
+//   - A Cache is everything of a function that does not depend on its types.
+//   - A Config is what the options say of the calls through one handle.
+//   - An Entry is a result in this process.
+//   - A Flight is one execution of fn and those who wait for it; a Waiter is one call's wait.
+//   - A Lookup is a look at the store, shared by the calls that come while it is under way.
+//   - A Frame is what fn's context carries: what the result is made from.
+//   - A Namespace is where tags have their meaning.
+//
+// The package knows calls, waiters, nesting and policies. It knows nothing of the types of
+// arguments and results, of options, or of HTTP; and of a store, only what package fleet
+// says.
 package engine
 
 import (
@@ -21,7 +35,7 @@ import (
 
 // A Cache is everything of a function that does not depend on its types: it works
 // on keys, and on results wrapped in any. All Funcs that With derives from one
-// another share a core.
+// another share a Cache.
 type Cache struct {
 	Label   string  // for display: the Name, or the runtime's name of fn
 	Batched bool    // of a Batch
@@ -53,7 +67,7 @@ type Typing struct {
 	Blank func() any            // a new *R
 }
 
-// New returns the core of a function.
+// New returns the Cache of a function.
 func New(label string, types Typing) *Cache {
 	return &Cache{Label: label, Types: types, Count: new(Counters)}
 }
@@ -128,7 +142,7 @@ func (c *Cache) Hit(key string) *Entry {
 			return nil
 		}
 	}
-	if e.Until.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.heritable() {
+	if e.Until.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.propagates() {
 		return nil
 	}
 	if c.Count.hits.inc()%clock.HitsPerLook == 0 {
@@ -169,7 +183,7 @@ func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
 // trust returns verdictFresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
 func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
-	if e.share == nil && len(e.Fences) == 0 && !e.loose {
+	if e.share == nil && len(e.Dependencies) == 0 && !e.incomplete {
 		return fresh.Fresh
 	}
 	until, sure := e.bound(p, t)
@@ -196,7 +210,7 @@ func (c *Cache) Search(ctx context.Context, p *Config, key string) (_ *Entry, _ 
 		return e, v, 0
 	}
 	began := clock.Now()
-	if !storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { AskEpochs(ctx, p.StoreTimeout, e.Fences) }) {
+	if !storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { AskEpochs(ctx, p.StoreTimeout, e.Dependencies) }) {
 		return nil, fresh.Unverified, 0
 	}
 	t := clock.Now()
@@ -263,7 +277,7 @@ func (c *Cache) hold(e *Entry) bool {
 	e.size = c.weigh(e)
 	e.exact = clock.Bubbled(e.Read)
 	e.Until.Store(fresh.Cold)
-	if !e.exact && e.share == nil && len(e.Fences) == 0 && !e.loose {
+	if !e.exact && e.share == nil && len(e.Dependencies) == 0 && !e.incomplete {
 		e.Until.Store(e.CoarseUntil(c.Base.Beta))
 	}
 	if !DisabledByDefault.Load() {
@@ -310,7 +324,7 @@ func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, 
 		c.replace(e, nil)
 		return nil
 	}
-	// Whoever looks for the key meanwhile looks again; and an Invalidate takes
+	// A caller that looks for the key meanwhile looks again; and an Invalidate takes
 	// the mark away, so that e is not held after it.
 	mark := &Lookup{key: key, sharedKey: c.SharedKey(key, exec), retry: true}
 	s := c.Shard(key)
@@ -441,9 +455,9 @@ func (c *Cache) UsedUp(p *Config, value any) error {
 	return nil
 }
 
-// keepApart sees to it that what f came back with is kept nowhere and given to one
+// refuseToShare sees to it that what f came back with is kept nowhere and given to one
 // caller, if it can be used only once. It is logged the first time.
-func (c *Cache) keepApart(f *Flight, l *landing) {
+func (c *Cache) refuseToShare(f *Flight, l *returned) {
 	if l.value == nil || l.absent || l.err != nil && !l.keep {
 		return
 	}
@@ -451,7 +465,7 @@ func (c *Cache) keepApart(f *Flight, l *landing) {
 	if err == nil {
 		return
 	}
-	l.keep, l.once = false, true
+	l.keep, l.single = false, true
 	if !c.onceReported.Swap(true) {
 		f.Policy.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.Label, "error", err)
 	}

@@ -86,7 +86,7 @@ type Flight struct {
 	old    *Entry // what the result is to replace, if there is something
 	exec   Execution
 	cancel context.CancelFunc // of what exec runs under, whose root is frame. No publication sees that context
-	landed atomic.Bool        // set by whoever ends the flight
+	ending atomic.Bool        // set by whoever ends the flight
 	ran    bool               // fn was run, and is to be counted; set by fly before it is
 
 	forced   bool       // by Refresh: fn is run whatever the store holds
@@ -95,17 +95,17 @@ type Flight struct {
 
 	// Guarded by shard.mu.
 	waiters  int
-	sticky   bool // goes on without waiters
+	wanted   bool // goes on without waiters
 	canceled bool // everyone has left
 	detached bool
 	ended    bool
 
 	done chan struct{} // closed when the fields below are set; they never change again
 
-	Result   *Entry // whatever came back, kept or not; its value is nil where there is none
-	foreign  bool   // result was executed by another process
-	once     bool   // result can be used only once: it is the leader's
-	panicked *PanicError
+	Result    *Entry // whatever came back, kept or not; its value is nil where there is none
+	elsewhere bool   // result was executed by another process
+	single    bool   // result can be used only once: it is the leader's
+	panicked  *PanicError
 }
 
 // shard are the executions under way for a part of a function's keys.
@@ -199,16 +199,16 @@ func (f *Flight) leave(goOn bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	f.waiters--
-	f.sticky = f.sticky || goOn && !f.canceled
-	if f.waiters == 0 && !f.sticky && !f.ended {
+	f.wanted = f.wanted || goOn && !f.canceled
+	if f.waiters == 0 && !f.wanted && !f.ended {
 		f.canceled = true
 		f.cancel()
 	}
 }
 
-// useless reports whether the flight, which has ended, failed for want of
-// waiters. Whoever joined it too late starts over.
-func (f *Flight) useless() bool {
+// failedForWantOfWaiters reports whether the flight, which has ended, failed for want of
+// waiters. A caller that joined it too late starts over.
+func (f *Flight) failedForWantOfWaiters() bool {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	return f.canceled && (f.panicked != nil || f.Result.Err != nil)
@@ -219,10 +219,10 @@ func (f *Flight) tags() []scopedTag {
 	return f.Policy.allTags(f.frame.Space, f.frame.tagsSoFar())
 }
 
-// launch makes a flight for key, detaching the one under way, if any. ctx lends
-// its values. The caller holds the shard's mu, and sees to takeOff, with the context
-// that launch returns.
-func (c *Cache) launch(ctx context.Context, p *Config, key string, old *Entry, exec Execution) (*Flight, context.Context) {
+// newFlight makes a flight for key, detaching the one under way, if any. ctx lends
+// its values. The caller holds the shard's mu, and sees to start, with the context
+// that newFlight returns.
+func (c *Cache) newFlight(ctx context.Context, p *Config, key string, old *Entry, exec Execution) (*Flight, context.Context) {
 	s, sharedKey := c.Shard(key), c.SharedKey(key, exec)
 	s.detach(key)
 	f := &Flight{
@@ -262,35 +262,35 @@ func (c *Cache) SharedKey(key string, exec Execution) string {
 	return SharedKey(c.Shared.Head, key, exec)
 }
 
-// takeOff starts the execution of a flight. The leader does so, once, when it has
+// start begins the execution of a flight. The leader does so, once, when it has
 // noted that it waits for the flight, so that fn meets that note.
-func (c *Cache) takeOff(ctx context.Context, f *Flight) {
+func (c *Cache) start(ctx context.Context, f *Flight) {
 	Executing.Add(1)
-	go c.fly(ctx, f)
+	go c.run(ctx, f)
 }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
 // context.
 func grace(limit time.Duration) time.Duration { return min(limit/10, 100*time.Millisecond) }
 
-// A landing is what fn came back with.
-type landing struct {
-	value    any       // a *R; nil if there is none
-	read     time.Time // when fn returned it; zero if fn did not return
-	err      error
-	panicked *PanicError
-	keep     bool   // by CacheIf
-	remember bool   // by CacheErrors
-	absent   bool   // fn left the key out
-	once     bool   // the result can be used only once
-	foreign  *Entry // another process's result, instead of all that
+// A returned is what fn came back with, and what the policy made of it.
+type returned struct {
+	value     any       // a *R; nil if there is none
+	read      time.Time // when fn returned it; zero if fn did not return
+	err       error
+	panicked  *PanicError
+	keep      bool   // by CacheIf
+	remember  bool   // by CacheErrors
+	absent    bool   // fn left the key out
+	single    bool   // the result can be used only once
+	elsewhere *Entry // another process's result, instead of all that
 }
 
-// fly ends the flight with another process's result or with that of fn, however fn
+// run ends the flight with another process's result or with that of fn, however fn
 // and the user's functions that judge its result end. ctx is what they run under, and
 // is over when they have returned: end must not need it.
-func (c *Cache) fly(ctx context.Context, f *Flight) {
-	l := landing{err: ErrGoexit} // unless everything returns or something panics
+func (c *Cache) run(ctx context.Context, f *Flight) {
+	l := returned{err: ErrGoexit} // unless everything returns or something panics
 	stop := func() {}
 	defer func() {
 		f.exec.Abstain() // unless it was run
@@ -299,7 +299,7 @@ func (c *Cache) fly(ctx context.Context, f *Flight) {
 			if !passedOn {
 				p.PanicError = &PanicError{Value: v, Stack: debug.Stack()}
 			}
-			l = landing{err: p.PanicError, panicked: p.PanicError}
+			l = returned{err: p.PanicError, panicked: p.PanicError}
 		}
 		stop()
 		Executing.Add(-1)
@@ -308,7 +308,7 @@ func (c *Cache) fly(ctx context.Context, f *Flight) {
 	}()
 	if f.run != nil {
 		if e := c.Shared.obtain(ctx, f); e != nil || ctx.Err() != nil {
-			l = landing{foreign: e, err: ctx.Err()}
+			l = returned{elsewhere: e, err: ctx.Err()}
 			return
 		}
 	}
@@ -317,8 +317,8 @@ func (c *Cache) fly(ctx context.Context, f *Flight) {
 		f.run.Begin(f.Began)
 	}
 	ctx, stop = c.limit(ctx, f)
-	l = f.judge(ctx)
-	c.keepApart(f, &l)
+	l = f.execute(ctx)
+	c.refuseToShare(f, &l)
 }
 
 // limit returns the context that fn is to run under, and sees to it that the
@@ -328,7 +328,7 @@ func (c *Cache) limit(under context.Context, f *Flight) (ctx context.Context, st
 	if d == 0 {
 		return under, func() {}
 	}
-	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.end(f, landing{err: errGivenUp}) })
+	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.end(f, returned{err: errGivenUp}) })
 	if c.Shared == nil { // launch has set the limit
 		return under, func() { timer.Stop() }
 	}
@@ -339,10 +339,10 @@ func (c *Cache) limit(under context.Context, f *Flight) (ctx context.Context, st
 	}
 }
 
-// judge runs fn and asks the policy what becomes of the result.
-func (f *Flight) judge(ctx context.Context) landing {
+// execute runs fn and asks the policy what becomes of the result.
+func (f *Flight) execute(ctx context.Context) returned {
 	value, err := f.exec.Run(ctx)
-	l := landing{value: value, err: err, read: time.Now()}
+	l := returned{value: value, err: err, read: time.Now()}
 	if err == ErrAbsent {
 		l.err, l.absent = nil, true
 		return l
@@ -361,14 +361,14 @@ func (f *Flight) judge(ctx context.Context) landing {
 // end ends f: it publishes what came back, and lets the waiters go. Only the
 // first call does anything; a second one is that of a fn which came back after
 // it was given up.
-func (c *Cache) end(f *Flight, l landing) {
-	if !f.landed.CompareAndSwap(false, true) {
+func (c *Cache) end(f *Flight, l returned) {
+	if !f.ending.CompareAndSwap(false, true) {
 		return
 	}
 	if c.Shared != nil {
 		defer c.Shared.flying.CompareAndDelete(f.run.Key, f)
 	}
-	e := l.foreign
+	e := l.elsewhere
 	if e == nil {
 		e = c.entryFor(f, l)
 		if c.Shared != nil {
@@ -393,21 +393,21 @@ func (c *Cache) end(f *Flight, l landing) {
 	if failed && f.old != nil && !f.canceled {
 		f.shard.fails(f.old, e.Created)
 	}
-	unattended := f.waiters == 0 && f.sticky
+	unattended := f.waiters == 0 && f.wanted
 	f.shard.mu.Unlock()
-	c.letGo(f, e, l)
+	c.release(f, e, l)
 	if unattended && failed {
 		defer c.Survive(f.Policy)
 		c.reportBackground(f.Policy, l)
 	}
 }
 
-// letGo lets the waiters go, with e. Only the first call does anything.
-func (c *Cache) letGo(f *Flight, e *Entry, l landing) {
+// release lets the waiters go, with e. Only the first call does anything.
+func (c *Cache) release(f *Flight, e *Entry, l returned) {
 	f.shard.mu.Lock()
 	first := !f.ended
 	if first {
-		f.ended, f.Result, f.panicked, f.foreign, f.once = true, e, l.panicked, l.foreign != nil, l.once
+		f.ended, f.Result, f.panicked, f.elsewhere, f.single = true, e, l.panicked, l.elsewhere != nil, l.single
 	}
 	f.shard.mu.Unlock()
 	if !first {
@@ -430,7 +430,7 @@ func (c *Cache) Survive(p *Config) {
 
 // entryFor makes an entry of what fn came back with just now. Its window is empty
 // if it is not to be held.
-func (c *Cache) entryFor(f *Flight, l landing) *Entry {
+func (c *Cache) entryFor(f *Flight, l returned) *Entry {
 	p, h, read := f.Policy, f.frame.Seal(), l.read
 	if len(h.added.list) > 0 {
 		c.needsGroup(p)
@@ -449,15 +449,15 @@ func (c *Cache) entryFor(f *Flight, l landing) *Entry {
 	case l.remember:
 		life = fresh.Lifetime{TTL: p.ErrorTTL, Inherit: clock.Forever}
 	}
-	if h.epochs.torn {
+	if h.epochs.unverifiable {
 		life = fresh.Lifetime{}
 	}
 	return &Entry{
 		Item: tier.Item{Key: f.key}, Value: l.value, Err: l.err, Kept: l.keep || l.absent || l.err == nil,
 		Window: life.Window(clock.At(read), clock.At(read)-f.Began, draw()),
 		Read:   read, born: f.born, Tags: p.allTags(f.frame.Space, h.tags.list),
-		trusted: h.epochs.trusted(), Fences: slices.Clip(h.epochs.fences),
-		loose: h.epochs.incomplete(), settling: h.epochs.settling, torn: h.epochs.torn,
+		trusted: h.epochs.trusted(), Dependencies: slices.Clip(h.epochs.dependencies),
+		incomplete: h.epochs.incomplete(), awaited: h.epochs.awaited, unverifiable: h.epochs.unverifiable,
 	}
 }
 
@@ -484,7 +484,7 @@ func (c *Cache) CountExecution(ctx context.Context, p *Config, key string, took 
 }
 
 // reportBackground logs a failure that no caller sees.
-func (c *Cache) reportBackground(p *Config, l landing) {
+func (c *Cache) reportBackground(p *Config, l returned) {
 	if l.panicked != nil {
 		p.Log().Error("memo: background refresh panicked", "func", c.Label, "panic", l.panicked.Value, "stack", string(l.panicked.Stack))
 		return

@@ -32,7 +32,7 @@ func (c *Cache) AnswerHere(ctx context.Context, p *Config, key string, e *Entry,
 	case fresh.Fresh, fresh.Early:
 		c.Count.hits.inc()
 		p.Tell(ctx, eventHit, key)
-		e.Bequeath(ctx)
+		e.Propagate(ctx)
 	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)
 	}
@@ -42,14 +42,14 @@ func (c *Cache) AnswerHere(ctx context.Context, p *Config, key string, e *Entry,
 func (c *Cache) answerStale(ctx context.Context, p *Config, old *Entry) Outcome {
 	c.Count.staleHits.Add(1)
 	p.Tell(ctx, eventStaleHit, old.Key)
-	old.Bequeath(ctx)
+	old.Propagate(ctx)
 	return Outcome{Entry: old}
 }
 
 // Load answers a call that found nothing usable in this process: with what the
 // store has, or by executing fn, or by waiting for the execution that is under
 // way. before is what the call has found out so far.
-func (c *Cache) Load(ctx context.Context, p *Config, key string, before LookedUp, exec Execution) Outcome {
+func (c *Cache) Load(ctx context.Context, p *Config, key string, before Known, exec Execution) Outcome {
 	for waited := before.Waited; ; waited = true {
 		if err := ctx.Err(); err != nil {
 			if waited {
@@ -57,7 +57,7 @@ func (c *Cache) Load(ctx context.Context, p *Config, key string, before LookedUp
 			}
 			return Outcome{Err: err}
 		}
-		b := Boarding{Core: c, Policy: p, around: FrameOf(ctx), Before: before, Seq: Sequence.Load()}
+		b := Waiter{Core: c, Policy: p, around: FrameOf(ctx), Known: before, Seq: Sequence.Load()}
 		f := b.join(key)
 		if f == nil && c.Shared != nil && !before.Asked {
 			out, answered, found := c.askStore(ctx, p, key, before, exec)
@@ -74,8 +74,8 @@ func (c *Cache) Load(ctx context.Context, p *Config, key string, before LookedUp
 			before = found
 		}
 		if f == nil {
-			b.Before = before
-			f = b.Board(ctx, key, b.replaced(key), exec, func() bool {
+			b.Known = before
+			f = b.JoinOrLead(ctx, key, b.replaced(key), exec, func() bool {
 				_, v := c.Find(p, key, clock.Now())
 				return v.Answers()
 			})
@@ -90,14 +90,14 @@ func (c *Cache) Load(ctx context.Context, p *Config, key string, before LookedUp
 		} else if out, ok := b.Wait(ctx, f); ok {
 			return out
 		}
-		before = LookedUp{Old: before.Old}
+		before = Known{Old: before.Old}
 	}
 }
 
 // replaced returns the result that an execution for key would replace, or nil.
-func (b *Boarding) replaced(key string) *Entry {
-	if b.Before.Old != nil && b.Before.Old.stored() {
-		return b.Before.Old
+func (b *Waiter) replaced(key string) *Entry {
+	if b.Known.Old != nil && b.Known.Old.stored() {
+		return b.Known.Old
 	}
 	e, t := b.Core.Held(key), clock.Now()
 	if e == nil {
@@ -117,12 +117,12 @@ func (b *Boarding) replaced(key string) *Entry {
 // join makes the call a waiter of the flight for key, if there is one that it may
 // join. About one that may have been overtaken in another process the store is
 // asked first, and where it may have what serves the call meanwhile.
-func (b *Boarding) join(key string) *Flight {
+func (b *Waiter) join(key string) *Flight {
 	s := b.Core.Shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.of[key]
-	if f == nil || b.Core.overtaken(f.born, f.tags()) || f.doubtful() || b.Before.Old == nil && f.refreshes(b.Policy) {
+	if f == nil || b.Core.overtaken(f.born, f.tags()) || f.doubtful() || b.Known.Old == nil && f.refreshes(b.Policy) {
 		return nil
 	}
 	f.waiters++
@@ -165,8 +165,8 @@ func (c *Cache) Refresh(ctx context.Context, p *Config, key string, exec Executi
 		if err := ctx.Err(); err != nil {
 			return Outcome{Err: err}
 		}
-		b := Boarding{Core: c, Policy: p, around: around, Seq: Sequence.Load(), Forced: true}
-		f := b.Board(ctx, key, c.Held(key), exec, func() bool { return false })
+		b := Waiter{Core: c, Policy: p, around: around, Seq: Sequence.Load(), Forced: true}
+		f := b.JoinOrLead(ctx, key, c.Held(key), exec, func() bool { return false })
 		if f == nil {
 			continue
 		}
@@ -191,42 +191,42 @@ func (f *Flight) outlast(ctx context.Context, around *Frame) error {
 	}
 }
 
-// A Boarding is one call's wait for a flight.
-type Boarding struct {
+// A Waiter is one call's wait for a flight.
+type Waiter struct {
 	Core   *Cache
 	Policy *Config
-	around *Frame   // of the execution that the call is made by, or nil
-	leader bool     // the call started the flight
-	Seq    uint64   // the sequence number before the call joined
-	Forced bool     // fn is to be run whatever the store has
-	Before LookedUp // what the call knew
+	around *Frame // of the execution that the call is made by, or nil
+	leader bool   // the call started the flight
+	Seq    uint64 // the sequence number before the call joined
+	Forced bool   // fn is to be run whatever the store has
+	Known  Known  // what the call knew
 
 	running context.Context // of the leader: what the execution runs under
 }
 
-// Board makes the call a waiter of the flight for key, and the leader of a new one
+// JoinOrLead makes the call a waiter of the flight for key, and the leader of a new one
 // if there is none that it may join, with what that replaces. If there is
 // none and answered, asked when no result can be published meanwhile, finds that
-// the call has its answer, board returns nil.
-func (b *Boarding) Board(ctx context.Context, key string, replaces *Entry, exec Execution, answered func() bool) *Flight {
+// the call has its answer, JoinOrLead returns nil.
+func (b *Waiter) JoinOrLead(ctx context.Context, key string, replaces *Entry, exec Execution, answered func() bool) *Flight {
 	c := b.Core
 	exec.Own(key)
 	s := c.Shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, noStore := s.of[key], b.Before.Asked && b.Before.Seen == nil
-	if b.Before.Overtakings != s.overtakings {
-		b.Before.Seen = nil // it may be from before an invalidation
+	f, noStore := s.of[key], b.Known.Asked && b.Known.Seen == nil
+	if b.Known.Overtakings != s.overtakings {
+		b.Known.Seen = nil // it may be from before an invalidation
 	}
-	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenElsewhere(b.Before.Seen) {
+	if f == nil || c.overtaken(f.born, f.tags()) || f.overtakenElsewhere(b.Known.Seen) {
 		if answered() {
 			return nil
 		}
-		f, b.running = c.launch(ctx, b.Policy, key, replaces, exec)
+		f, b.running = c.newFlight(ctx, b.Policy, key, replaces, exec)
 		b.leader = true
 		if f.forced = b.Forced; f.run != nil {
-			f.run.Forced, f.run.Seen, f.run.Without, f.run.Alone = b.Forced, b.Before.Seen, noStore, b.Before.Why
-			f.run.Deadline -= int64(b.Before.Took)
+			f.run.Forced, f.run.Seen, f.run.Without, f.run.Alone = b.Forced, b.Known.Seen, noStore, b.Known.Why
+			f.run.Deadline -= int64(b.Known.Took)
 		}
 	} else if b.Forced && !f.forced && c.Shared != nil {
 		return nil // it may come back with what there was before
@@ -237,7 +237,7 @@ func (b *Boarding) Board(ctx context.Context, key string, replaces *Entry, exec 
 
 // Wait waits for f, of which the call is a waiter. It is not ok if f turns out to
 // have nothing for this call, which then starts over.
-func (b *Boarding) Wait(ctx context.Context, f *Flight) (out Outcome, ok bool) {
+func (b *Waiter) Wait(ctx context.Context, f *Flight) (out Outcome, ok bool) {
 	forget, err := Await(b.around, f)
 	if err != nil {
 		f.leave(false)
@@ -245,14 +245,14 @@ func (b *Boarding) Wait(ctx context.Context, f *Flight) (out Outcome, ok bool) {
 	}
 	defer forget()
 	if b.leader {
-		b.Core.takeOff(b.running, f)
+		b.Core.start(b.running, f)
 	}
 	switch b.watch(ctx, f) {
-	case waitLanded:
-		return b.arrive(ctx, f)
+	case waitOver:
+		return b.take(ctx, f)
 	case waitTooSlow:
 		f.leave(true)
-		return b.Core.answerStale(ctx, b.Policy, b.Before.Old), true
+		return b.Core.answerStale(ctx, b.Policy, b.Known.Old), true
 	}
 	f.leave(false)
 	b.count(ctx, f)
@@ -261,57 +261,57 @@ func (b *Boarding) Wait(ctx context.Context, f *Flight) (out Outcome, ok bool) {
 
 // The ways in which waiting ends.
 const (
-	waitLanded  = iota
+	waitOver    = iota
 	waitTooSlow // SoftTimeout has passed
-	waitHungUp  // the caller's context is done
+	waitLeft    // the caller's context is done
 )
 
-func (b *Boarding) watch(ctx context.Context, f *Flight) int {
+func (b *Waiter) watch(ctx context.Context, f *Flight) int {
 	var soft <-chan time.Time
-	if b.Before.Old != nil && b.Policy.SoftTimeout > 0 {
+	if b.Known.Old != nil && b.Policy.SoftTimeout > 0 {
 		timer := time.NewTimer(b.Policy.SoftTimeout)
 		defer timer.Stop()
 		soft = timer.C
 	}
 	select {
 	case <-f.done:
-		return waitLanded
+		return waitOver
 	case <-soft:
 		if b.usable() {
 			return waitTooSlow
 		}
 	case <-ctx.Done():
-		return waitHungUp
+		return waitLeft
 	}
 	select { // the window of the old result has ended meanwhile
 	case <-f.done:
-		return waitLanded
+		return waitOver
 	case <-ctx.Done():
-		return waitHungUp
+		return waitLeft
 	}
 }
 
 // usable reports whether the windows still allow the old result to be returned.
-func (b *Boarding) usable() bool {
-	return b.Before.Old.Verdict(clock.Now(), &b.Policy.Policy, draw) != fresh.Unusable
+func (b *Waiter) usable() bool {
+	return b.Known.Old.Verdict(clock.Now(), &b.Policy.Policy, draw) != fresh.Unusable
 }
 
-// arrive returns what f, which has landed, has for the call.
-func (b *Boarding) arrive(ctx context.Context, f *Flight) (out Outcome, ok bool) {
-	if !b.leader && (f.useless() || f.once || b.overtaken(f)) {
+// take returns what f, which has ended, has for the call.
+func (b *Waiter) take(ctx context.Context, f *Flight) (out Outcome, ok bool) {
+	if !b.leader && (f.failedForWantOfWaiters() || f.single || b.overtaken(f)) {
 		return Outcome{}, false
 	}
 	e := f.Result
 	switch {
 	case f.panicked != nil:
 		b.count(ctx, f)
-		e.Bequeath(ctx) // fn may recover from it, and make its result of that
+		e.Propagate(ctx) // fn may recover from it, and make its result of that
 		return Outcome{Panicked: f.panicked}, true
-	case !e.Kept && b.Before.Old != nil && b.usable():
-		return b.Core.answerStale(ctx, b.Policy, b.Before.Old), true
+	case !e.Kept && b.Known.Old != nil && b.usable():
+		return b.Core.answerStale(ctx, b.Policy, b.Known.Old), true
 	}
 	b.count(ctx, f)
-	e.Bequeath(ctx)
+	e.Propagate(ctx)
 	return Outcome{Entry: e}, true
 }
 
@@ -319,15 +319,15 @@ func (b *Boarding) arrive(ctx context.Context, f *Flight) (out Outcome, ok bool)
 // start of its execution and the moment the call joined. Which tags a result
 // has is known only when fn has returned; only the last invalidation of each is
 // known, so one after the call joined counts too.
-func (b *Boarding) overtaken(f *Flight) bool {
+func (b *Waiter) overtaken(f *Flight) bool {
 	return b.Seq != f.born && b.Core.overtaken(f.born, f.Result.Tags)
 }
 
-// isForeign reports whether f has landed with another process's result.
-func (f *Flight) isForeign() bool {
+// madeElsewhere reports whether f has ended with another process's result.
+func (f *Flight) madeElsewhere() bool {
 	select {
 	case <-f.done:
-		return f.foreign
+		return f.elsewhere
 	default:
 		return false
 	}
@@ -339,12 +339,12 @@ func (c *Cache) countJoined(ctx context.Context, p *Config, key string) {
 	p.Tell(ctx, eventJoined, key)
 }
 
-func (b *Boarding) count(ctx context.Context, f *Flight) {
+func (b *Waiter) count(ctx context.Context, f *Flight) {
 	counter, kind := &b.Core.Count.joined, eventJoined
 	switch {
-	case f.isForeign() && !f.run.Waited:
+	case f.madeElsewhere() && !f.run.Waited:
 		counter, kind = &b.Core.Count.sharedHits, eventSharedHit
-	case b.leader && !f.isForeign():
+	case b.leader && !f.madeElsewhere():
 		counter, kind = &b.Core.Count.misses, eventMiss
 	}
 	counter.Add(1)
@@ -367,9 +367,9 @@ func (c *Cache) RefreshInBackground(ctx context.Context, p *Config, e *Entry, ex
 	if h := c.Held(e.Key); h != e && (h != nil || !e.stored()) || e.backsOff(clock.Now()) {
 		return false // replaced, gone, or backing off by now
 	}
-	f, running := c.launch(ctx, p, e.Key, e, exec)
-	f.sticky = true
-	c.takeOff(running, f)
+	f, running := c.newFlight(ctx, p, e.Key, e, exec)
+	f.wanted = true
+	c.start(running, f)
 	return true
 }
 

@@ -43,13 +43,13 @@ func (c *Cache) LookUp(ctx context.Context, p *Config, key string, limit time.Du
 		} else if again || l.Made != nil && seq != l.born && c.overtaken(l.born, l.Made.Tags) {
 			continue
 		}
-		return l.Made, c.JudgeMade(p, l.Made), l
+		return l.Made, c.VerdictOf(p, l.Made), l
 	}
 	return nil, fresh.Unusable, &Lookup{}
 }
 
-// JudgeMade says what a call may do with a result from the store, or with none.
-func (c *Cache) JudgeMade(p *Config, e *Entry) fresh.Verdict {
+// VerdictOf says what a call may do with a result from the store, or with none.
+func (c *Cache) VerdictOf(p *Config, e *Entry) fresh.Verdict {
 	if e == nil {
 		return fresh.Unusable
 	}
@@ -81,7 +81,7 @@ func (c *Cache) BeginLookup(p *Config, key, sharedKey string, seq uint64) (l *Lo
 	return begun, true
 }
 
-// await waits for the end of l, but not longer than limit, if that is set. Whoever
+// await waits for the end of l, but not longer than limit, if that is set. A caller that
 // did not see the end goes on without the store.
 func (l *Lookup) await(ctx context.Context, limit time.Duration) (ended, again bool) {
 	var late <-chan time.Time
@@ -158,7 +158,7 @@ func (c *Cache) endLookup(p *Config, l *Lookup) {
 // store, if that has a usable result. Otherwise it returns what it found.
 //
 // With old in hand the call does not wait longer than SoftTimeout.
-func (c *Cache) askStore(ctx context.Context, p *Config, key string, before LookedUp, exec Execution) (out Outcome, answered bool, found LookedUp) {
+func (c *Cache) askStore(ctx context.Context, p *Config, key string, before Known, exec Execution) (out Outcome, answered bool, found Known) {
 	began, soft, old := clock.Now(), ctx, before.Old
 	if old != nil && p.SoftTimeout > 0 {
 		var cancel context.CancelFunc
@@ -170,7 +170,7 @@ func (c *Cache) askStore(ctx context.Context, p *Config, key string, before Look
 		c.RefreshInBackground(ctx, p, old, exec)
 		return c.answerStale(ctx, p, old), true, found
 	}
-	found = LookedUp{Asked: true, Seen: l.Seen, Why: l.Why, Overtakings: l.Overtakings, Took: before.Took + time.Duration(clock.Now()-began)}
+	found = Known{Asked: true, Seen: l.Seen, Why: l.Why, Overtakings: l.Overtakings, Took: before.Took + time.Duration(clock.Now()-began)}
 	if v == fresh.Fallback {
 		found.Old = e
 	}
@@ -181,8 +181,8 @@ func (c *Cache) askStore(ctx context.Context, p *Config, key string, before Look
 	return Outcome{Entry: e}, v.Answers(), found
 }
 
-// A LookedUp is what a call knows when it comes to executing fn.
-type LookedUp struct {
+// A Known is what a call knows when it comes to executing fn.
+type Known struct {
 	Old         *Entry        // a result to return if fn fails or takes too long; may be nil
 	Waited      bool          // the call has waited for the store
 	Asked       bool          // the store was asked for the key
@@ -207,7 +207,7 @@ func (c *Cache) AnswerShared(ctx context.Context, p *Config, e *Entry, v fresh.V
 	case fresh.Fresh, fresh.Early:
 		c.Count.sharedHits.Add(1)
 		p.Tell(ctx, eventSharedHit, e.Key)
-		e.Bequeath(ctx)
+		e.Propagate(ctx)
 	case fresh.Revalidate, fresh.BackingOff:
 		c.answerStale(ctx, p, e)
 	}

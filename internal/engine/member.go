@@ -46,7 +46,7 @@ func (c *Cache) overtakeShared(sharedKey string) {
 	}
 }
 
-// underWay adds the keys of executions and look-ups for sharedKey to keys. Whoever has
+// underWay adds the keys of executions and look-ups for sharedKey to keys. A caller that has
 // looked and not yet begun to execute looks again.
 func (s *shard) underWay(sharedKey string, keys map[string]bool) {
 	s.mu.Lock()

@@ -39,10 +39,10 @@ type Hint struct {
 	Ttl     time.Duration // SetTTL's, if hasTTL
 	HasTTL  bool
 	NoStore bool
-	tags    tagSet      // AddTags's, and the inner results'
-	added   tagSet      // AddTags's
-	epochs  takenEpochs // of the inner results' tags
-	Fresh   int64       // until when the least fresh of the inner results is fresh
+	tags    tagSet          // AddTags's, and the inner results'
+	added   tagSet          // AddTags's
+	epochs  inheritedEpochs // of the inner results' tags
+	Fresh   int64           // until when the least fresh of the inner results is fresh
 }
 
 // A tagSet holds tags in the order in which they were first added.
@@ -51,60 +51,60 @@ type tagSet struct {
 	index map[scopedTag]struct{} // what list holds, once that is long
 }
 
-// takenEpochs are the epochs, in shared stores, of tags that were taken over from
+// inheritedEpochs are the epochs, in shared stores, of tags that were taken over from
 // inner results.
-type takenEpochs struct {
-	fences []fleet.Dependency
-	by     map[fleet.EpochAt]store.Token
-	torn   bool  // two results have different epochs of one tag: one of them is old
-	loose  bool  // a result did not know the epochs of all its tags
-	until  int64 // if loose or not settled, until when all of these results are trusted
+type inheritedEpochs struct {
+	dependencies []fleet.Dependency
+	by           map[fleet.EpochAt]store.Token
+	unverifiable bool  // two results have different epochs of one tag: one of them is old
+	partial      bool  // a result did not know the epochs of all its tags
+	until        int64 // if loose or not complete, until when all of these results are trusted
 
-	settling []*settling // the results that did not know them yet
+	awaited []*epochsToCome // the results that did not know them yet
 }
 
 // incomplete reports whether epochs are missing.
-func (t *takenEpochs) incomplete() bool { return t.loose || len(t.settling) > 0 }
+func (t *inheritedEpochs) incomplete() bool { return t.partial || len(t.awaited) > 0 }
 
-// takeFrom takes over what e, a result with tags or without, has of epochs.
-func (t *takenEpochs) takeFrom(e *Entry) {
-	t.torn = t.torn || e.torn
-	t.take(e.Fences)
+// addFrom takes over what e, a result with tags or without, has of epochs.
+func (t *inheritedEpochs) addFrom(e *Entry) {
+	t.unverifiable = t.unverifiable || e.unverifiable
+	t.add(e.Dependencies)
 	switch {
-	case !e.loose:
-	case len(e.settling) > 0:
-		t.await(e.settling, e.trusted)
+	case !e.incomplete:
+	case len(e.awaited) > 0:
+		t.await(e.awaited, e.trusted)
 	default:
-		t.loosen(e.trusted)
+		t.markPartial(e.trusted)
 	}
 }
 
-// await notes results that are not settled, and that are trusted until then.
-func (t *takenEpochs) await(results []*settling, until int64) {
+// await notes results that are not complete, and that are trusted until then.
+func (t *inheritedEpochs) await(results []*epochsToCome, until int64) {
 	if !t.incomplete() || until < t.until {
 		t.until = until
 	}
-	t.settling = append(t.settling, results...)
+	t.awaited = append(t.awaited, results...)
 }
 
-// loosen notes that epochs are missing, in results that are trusted until then.
-func (t *takenEpochs) loosen(until int64) {
+// markPartial notes that epochs are missing, in results that are trusted until then.
+func (t *inheritedEpochs) markPartial(until int64) {
 	if !t.incomplete() || until < t.until {
 		t.until = until
 	}
-	t.loose = true
+	t.partial = true
 }
 
 // trusted returns until when what was made of the results may be used without asking
 // a store.
-func (t *takenEpochs) trusted() int64 {
+func (t *inheritedEpochs) trusted() int64 {
 	if t.incomplete() {
 		return t.until
 	}
 	return clock.Forever
 }
 
-func (t *takenEpochs) take(fences []fleet.Dependency) {
+func (t *inheritedEpochs) add(fences []fleet.Dependency) {
 	for _, f := range fences {
 		if !f.Tag {
 			continue
@@ -112,14 +112,14 @@ func (t *takenEpochs) take(fences []fleet.Dependency) {
 		at := fleet.EpochAt{Keyspace: f.Keyspace, Key: f.Key}
 		epoch, again := t.by[at]
 		if again {
-			t.torn = t.torn || epoch != f.Epoch
+			t.unverifiable = t.unverifiable || epoch != f.Epoch
 			continue
 		}
 		if t.by == nil {
 			t.by = map[fleet.EpochAt]store.Token{}
 		}
 		t.by[at] = f.Epoch
-		t.fences = append(t.fences, f)
+		t.dependencies = append(t.dependencies, f)
 	}
 }
 
@@ -250,29 +250,29 @@ func (f *Frame) Seal() *Hint {
 	return &f.Hint
 }
 
-// inherit tells the execution around a call, if there is one, what the call's
+// merge tells the execution around a call, if there is one, what the call's
 // result brings with it.
-func (f *Frame) inherit(e *Entry) {
+func (f *Frame) merge(e *Entry) {
 	f.Update(func(h *Hint) {
 		h.tags.add(e.Tags...)
 		h.Fresh = min(h.Fresh, e.Fresh)
-		h.epochs.takeFrom(e)
+		h.epochs.addFrom(e)
 	})
 }
 
-// Absorb takes over what another execution has collected.
-func (f *Frame) Absorb(from *Hint) {
+// MergeFrom takes over what another execution has collected.
+func (f *Frame) MergeFrom(from *Hint) {
 	f.Update(func(h *Hint) {
 		h.tags.add(from.tags.list...)
 		h.added.add(from.added.list...)
 		h.Fresh = min(h.Fresh, from.Fresh)
-		h.epochs.take(from.epochs.fences)
-		h.epochs.torn = h.epochs.torn || from.epochs.torn
-		if from.epochs.loose {
-			h.epochs.loosen(from.epochs.until)
+		h.epochs.add(from.epochs.dependencies)
+		h.epochs.unverifiable = h.epochs.unverifiable || from.epochs.unverifiable
+		if from.epochs.partial {
+			h.epochs.markPartial(from.epochs.until)
 		}
-		if len(from.epochs.settling) > 0 {
-			h.epochs.await(from.epochs.settling, from.epochs.until)
+		if len(from.epochs.awaited) > 0 {
+			h.epochs.await(from.epochs.awaited, from.epochs.until)
 		}
 	})
 }
@@ -293,7 +293,7 @@ func (c *Cache) Bypass(ctx context.Context, p *Config) (inner context.Context, e
 		Executing.Add(-1)
 		h := own.Seal()
 		h.tags.add(p.allTags(c.Space, nil)...)
-		around.Absorb(h)
+		around.MergeFrom(h)
 		c.CountExecution(ctx, p, "", time.Since(began), err)
 	}
 }

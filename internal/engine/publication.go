@@ -26,13 +26,13 @@ import (
 type publication struct {
 	core     *Cache
 	flight   *Flight
-	settling *settling
+	settling *epochsToCome
 	size     int64 // of the result, for lingering
 	abandon  context.CancelCauseFunc
 	timer    *time.Timer
 
 	mu      sync.Mutex
-	lingers bool // guarded by mu; size is counted in the backend's lingering
+	lingers bool // guarded by mu; size is counted in the client's lingering
 	ended   bool // guarded by mu
 }
 
@@ -40,11 +40,11 @@ type publication struct {
 var errCrowded = errors.New("memo: too many results are waiting for the store")
 
 // publishing begins the publication of e, and returns its context. It ends with stop.
-func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context, stop func()) {
+func (c *Cache) publishing(f *Flight, e *Entry, l returned) (ctx context.Context, stop func()) {
 	if f.run.Epochs == nil {
 		return &f.frame, func() {} // without the store: there is nothing to wait for
 	}
-	p := &publication{core: c, flight: f, settling: newSettling()}
+	p := &publication{core: c, flight: f, settling: newEpochsToCome()}
 	if p.size = storeclient.ResultOverhead; e.Value != nil {
 		p.size += c.Types.Size(e.Value)
 	}
@@ -52,24 +52,24 @@ func (c *Cache) publishing(f *Flight, e *Entry, l landing) (ctx context.Context,
 	if f.Policy.StoreTimeout == 0 {
 		p.linger() // the waiters stay, but may leave at any time
 	} else {
-		own := e.unsettled(p.settling)
+		own := e.unpublished(p.settling)
 		p.timer = time.AfterFunc(f.run.Left, func() {
-			c.letGo(f, own, l)
+			c.release(f, own, l)
 			p.linger()
 		})
 	}
 	return ctx, func() { p.end(e) }
 }
 
-// unsettled returns a copy of e for those who do not wait for its publication, which goes
+// unpublished returns a copy of e for those who do not wait for its publication, which goes
 // on with e.
-func (e *Entry) unsettled(s *settling) *Entry {
+func (e *Entry) unpublished(s *epochsToCome) *Entry {
 	own := &Entry{
 		Item: tier.Item{Key: e.Key}, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
-		born: e.born, Tags: e.Tags, Fences: e.Fences, trusted: e.trusted, loose: e.loose,
-		settling: []*settling{s},
+		born: e.born, Tags: e.Tags, Dependencies: e.Dependencies, trusted: e.trusted, incomplete: e.incomplete,
+		awaited: []*epochsToCome{s},
 	}
-	own.loosen()
+	own.markIncomplete()
 	return own
 }
 
@@ -98,55 +98,55 @@ func (p *publication) end(e *Entry) {
 		p.core.Shared.Backlog.Remove(p.size)
 	}
 	p.abandon(nil)
-	p.settling.settle(e)
+	p.settling.tell(e)
 }
 
-// A settling says what a result brings with it whose waiters did not wait for its
+// An epochsToCome says what a result brings with it whose waiters did not wait for its
 // publication, when that has ended. A result that is made from this one, and is to be
 // stored, waits for that: without the epochs it could not be.
-type settling struct {
+type epochsToCome struct {
 	done chan struct{} // closed when the fields below are set
 
-	fences  []fleet.Dependency
-	torn    bool
-	loose   bool
-	trusted int64
+	dependencies []fleet.Dependency
+	unverifiable bool
+	incomplete   bool
+	trusted      int64
 }
 
-func newSettling() *settling { return &settling{done: make(chan struct{})} }
+func newEpochsToCome() *epochsToCome { return &epochsToCome{done: make(chan struct{})} }
 
-func (s *settling) settle(e *Entry) {
-	s.fences, s.torn, s.loose, s.trusted = e.Fences, e.torn, e.loose, e.trusted
+func (s *epochsToCome) tell(e *Entry) {
+	s.dependencies, s.unverifiable, s.incomplete, s.trusted = e.Dependencies, e.unverifiable, e.incomplete, e.trusted
 	close(s.done)
 }
 
-// settled returns the epochs of t together with those of the results that were not
-// settled when they were taken over. It waits for these, unless ctx ends.
-func (t *takenEpochs) settled(ctx context.Context) *takenEpochs {
-	if len(t.settling) == 0 {
+// complete returns the epochs of t together with those of the results that were not
+// complete when they were taken over. It waits for these, unless ctx ends.
+func (t *inheritedEpochs) complete(ctx context.Context) *inheritedEpochs {
+	if len(t.awaited) == 0 {
 		return t
 	}
-	all := &takenEpochs{torn: t.torn, loose: t.loose, until: t.until}
-	all.take(t.fences)
-	for _, s := range t.settling {
+	all := &inheritedEpochs{unverifiable: t.unverifiable, partial: t.partial, until: t.until}
+	all.add(t.dependencies)
+	for _, s := range t.awaited {
 		select {
 		case <-s.done:
 		case <-ctx.Done():
 			return t
 		}
-		all.torn = all.torn || s.torn
-		all.take(s.fences)
-		if s.loose {
-			all.loosen(s.trusted)
+		all.unverifiable = all.unverifiable || s.unverifiable
+		all.add(s.dependencies)
+		if s.incomplete {
+			all.markPartial(s.trusted)
 		}
 	}
 	return all
 }
 
-// settle makes e have the epochs of all results that it was made from.
-func (e *Entry) settle(taken *takenEpochs) {
-	e.Fences, e.loose, e.trusted = slices.Clip(taken.fences), taken.incomplete(), taken.trusted()
-	if e.settling = taken.settling; taken.torn {
-		e.tear()
+// complete makes e have the epochs of all results that it was made from.
+func (e *Entry) complete(taken *inheritedEpochs) {
+	e.Dependencies, e.incomplete, e.trusted = slices.Clip(taken.dependencies), taken.incomplete(), taken.trusted()
+	if e.awaited = taken.awaited; taken.unverifiable {
+		e.markUnverifiable()
 	}
 }

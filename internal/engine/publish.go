@@ -17,18 +17,18 @@ import (
 // held either. What cannot be is held for as long as a copy would be trusted.
 //
 // The function that publish returns gives back what others need not wait for.
-func (s *shared) publish(ctx context.Context, f *Flight, e *Entry, l landing) (finish func()) {
-	e.share = &share{realm: s.Keyspace, key: f.run.Key, era: s.Notifications.Generation.Load(), reports: s.Notifications.Of(f.run.Key).Load()}
+func (s *shared) publish(ctx context.Context, f *Flight, e *Entry, l returned) (finish func()) {
+	e.share = &location{keyspace: s.Keyspace, key: f.run.Key, generation: s.Notifications.Generation.Load(), reports: s.Notifications.Of(f.run.Key).Load()}
 	e.asked = e.Created
 	if f.run.Epochs == nil { // nobody can tell when everything of the function is cleared
 		s.lostIfWanted(f, e, f.run.Alone)
 		e.unstored()
-		e.loosen()
+		e.markIncomplete()
 		return func() {}
 	}
-	taken := f.frame.Seal().epochs.settled(ctx)
-	e.settle(taken)
-	e.Fences = append(e.Fences, s.FencesFor(f.run.Epochs)...)
+	taken := f.frame.Seal().epochs.complete(ctx)
+	e.complete(taken)
+	e.Dependencies = append(e.Dependencies, s.FencesFor(f.run.Epochs)...)
 	t := f.run.Lease.Load()
 	if t == nil {
 		if s.failed(s.tie(ctx, f, e, taken)); f.run.Refused {
@@ -72,34 +72,34 @@ func (e *Entry) unstored() {
 	e.trusted = min(e.trusted, clock.After(e.asked, fleet.EpochTrust))
 }
 
-// loosen notes of an entry with tags that it does not know their epochs. It is trusted
+// markIncomplete notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
-func (e *Entry) loosen() {
+func (e *Entry) markIncomplete() {
 	if len(e.Tags) > 0 {
-		e.loose, e.trusted = true, min(e.trusted, clock.After(e.Created, fleet.EpochTrust))
+		e.incomplete, e.trusted = true, min(e.trusted, clock.After(e.Created, fleet.EpochTrust))
 	}
 }
 
 // tie makes e, which is not to be stored, depend on the epochs of its tags.
-func (s *shared) tie(ctx context.Context, f *Flight, e *Entry, taken *takenEpochs) error {
-	if e.Empty() || e.loose {
+func (s *shared) tie(ctx context.Context, f *Flight, e *Entry, taken *inheritedEpochs) error {
+	if e.Empty() || e.incomplete {
 		return nil
 	}
 	_, fences, current, err := f.run.TagEpochs(ctx, s.tagsFor(f, e), taken.by)
 	switch {
 	case err != nil:
-		e.loosen()
+		e.markIncomplete()
 	case !current:
-		e.tear()
+		e.markUnverifiable()
 	default:
-		e.Fences = append(e.Fences, fences...)
+		e.Dependencies = append(e.Dependencies, fences...)
 	}
 	return err
 }
 
-// offer stores e, if it is to be stored and the ticket is still good. The error is
+// offer stores e, if it is to be stored and the lease is still good. The error is
 // that of a store that has failed.
-func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry, l landing, taken *takenEpochs) error {
+func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry, l returned, taken *inheritedEpochs) error {
 	lease := t.State()
 	if e.Empty() || e.Err != nil && !l.absent {
 		if l.err == nil && lease.Refresh {
@@ -107,21 +107,21 @@ func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry,
 		}
 		return s.tie(ctx, f, e, taken)
 	}
-	if e.loose { // it may be older than the epochs that its tags have by now
+	if e.incomplete { // it may be older than the epochs that its tags have by now
 		s.lost(f, errLoose)
 		return nil
 	}
 	tags, fences, current, err := f.run.TagEpochs(ctx, s.tagsFor(f, e), taken.by)
 	if err != nil {
-		e.loosen()
+		e.markIncomplete()
 		return err
 	}
 	if !current {
-		e.tear()
+		e.markUnverifiable()
 		return nil
 	}
-	e.Fences = append(e.Fences, fences...)
-	if err := s.Prolong(ctx, storeclient.Unhurried(f.Policy.StoreTimeout), e.ttl(), s.Recorded(e.Fences, f.run.Epochs)); err != nil {
+	e.Dependencies = append(e.Dependencies, fences...)
+	if err := s.Prolong(ctx, storeclient.Unhurried(f.Policy.StoreTimeout), e.ttl(), s.Recorded(e.Dependencies, f.run.Epochs)); err != nil {
 		return err
 	}
 	token := store.NewToken()
@@ -137,7 +137,7 @@ func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry,
 			t.End()
 		}
 	case errors.Is(err, store.ErrConflict):
-		e.void() // invalidated, or overtaken
+		e.expire() // invalidated, or overtaken
 	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
 		s.ReportRefused(err)
 	default:
@@ -148,7 +148,7 @@ func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry,
 
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
-func (s *shared) expectOwn(sh *share) {
+func (s *shared) expectOwn(sh *location) {
 	if store.ReportsOnce(s.Store) && s.Notifications.State.Load() == fleet.Connected {
 		sh.reports++
 	}
@@ -160,21 +160,21 @@ var errLoose = errors.New("memo: a result that it was made from is not in the st
 // errUnencodable is why a result is not stored that its codec refuses.
 var errUnencodable = errors.New("memo: the codec refuses the result")
 
-// void makes e of no use to anybody but those who wait for it.
-func (e *Entry) void() { e.Fresh, e.End = e.Created, e.Created }
+// expire makes e useless to anybody but those who wait for it.
+func (e *Entry) expire() { e.Fresh, e.End = e.Created, e.Created }
 
-// tear is void for a result whose tags were invalidated while it was made: what is made
-// from it is of no use either.
-func (e *Entry) tear() {
-	e.void()
-	e.torn = true
+// markUnverifiable is expire for a result whose tags were invalidated while it was made: what is made
+// from it is no better.
+func (e *Entry) markUnverifiable() {
+	e.expire()
+	e.unverifiable = true
 }
 
 // put stores e as Set does, whatever is there. If that fails, what is there is
 // invalidated: it is older. A result that the store cannot take is not an error,
 // as it is none of Call's: it stays in this process.
 func (s *shared) put(ctx context.Context, p *Config, key string, e *Entry) error {
-	e.share = &share{realm: s.Keyspace, key: key, era: s.Notifications.Generation.Load(), reports: s.Notifications.Of(key).Load()}
+	e.share = &location{keyspace: s.Keyspace, key: key, generation: s.Notifications.Generation.Load(), reports: s.Notifications.Of(key).Load()}
 	e.asked = e.Created
 	if p.StoreTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
 		ctx = context.WithoutCancel(ctx)
@@ -210,20 +210,20 @@ func (s *shared) prepare(ctx context.Context, p *Config, by storeclient.Deadline
 	epochs, err := s.Ensure(ctx, by, p.epochLife(), p.needs)
 	if err != nil {
 		e.trusted = clock.After(e.asked, fleet.EpochTrust)
-		e.loosen()
+		e.markIncomplete()
 		return nil, token, err
 	}
-	e.Fences = s.FencesFor(epochs)
+	e.Dependencies = s.FencesFor(epochs)
 	var tags []wire.TagEpochs
 	for _, tag := range p.Tags {
 		te := wire.TagEpochs{Path: s.Path, Name: tag}
 		for _, n := range s.TagNeeds(te.Path, tag) {
 			te.Epochs = append(te.Epochs, epochs[n.Key].Token)
-			e.Fences = append(e.Fences, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
+			e.Dependencies = append(e.Dependencies, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
 		}
 		tags = append(tags, te)
 	}
-	if err := s.Prolong(ctx, by, e.ttl(), s.Recorded(e.Fences, epochs)); err != nil {
+	if err := s.Prolong(ctx, by, e.ttl(), s.Recorded(e.Dependencies, epochs)); err != nil {
 		return nil, token, err
 	}
 	token = store.NewToken()

@@ -18,8 +18,8 @@ import (
 var ErrAbsent = errors.New("memo: fn has no value for the key")
 
 // An Entry is one result of a function in this process; what a store holds of it is
-// a wire.Record. Its plain fields are set by whoever makes it, until it is
-// held (core.hold) or handed to waiters (core.letGo); from then on only its atomic
+// a wire.Record. Its plain fields are set by its maker, until it is
+// held (Cache.hold) or handed to waiters (Cache.release); from then on only its atomic
 // fields change.
 type Entry struct {
 	// What a hit reads comes first, to be close together.
@@ -40,15 +40,15 @@ type Entry struct {
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
-	share   *share             // where it is in the store; nil without one
-	Fences  []fleet.Dependency // the epochs that have to be in force
-	asked   int64              // when it was read from the store, or executed
-	trusted int64              // until when it is used without asking, whatever LocalTTL says
-	loose   bool               // there are tags whose epochs are not among fences: nobody can tell when they are invalidated elsewhere
-	exact   bool               // the coarse time must not be used for it
+	share        *location          // where it is in the store; nil without one
+	Dependencies []fleet.Dependency // the epochs that have to be in force
+	asked        int64              // when it was read from the store, or executed
+	trusted      int64              // until when it is used without asking, whatever LocalTTL says
+	incomplete   bool               // there are tags whose epochs are not among dependencies: nobody can tell when they are invalidated elsewhere
+	exact        bool               // the coarse time must not be used for it
 
-	settling []*settling // if loose, what is going to know them
-	torn     bool        // its tags were invalidated elsewhere while it was made: no result may be made from it
+	awaited      []*epochsToCome // if loose, what is going to know them
+	unverifiable bool            // its tags were invalidated elsewhere while it was made: no result may be made from it
 
 	// failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
@@ -57,17 +57,17 @@ type Entry struct {
 	retryAt  atomic.Int64
 }
 
-// heritable reports whether a call that returns e may have to tell an execution
+// propagates reports whether a call that returns e may have to tell an execution
 // around it what e brings with it. While nothing is being executed there is
 // nobody to tell; before anyone uses InheritTTL, only tags matter.
-func (e *Entry) heritable() bool {
+func (e *Entry) propagates() bool {
 	return Executing.Load() != 0 && (len(e.Tags) > 0 || Inheritors.Load())
 }
 
-// Bequeath hands what e brings with it to the execution that ctx belongs to.
-func (e *Entry) Bequeath(ctx context.Context) {
-	if e.heritable() {
-		FrameOf(ctx).inherit(e)
+// Propagate hands what e brings with it to the execution that ctx belongs to.
+func (e *Entry) Propagate(ctx context.Context) {
+	if e.propagates() {
+		FrameOf(ctx).merge(e)
 	}
 }
 
@@ -82,13 +82,13 @@ func (e *Entry) StoreKey() string {
 	return e.share.key
 }
 
-// A share says where a result is in a store.
-type share struct {
-	realm   *fleet.Keyspace
-	key     string
-	Token   store.Token // zero if the result is not there, and others' would be
-	era     uint64      // of the notifications when the result was read or written
-	reports uint32      // how many reports of the key there had been
+// A location says where a result is in a store.
+type location struct {
+	keyspace   *fleet.Keyspace
+	key        string
+	Token      store.Token // zero if the result is not there, and others' would be
+	generation uint64      // of the notifications when the result was read or written
+	reports    uint32      // how many reports of the key there had been
 }
 
 // stored reports whether e is a copy of what a store holds.
@@ -100,8 +100,8 @@ func (e *Entry) doubtful() bool {
 	if !e.stored() {
 		return false
 	}
-	n := &e.share.realm.Notifications
-	return n.Generation.Load() != e.share.era || n.Of(e.share.key).Load() != e.share.reports
+	n := &e.share.keyspace.Notifications
+	return n.Generation.Load() != e.share.generation || n.Of(e.share.key).Load() != e.share.reports
 }
 
 // bound returns until when a call under p may use e without asking its store, and
@@ -110,9 +110,9 @@ func (e *Entry) doubtful() bool {
 func (e *Entry) bound(p *Config, t int64) (until int64, sure bool) {
 	until = e.trusted
 	if e.share != nil {
-		n := &e.share.realm.Notifications
+		n := &e.share.keyspace.Notifications
 		state := n.State.Load()
-		if e.stored() && (n.Generation.Load() != e.share.era || state == fleet.Broken) {
+		if e.stored() && (n.Generation.Load() != e.share.generation || state == fleet.Broken) {
 			return never, true
 		}
 		if e.Err == nil || e.Err == ErrAbsent { // errors stay in this process, and are no copies
@@ -123,7 +123,7 @@ func (e *Entry) bound(p *Config, t int64) (until int64, sure bool) {
 		return never, true
 	}
 	sure = true
-	for _, f := range e.Fences {
+	for _, f := range e.Dependencies {
 		r, known := f.Keyspace.Epoch(f.Key, t)
 		switch {
 		case !known:

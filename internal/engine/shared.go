@@ -61,7 +61,7 @@ func (c *Cache) Share(p Place) {
 func (c *Cache) ScopeText() string { return fleet.WhoseEpochs(c.Space.Path) }
 
 // result makes an entry for this process of a valid result, or returns nil if it
-// can be of no use to p, or cannot be decoded.
+// can serve nothing of p, or cannot be decoded.
 func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born uint64) *Entry {
 	st := seen.Record
 	read := time.Now()
@@ -69,15 +69,15 @@ func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born
 	age := max(read.UnixNano()-st.Created, 0) // of a clock that is behind
 	held := new(struct {                      // one piece of memory
 		entry Entry
-		share share
+		share location
 	})
 	e := &held.entry
 	*e = Entry{
 		Item: tier.Item{Key: key}, Kept: true, born: born, Window: st.Window(t, age),
 		Read: read.Add(-time.Duration(age)), asked: seen.At,
-		Tags: s.core.tagsOf(st.Tags), Fences: seen.Dependencies, share: &held.share,
+		Tags: s.core.tagsOf(st.Tags), Dependencies: seen.Dependencies, share: &held.share,
 	}
-	held.share = share{realm: s.Keyspace, key: sharedKey, Token: st.Token, era: seen.Generation, reports: seen.Reports}
+	held.share = location{keyspace: s.Keyspace, key: sharedKey, Token: st.Token, generation: seen.Generation, reports: seen.Reports}
 	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
 		return nil
 	}

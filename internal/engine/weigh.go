@@ -23,7 +23,7 @@ const (
 func (c *Cache) weigh(e *Entry) int64 {
 	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + c.Types.Size(e.Value)
 	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(scopedTag{})))
-	n += values.Allocated(int64(cap(e.Fences)) * int64(unsafe.Sizeof(fleet.Dependency{})))
+	n += values.Allocated(int64(cap(e.Dependencies)) * int64(unsafe.Sizeof(fleet.Dependency{})))
 	if s := e.share; s != nil {
 		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead
 	}

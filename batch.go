@@ -47,7 +47,6 @@ type Batch[K comparable, V any] struct {
 func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
 	notNil(fn == nil, "NewBatch")
 	one := build[K, V](funcName(fn), nil, opts)
-	one.core.Batched = true
 	return &Batch[K, V]{one: one, fn: fn}
 }
 

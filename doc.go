@@ -247,6 +247,14 @@
 //	s := forecast.Stats()
 //	fmt.Println(s.Hits, s.Misses, s.Joined, s.Executions)
 //
+// [Funcs] lists all functions of the process, and [Group.Funcs] those of a group, with the
+// options in force and their counters: for a page that shows them, or a collector of
+// metrics.
+//
+//	for _, f := range accounts.Funcs() {
+//		fmt.Println(f.Name, f.Options, f.Stats.Hits)
+//	}
+//
 // # Policies by level
 //
 // Options may be given for the process, for a group, for a function and for

@@ -79,3 +79,59 @@ func ExampleLogger() {
 	// rain <nil>
 	// level=WARN msg="memo: background refresh failed" func=weather error="the service is down"
 }
+
+// Functions are package-level variables, as a rule.
+var (
+	warehouse = memo.NewGroup("warehouse", memo.TTL(5*time.Minute))
+	inStock   = memo.New(func(_ context.Context, sku string) (int, error) { return 12, nil }, warehouse, memo.Name("warehouse.inStock"))
+	shelf     = memo.NewBatch(func(_ context.Context, skus []string) (map[string]string, error) {
+		return map[string]string{"tea": "B7"}, nil
+	}, warehouse, memo.Name("warehouse.shelf"), memo.NoLocal())
+)
+
+// What a collector of metrics does: it asks again each time, and sums up functions of one
+// name.
+func ExampleFuncs() {
+	inStock.Call(context.Background(), "tea")
+	inStock.Call(context.Background(), "tea")
+
+	hits := map[string]uint64{}
+	for _, f := range memo.Funcs() {
+		hits[f.Name] += f.Stats.Hits
+	}
+	fmt.Println("memo_hits_total{func=\"warehouse.inStock\"}", hits["warehouse.inStock"])
+	// Output: memo_hits_total{func="warehouse.inStock"} 1
+}
+
+// What a page for people shows.
+func ExampleGroup_Funcs() {
+	for _, f := range warehouse.Funcs() {
+		fmt.Println(f.Name, f.Options)
+	}
+	// Output:
+	// warehouse.inStock [TTL 5m0s LoadTimeout 30s Local 10000]
+	// warehouse.shelf [TTL 5m0s LoadTimeout 30s NoLocal true]
+}
+
+func ExampleFuncInfo() {
+	f := warehouse.Funcs()[1]
+	fmt.Println(f.Name, "is in", f.Group)
+	fmt.Println("a batch:", f.Batch)
+	fmt.Println("used:", f.Used)
+	fmt.Println("executions:", f.Stats.Executions)
+	// Output:
+	// warehouse.shelf is in warehouse
+	// a batch: true
+	// used: false
+	// executions: 0
+}
+
+func ExampleSetting() {
+	for _, s := range warehouse.Funcs()[0].Options {
+		fmt.Printf("%-12s %s\n", s.Option, s.Value)
+	}
+	// Output:
+	// TTL          5m0s
+	// LoadTimeout  30s
+	// Local        10000
+}

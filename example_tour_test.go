@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,19 @@ func Example_stats() {
 	s := forecast.Stats()
 	fmt.Println(s.Hits, s.Misses, s.Joined, s.Executions)
 	// Output: 1 1 0 1
+}
+
+func Example_funcs() {
+	accounts := memo.NewGroup("accounts", memo.TTL(5*time.Minute))
+	users := memo.New(func(_ context.Context, id int) (string, error) { return "Ann", nil }, accounts, memo.Name("users"))
+	users.Call(context.Background(), 42)
+	users.Call(context.Background(), 42)
+
+	for _, f := range accounts.Funcs() {
+		fmt.Println(f.Name, f.Options, f.Stats.Hits)
+	}
+	runtime.KeepAlive(users) // package-level variables need no such thing
+	// Output: users [TTL 5m0s LoadTimeout 30s Local 10000] 1
 }
 
 func Example_levels() {

@@ -145,7 +145,8 @@ func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func
 	return build(funcName(fn), fn, opts)
 }
 
-// build makes the Func of fn. name is the runtime's name of the user's function.
+// build makes the Func of fn, which is nil for a Batch. name is the runtime's name of the
+// user's function.
 func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
 	own := opts.flat()
 	f := &Func[A, R]{function: newFunction(name, own, signatureOf[A, R]()), fn: fn}
@@ -160,7 +161,9 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 	}
 	f.copier = keys.CopierOf(reflect.TypeFor[A](), f.keyFunc != nil)
 	f.function.made = whereMade()
-	f.function.register(&s) // the last thing: a New that panics has no name
+	f.core.Batched = fn == nil
+	f.function.register(&s) // the last thing that may fail: a New that panics has no name
+	functions.enter(f.function)
 	return f
 }
 

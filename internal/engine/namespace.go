@@ -25,7 +25,7 @@ var Sequence atomic.Uint64
 // A Namespace is where tags have their meaning: a group's, or that of a single
 // function outside of all groups.
 type Namespace struct {
-	Path     string        // names the group in shared stores; empty outside of all groups
+	Path     string        // names the group in shared stores, empty outside of all groups; see Move
 	cleared  atomic.Uint64 // when all of it was invalidated last
 	mu       sync.Mutex
 	tags     map[string]uint64 // guarded by mu; when each tag was invalidated last
@@ -180,7 +180,8 @@ func ClaimSpace(path string) *Namespace {
 	return n
 }
 
-// Move gives the namespace of a group another path. Results that were read before may
+// Move gives the namespace of a group another path, before what belongs to the group is
+// used. Results that were read before may
 // name that path already; they become subject to what the group invalidates.
 func (n *Namespace) Move(path string) {
 	spaces.Lock()
@@ -190,6 +191,13 @@ func (n *Namespace) Move(path string) {
 	}
 	n.Path = path
 	spaces.at[path] = n
+}
+
+// Name returns the namespace's path, also while a group may still move.
+func (n *Namespace) Name() string {
+	spaces.Lock()
+	defer spaces.Unlock()
+	return n.Path
 }
 
 // spaceAt returns the namespace of the group at path.

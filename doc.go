@@ -139,6 +139,7 @@
 //	err := users.Invalidate(ctx, 42)              // one result
 //	err = users.Clear(ctx)                        // all results of a function
 //	err = accounts.InvalidateTags(ctx, "team:7")  // those with a tag, in all functions of a group
+//	err = memo.InvalidateTags(ctx, "team:7")      // those with a tag, in all groups
 //	err = accounts.Clear(ctx)                     // all results of a group
 //
 // A [Group] is a set of functions that share settings and tags. Results get tags

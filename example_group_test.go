@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -48,6 +49,31 @@ func ExampleGroup_InvalidateTags() {
 	// <h1>lamp</h1> <nil>
 	// <nil>
 	// true
+}
+
+// A change in the database concerns whatever was made from it, in whatever group.
+func ExampleInvalidateTags() {
+	product := func(ctx context.Context, id int) (string, error) {
+		memo.AddTags(ctx, fmt.Sprint("product:", id))
+		return "lamp", nil
+	}
+	page := memo.New(product, memo.NewGroup("pages"))
+	feed := memo.New(product, memo.NewGroup("feeds"))
+
+	ctx := context.Background()
+	page.Call(ctx, 7)
+	feed.Call(ctx, 7)
+	if err := memo.InvalidateTags(ctx, "product:7"); err != nil {
+		log.Println(err) // a store was not reached yet
+	}
+
+	_, noPage := page.Peek(ctx, 7)
+	_, noFeed := feed.Peek(ctx, 7)
+	fmt.Println(noPage)
+	fmt.Println(noFeed)
+	// Output:
+	// memo: no usable result is held
+	// memo: no usable result is held
 }
 
 func ExampleGroup_Clear() {

@@ -170,6 +170,7 @@ func Example_invalidation() {
 	err := users.Invalidate(ctx, 42)             // one result
 	err = users.Clear(ctx)                       // all results of a function
 	err = accounts.InvalidateTags(ctx, "team:7") // those with a tag, in all functions of a group
+	err = memo.InvalidateTags(ctx, "team:7")     // those with a tag, in all groups
 	err = accounts.Clear(ctx)                    // all results of a group
 
 	fmt.Println(err)

@@ -36,6 +36,13 @@ func Shifted(key string, value []byte, d time.Duration) []byte {
 // ForgetBypass makes this a program that has never called WithBypass.
 func ForgetBypass() { bypasses.Store(false) }
 
+// ForgetGroups makes this a program that has no group yet.
+func ForgetGroups() {
+	outermost.mu.Lock()
+	defer outermost.mu.Unlock()
+	clear(outermost.of)
+}
+
 // ForgetTooLate has the next SetDefault that comes too late logged again.
 func ForgetTooLate() { tooLate = sync.Once{} }
 

@@ -63,9 +63,7 @@ func (f *function) settle() {
 	}
 	defaultsRead.Store(true)
 	defaults := currentDefaults()
-	if g := resolve(f.own).group; g != nil {
-		g.joinDefault(resolve(defaults).group)
-	}
+	f.joinDefault(defaults)
 	s := f.settings(defaults)
 	f.checkSettings(&s) // panics at every call until it is mended, not only at the first
 	f.register(&s)
@@ -82,6 +80,22 @@ func (f *function) settle() {
 	p := f.newPolicy(s)
 	f.Start(&p.Config)
 	f.policy = p
+}
+
+// joinDefault has the function's own group join the default one, if it is to do so.
+func (f *function) joinDefault(defaults Options) {
+	if g := resolve(f.own).group; g != nil {
+		g.joinDefault(resolve(defaults).group)
+	}
+}
+
+// joinDefaultNow is joinDefault for a function that may not have been used yet.
+func (f *function) joinDefaultNow() {
+	f.settling.Lock()
+	defer f.settling.Unlock()
+	if f.policy == nil {
+		f.joinDefault(currentDefaults())
+	}
 }
 
 // join makes the function one of g, if that is not nil. A function joins when it is

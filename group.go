@@ -32,15 +32,16 @@ import (
 // methods are safe for concurrent use.
 type Group struct {
 	name   string
-	parent *Group
 	own    Options
 	space  *engine.Namespace
-	lone   bool // joins the default group when its function is first used; see joinDefault
+	number uint64 // on the roll of groups that are in no other
 
 	mu      sync.Mutex
-	inner   []*Group                                    // guarded by mu
+	parent  *Group                           // guarded by mu; the group around it
+	lone    bool                             // guarded by mu; it joins the default group when its function is first used; see joinDefault
+	inner   []*Group                         // guarded by mu
 	members map[*engine.Counters]weak.Pointer[function] // guarded by mu; the functions in use
-	gone    Stats                                       // guarded by mu; what functions that were dropped had counted
+	gone    Stats                            // guarded by mu; what functions that were dropped had counted
 }
 
 // NewGroup makes a group. name is for people and, with a shared store, for the
@@ -57,27 +58,64 @@ func NewGroup(name string, opts ...Option) *Group {
 	}
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
-	if g.parent = s.group; g.parent == nil {
+	if s.group == nil {
 		g.space = engine.ClaimSpace(engine.PathOf("", name))
+		g.number = outermost.enter(g)
 		return g
 	}
-	g.space = engine.ClaimSpace(engine.PathOf(g.parent.space.Path, name))
-	g.parent.adopt(g)
+	g.parent = s.group
+	g.space = engine.ClaimSpace(engine.PathOf(s.group.space.Name(), name))
+	s.group.adopt(g)
 	return g
 }
+
+// outermost are the groups that are in no other.
+var outermost roll[Group]
 
 func (g *Group) apply(s *settings) { s.group = g }
 
 // joinDefault makes a group that a package of this module has made for itself one
 // of the default group, as what is in it would be without that. It is called once, when
-// the group's only function is complete, before anything else reads the group's path.
+// the group's only function is settled, before anything else reads the group's path.
 func (g *Group) joinDefault(around *Group) {
-	if !g.lone || g.parent != nil || around == nil {
+	if !g.enters(around) {
 		return
 	}
-	g.parent = around
-	g.space.Move(engine.PathOf(around.space.Path, g.name))
+	g.space.Move(engine.PathOf(around.space.Name(), g.name))
 	around.adopt(g)
+	outermost.strike(g.number)
+}
+
+// enters makes around the group around g, if g is to have one and has none.
+func (g *Group) enters(around *Group) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.lone || g.parent != nil || around == nil {
+		return false
+	}
+	g.parent = around
+	return true
+}
+
+// isLone reports whether the group is one that joins the default group, sooner or later.
+func (g *Group) isLone() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lone
+}
+
+// makeLone makes it one of these.
+func (g *Group) makeLone() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lone = true
+}
+
+// around returns the group that g is in, or nil.
+func (g *Group) around() *Group {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.parent
 }
 
 // adopt takes another group in.
@@ -91,10 +129,10 @@ func (g *Group) adopt(inner *Group) {
 // levels returns the options of the group and of those around it, the weakest
 // first.
 func (g *Group) levels() []Options {
-	if g.parent == nil {
-		return []Options{g.own}
+	if around := g.around(); around != nil {
+		return append(around.levels(), g.own)
 	}
-	return append(g.parent.levels(), g.own)
+	return []Options{g.own}
 }
 
 // enroll makes f a member. The group does not keep it alive.
@@ -124,25 +162,65 @@ func (g *Group) strike(count *engine.Counters) {
 // elsewhere. A store that cannot be told everything within the group's
 // [StoreTimeout] yields an error, and is told the rest as soon as it can be; until
 // then this process uses nothing from it that carries one of the tags.
+//
+// The function [InvalidateTags] does so for all groups.
 func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 	if len(tags) == 0 {
 		return nil
 	}
 	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
 	ctx = g.lend(ctx)
+	path := g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		return r.InvalidateTags(ctx, limit, g.space.Path, tags)
+		return r.InvalidateTags(ctx, limit, path, tags)
 	})
 	g.space.Invalidate(tags)
 	return g.notReached("InvalidateTags", err)
+}
+
+// InvalidateTags does what [Group.InvalidateTags] does for every group of the process, as
+// if it were called for each: in this process, and in the shared stores of the groups'
+// functions. It is for whoever knows what has changed and not who has made results of it,
+// such as a listener to a database's changes.
+//
+// A tag has its meaning in a group: those of one name in several groups are several tags,
+// and all of them are invalidated. A group that only another process has is not reached,
+// in the stores either; nor are functions outside of all groups.
+//
+// The stores are told at the same time. The error joins those of all groups.
+func InvalidateTags(ctx context.Context, tags ...string) error {
+	for _, g := range outermost.all() {
+		g.joinDefaultNow()
+	}
+	groups := outermost.all()
+	errs := make([]error, len(groups))
+	var wg sync.WaitGroup
+	for i, g := range groups {
+		lent := g.lend(ctx) // in the caller's goroutine, as ContextFrom says
+		wg.Go(func() { errs[i] = g.InvalidateTags(lent, tags...) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// joinDefaultNow is joinDefault for a group whose function may not have been used yet: its
+// results in stores go by the path that it will have.
+func (g *Group) joinDefaultNow() {
+	if !g.isLone() {
+		return
+	}
+	for _, c := range g.functions() {
+		c.joinDefaultNow()
+	}
 }
 
 // Clear invalidates every result of the group's functions, as [Func.Clear] does
 // for each.
 func (g *Group) Clear(ctx context.Context) error {
 	ctx = g.lend(ctx)
+	path := g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		key := r.EpochKey("group", g.space.Path, "")
+		key := r.EpochKey("group", path, "")
 		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, fleet.Need{Key: key})
 	})
 	g.space.Clear()

@@ -31,7 +31,7 @@ func init() {
 		r := engine.KeyspaceOf(p.store, p.prefix)
 		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.StoreTimeout}
 	}
-	hints.JoinsDefault = func(g any) { g.(*Group).lone = true }
+	hints.JoinsDefault = func(g any) { g.(*Group).makeLone() }
 	hints.Settle = func(f any) { f.(settler).settle() }
 	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
 	hints.Policies = func(opts any) []string { return opts.(Options).policies() }

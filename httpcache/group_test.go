@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache"
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -85,4 +86,39 @@ func TestACacheInAGroupIsNotTakenInByTheDefault(t *testing.T) {
 	own.InvalidateTags(t.Context(), "t")
 	s.get("/")
 	s.wantRuns(t, 2)
+}
+
+// The pages of every Cache are reached, by the name that their group goes by in stores: a
+// Cache without one joins the default group, be it with its first request.
+func TestInvalidateTagsReachesPages(t *testing.T) {
+	defer memo.SetDefault()
+	for _, isDefault := range []bool{false, true} {
+		shared := memstore.New(nil)
+		build := func() *site {
+			memo.SetDefault()
+			if isDefault {
+				memo.SetDefault(memo.NewGroup("shop"))
+			}
+			s := &site{cache: httpcache.New(nil, memo.Store(faultstore.New(shared)), memo.Name("pages"))}
+			s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s.runs.Add(1)
+				saying("Cache-Control: max-age=60", "Cache-Tag: every page")(w, r)
+			}))
+			return s
+		}
+		build().get("/") // another process's request
+		s := build()
+		drop := func() {
+			if err := memo.InvalidateTags(t.Context(), "every page"); err != nil {
+				t.Log(err) // the store of another test's group
+			}
+		}
+		drop() // before any request here
+		for want := int64(1); want < 3; want++ {
+			s.get("/")
+			s.get("/")
+			s.wantRuns(t, want)
+			drop()
+		}
+	}
 }

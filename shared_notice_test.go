@@ -20,7 +20,7 @@ import (
 // A prompt process is a notifying one whose reports are exact.
 type prompt struct{ faultstore.Notifying }
 
-func (prompt) Prompt() {}
+func (p prompt) Prompt() store.Store { return p }
 
 // A heard process lets a test report changes itself. It says nothing when its
 // subscription is stopped, as one whose last reports are still on their way.

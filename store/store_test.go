@@ -131,40 +131,6 @@ func TestGetMultiReturnsWhatItFoundBesideTheError(t *testing.T) {
 	}
 }
 
-func TestWithinKeepsThatAContextEndsAtItsDeadlineOnly(t *testing.T) {
-	cancelable, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	deadline, cancel := context.WithTimeout(context.Background(), time.Hour)
-	defer cancel()
-	budget, cancel := store.Within(context.Background(), time.Hour)
-	defer cancel()
-	for _, test := range []struct {
-		name   string
-		parent context.Context
-		want   bool
-	}{
-		{"one that cannot end", context.Background(), true},
-		{"one with values", context.WithValue(context.Background(), ability("key"), 1), true},
-		{"one of Within", budget, true},
-		{"one that can be canceled", cancelable, false},
-		{"one whose deadline is somebody else's", deadline, false},
-	} {
-		for _, d := range []time.Duration{time.Minute, 2 * time.Hour} {
-			ctx, cancel := store.Within(test.parent, d)
-			if got := store.OnlyDeadline(ctx); got != test.want {
-				t.Errorf("%s, within %v: OnlyDeadline = %t, want %t", test.name, d, got, test.want)
-			}
-			if end, ok := ctx.Deadline(); !ok || time.Until(end) > d {
-				t.Errorf("%s, within %v: the deadline is %v, want one that soon", test.name, d, end)
-			}
-			cancel()
-			if ctx.Err() == nil {
-				t.Errorf("%s, within %v: the CancelFunc did not end the context", test.name, d)
-			}
-		}
-	}
-}
-
 // able has every ability and returns its name from each.
 type able struct{ store.Store }
 
@@ -179,7 +145,6 @@ func (able) Ping(context.Context) error { return ability("Ping") }
 func (able) Notify(context.Context, string, store.Sink) (func(), error) {
 	return nil, ability("Notify")
 }
-func (able) Prompt() {}
 
 func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	s := able{memstore.New(nil)}
@@ -192,9 +157,6 @@ func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	}
 	if _, err := store.Notify(t.Context(), s, "", nil); err != ability("Notify") {
 		t.Errorf("Notify = %v, not from the store's method", err)
-	}
-	if !store.ReportsOnce(s) {
-		t.Error("ReportsOnce of a store with the method Prompt = false, want true")
 	}
 }
 
@@ -222,12 +184,6 @@ func TestPingOfAPlainStoreReturnsWhyItCannotRead(t *testing.T) {
 	p := faultstore.New(memstore.New(nil), faultstore.Fail(down)).Bare()
 	if err := store.Ping(t.Context(), p); !errors.Is(err, down) {
 		t.Errorf("Ping = %v, want an error wrapping %q", err, down)
-	}
-}
-
-func TestPlainStoreDoesNotReportOnce(t *testing.T) {
-	if store.ReportsOnce(faultstore.New(memstore.New(nil)).Bare()) {
-		t.Error("ReportsOnce of a store without the method Prompt = true, want false")
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/internal/beside"
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
@@ -31,7 +32,8 @@ import (
 // All methods are safe for concurrent use. Use New to make one.
 type Client struct {
 	Store     store.Store  // for operations within Do and Write
-	punctual  bool         // it heeds contexts; see store.Punctual
+	Prompt    bool         // its reports are exact; see ability.Prompt
+	punctual  bool         // it heeds contexts; see ability.Punctual
 	readers   int          // how many round trips of look-ups may be under way at once
 	gathers   int          // how many keys of look-ups that wait go together
 	turns     turns        // of the writes of flights that are under way
@@ -84,7 +86,7 @@ var ErrOut = errors.New("memo: the store is out of order and left alone for a wh
 // New returns a client of s.
 func New(s store.Store) *Client {
 	c := &Client{
-		Store: s, punctual: store.IsPunctual(s),
+		Store: s, Prompt: ability.ReportsOnce(s), punctual: ability.IsPunctual(s),
 		readers: maxReadingEach, gathers: maxGatheredEach, turns: turns{free: MaxWrites},
 	}
 	if _, ok := s.(store.MultiGetter); ok {
@@ -257,7 +259,7 @@ func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(c
 			ctx = context.WithoutCancel(ctx)
 		}
 		var cancel context.CancelFunc
-		ctx, cancel = store.Within(ctx, limit)
+		ctx, cancel = ability.Within(ctx, limit)
 		defer cancel()
 	}
 	defer func() {

@@ -267,5 +267,5 @@ func (s *Store) checkContext(ctx context.Context) error {
 	return nil
 }
 
-// Punctual implements [store.Punctual].
+// Punctual implements an interface of package memo's own.
 func (s *Store) Punctual() store.Store { return s }

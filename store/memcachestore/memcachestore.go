@@ -232,5 +232,5 @@ var (
 	_ store.Pinger      = (*Store)(nil)
 )
 
-// Punctual implements [store.Punctual].
+// Punctual implements an interface of package memo's own.
 func (s *Store) Punctual() store.Store { return s }

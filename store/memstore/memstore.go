@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // Store is a [store.Store] in memory. It also implements [store.MultiGetter],
-// whose values are all of one moment, [store.Notifier] and [store.Prompt].
+// whose values are all of one moment, and [store.Notifier].
 //
 // Keys and values are any bytes, none at all included. Only [Options.MaxBytes]
 // limits their lengths, and there is no tick that a ttl would be rounded up to.
@@ -273,5 +273,5 @@ func (s *Store) drop(el *list.Element) {
 	s.bytes -= e.size()
 }
 
-// Punctual implements [store.Punctual].
+// Punctual implements an interface of package memo's own.
 func (s *Store) Punctual() store.Store { return s }

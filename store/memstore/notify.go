@@ -14,9 +14,9 @@ type subscription struct {
 	sink   store.Sink
 }
 
-// Prompt implements [store.Prompt]. It does nothing: having it says that each change
-// is reported once, before the method that made it has returned.
-func (s *Store) Prompt() {}
+// Prompt implements an interface of package memo's own: each change is reported once,
+// before the method that made it has returned.
+func (s *Store) Prompt() store.Store { return s }
 
 // Notify implements [store.Notifier]. It calls sink.Up(true) before it returns.
 //

@@ -7,8 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/internal/beside"
-	"github.com/seed-0226adef/memo/store"
 )
 
 // do returns what call returns, or the context's error as soon as ctx ends. call
@@ -35,7 +35,7 @@ func waited(ctx context.Context) context.Context {
 // direct marks a context that the client honours by itself: it has a deadline only,
 // and that the client is told.
 func (s *Store) direct(ctx context.Context) context.Context {
-	if s.punctual != nil && store.OnlyDeadline(ctx) {
+	if s.punctual != nil && ability.OnlyDeadline(ctx) {
 		return direct{ctx}
 	}
 	return ctx

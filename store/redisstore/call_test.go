@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/internal/testserver"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/redisstore"
@@ -79,7 +80,7 @@ func TestDeadlineAloneEndsACallThatTheServerDoesNotAnswer(t *testing.T) {
 	s := redisstore.New(blackHoled(t), nil)
 	for method, call := range calls(s) {
 		t.Run(method, func(t *testing.T) {
-			ctx, cancel := store.Within(context.Background(), 20*time.Millisecond)
+			ctx, cancel := ability.Within(context.Background(), 20*time.Millisecond)
 			defer cancel()
 			wantSoon(t, call, ctx, context.DeadlineExceeded)
 		})
@@ -479,7 +480,7 @@ func TestAContextThatCannotEndCostsNoGoroutine(t *testing.T) {
 	get := func(ctx context.Context) float64 {
 		return testing.AllocsPerRun(100, func() { _, _ = s.Get(ctx, "k") })
 	}
-	deadline, cancel := store.Within(context.Background(), time.Hour)
+	deadline, cancel := ability.Within(context.Background(), time.Hour)
 	defer cancel()
 	plain, limited, watched := get(context.Background()), get(deadline), get(t.Context())
 	if plain >= watched || limited >= watched {

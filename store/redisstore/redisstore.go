@@ -24,9 +24,9 @@
 // near the longest wait that is of use is worth setting. A write that was left
 // alone may take place after the method has returned.
 //
-// A context that can never end costs no goroutine. Nor does one that ends by its
-// deadline only ([store.OnlyDeadline]) with a [redis.Client], which the store has
-// honour deadlines, and with a [redis.ClusterClient] that is configured to, by
+// A context that can never end costs no goroutine. Nor does one of package memo's that
+// ends by its deadline only, with a [redis.Client], which the store has honour
+// deadlines, and with a [redis.ClusterClient] that is configured to, by
 // ContextTimeoutEnabled. For that the store makes a client of its own when it first
 // has such a context, on the same connections: hooks are to be added before.
 //
@@ -275,5 +275,5 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Punctual implements [store.Punctual].
+// Punctual implements an interface of package memo's own.
 func (s *Store) Punctual() store.Store { return s }

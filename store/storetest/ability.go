@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -113,9 +114,9 @@ var abilityCases = []testCase{
 	},
 	{
 		name:     "notify once",
-		contract: "a store of which ReportsOnce reports true must report each change once, before the method that made it returns",
+		contract: "a store that promises it, as memstore does, must report each change once, before the method that made it returns",
 		check: func(e *env) {
-			if !store.ReportsOnce(e.s) {
+			if !ability.ReportsOnce(e.s) {
 				e.t.Skip("the store does not promise it")
 			}
 			token, first := newValue("first")

@@ -56,6 +56,8 @@ func (f *faulty) GetMulti(ctx context.Context, keys []string) (map[string][]byte
 	return f.multi(ctx, keys)
 }
 
+func (f *faulty) Prompt() store.Store { return f }
+
 func (f *faulty) Ping(ctx context.Context) error { return f.ping(ctx) }
 
 func (f *faulty) Notify(ctx context.Context, prefix string, sink store.Sink) (func(), error) {

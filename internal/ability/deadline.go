@@ -1,4 +1,4 @@
-package store
+package ability
 
 import (
 	"context"
@@ -10,10 +10,8 @@ import (
 // deadline, [OnlyDeadline] reports true for the copy. The CancelFunc must be called
 // when the call has returned, and not before.
 //
-// It is for code that limits the time of a Store's calls, such as package memo and
-// Stores that wrap another one. With any other context, also one derived from this by
-// [context.WithValue], a store whose client knows only deadlines has to make each call
-// in a second goroutine.
+// With any other context, also one derived from this by [context.WithValue], a store
+// whose client knows only deadlines has to make each call in a second goroutine.
 func Within(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(parent, d)
 	if parent.Done() == nil || OnlyDeadline(parent) {
@@ -25,10 +23,9 @@ func Within(parent context.Context, d time.Duration) (context.Context, context.C
 // OnlyDeadline reports whether ctx ends at its deadline and not before, for as long
 // as the call that it was made for goes on.
 //
-// It is for the author of a Store whose client honours the deadline of a context but
-// not its Done channel, as go-redis does: such a context can be left to the client,
-// while any other that can end needs the call made in a second goroutine. A
-// store that does not ask is only slower.
+// It is for a store whose client honours the deadline of a context but not its Done
+// channel, as go-redis does: such a context can be left to the client, while any other
+// that can end needs the call made in a second goroutine.
 func OnlyDeadline(ctx context.Context) bool {
 	_, ok := ctx.(onlyDeadline)
 	return ok

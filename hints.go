@@ -34,7 +34,7 @@ func init() {
 	hints.JoinsDefault = func(g any) { g.(*Group).makeLone() }
 	hints.Settle = func(f any) { f.(settler).settle() }
 	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
-	hints.Policies = func(opts any) []string { return opts.(Options).policies() }
+	hints.Given = func(opts any) []string { return opts.(Options).given() }
 	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
 }
 
@@ -88,23 +88,32 @@ func (f *Func[A, R]) forget(key string) {
 	f.core.ForgetKey(key)
 }
 
-// policies returns the names of the options that say which results are kept, and for how
-// long; see hints.Policies.
-func (o Options) policies() (names []string) {
-	s := settings{maxBatch: -1, Config: engine.Config{
+// given returns the names of those options among o that say which results are kept, for how
+// long, and under which name; see hints.Given.
+func (o Options) given() (names []string) {
+	// What the two agree on at the end was given: before that they differ in everything.
+	a := settings{maxBatch: -1, Config: engine.Config{
 		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
 		SoftTimeout: -1, ErrorTTL: -1, MissingTTL: -1,
 	}}
-	o.apply(&s)
+	b := settings{maxBatch: -2, keep: true, clone: true, keyFunc: true, Config: engine.Config{
+		Policy:      fresh.Policy{TTL: -2, StaleWhileRevalidate: -2, StaleIfError: -2, Jitter: -2, Beta: -2},
+		SoftTimeout: -2, ErrorTTL: -2, MissingTTL: -2, InheritTTL: true, Tags: []string{""},
+	}}
+	o.apply(&a)
+	o.apply(&b)
 	for _, option := range []struct {
 		name  string
 		given bool
 	}{
-		{"TTL", s.TTL != -1}, {"StaleWhileRevalidate", s.StaleWhileRevalidate != -1}, {"StaleIfError", s.StaleIfError != -1},
-		{"SoftTimeout", s.SoftTimeout != -1}, {"Jitter", s.Jitter != -1}, {"EarlyRefresh", s.Beta != -1},
-		{"CacheErrors", s.ErrorTTL != -1}, {"MaxBatch", s.maxBatch != -1}, {"CacheMissing", s.MissingTTL != -1},
-		{"CacheIf", s.keep != nil}, {"Clone", s.clone != nil}, {"KeyFunc", s.keyFunc != nil},
-		{"Tags", len(s.Tags) > 0}, {"InheritTTL", s.InheritTTL},
+		{"TTL", a.TTL == b.TTL}, {"StaleWhileRevalidate", a.StaleWhileRevalidate == b.StaleWhileRevalidate},
+		{"StaleIfError", a.StaleIfError == b.StaleIfError}, {"SoftTimeout", a.SoftTimeout == b.SoftTimeout},
+		{"Jitter", a.Jitter == b.Jitter}, {"EarlyRefresh", a.Beta == b.Beta}, {"CacheErrors", a.ErrorTTL == b.ErrorTTL},
+		{"MaxBatch", a.maxBatch == b.maxBatch}, {"CacheMissing", a.MissingTTL == b.MissingTTL},
+		{"CacheIf", isNil(a.keep) == isNil(b.keep)}, {"Clone", isNil(a.clone) == isNil(b.clone)},
+		{"KeyFunc", isNil(a.keyFunc) == isNil(b.keyFunc)}, {"Tags", len(a.Tags) == len(b.Tags)},
+		{"InheritTTL", a.InheritTTL == b.InheritTTL},
+		{"Name", a.name != ""}, {"SharedName", a.sharedName},
 	} {
 		if option.given {
 			names = append(names, option.name)
@@ -112,3 +121,5 @@ func (o Options) policies() (names []string) {
 	}
 	return names
 }
+
+func isNil(f any) bool { return f == nil }

@@ -37,18 +37,23 @@ type Cache struct {
 
 // New makes a Cache. A nil o stands for the zero [Options].
 //
-// Of memo's options, those count that say where responses are held:
-// [memo.Store] with [memo.Name], [memo.Prefix] and [memo.LocalTTL],
-// [memo.Local], [memo.LocalBytes] and [memo.NoLocal], [memo.Codec],
-// [memo.Observe], [memo.Logger], a [memo.Group]. In this process a Cache holds 128
-// MiB unless they say otherwise. How long a response is fresh, and what is done
-// with a stale one, is HTTP's to say and that of o: New panics for memo's options of
-// that kind. Those of a group, or of [memo.SetDefault], are for functions, and have no
-// effect here. A Cache in no group is one of the default group, if [memo.SetDefault] was
-// given one.
+// Of memo's options, those count that say where responses are held, by purpose:
 //
-// New panics with a sentence that says what to change when the options make no
-// sense.
+//   - This process: [memo.Local], [memo.LocalBytes] and [memo.NoLocal], 128 MiB unless
+//     given; [memo.ContextFrom], [memo.LoadTimeout], [memo.Disabled].
+//   - The store: [memo.Store], [memo.StoreTimeout], [memo.LocalTTL], [memo.Codec].
+//   - Keys and identity: [memo.Name], [memo.SharedName], [memo.Prefix], [memo.Version], a
+//     [memo.Group]. A Cache in no group is one of the default group, if [memo.SetDefault]
+//     was given one.
+//   - Looking inside: [memo.Observe], [memo.Logger].
+//
+// How long a response is fresh, and what is done with a stale one, is HTTP's to say and
+// that of o. Memo's options of that kind in a group, or in [memo.SetDefault], are for
+// functions, and have no effect here.
+//
+// New panics with a sentence that says what to change when the options make no sense, and
+// for each that can have no effect: one of memo's that is not listed above, or one that
+// has none beside the others.
 func New(o *Options, opts ...memo.Option) *Cache {
 	if o == nil {
 		o = new(Options)
@@ -69,28 +74,6 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	}
 	c.fn = memo.New(c.execute, slices.Concat(weak, opts, strong)...)
 	return c
-}
-
-// insteadOf names what takes the place of memo's options that say which results are kept,
-// and for how long.
-var insteadOf = map[string]string{
-	"TTL": "Options.TTL, or Cache-Control in the handler", "StaleIfError": "Options.StaleIfError",
-	"StaleWhileRevalidate": "Cache-Control: stale-while-revalidate in the handler",
-	"CacheIf":              "Cache-Control: no-store, or memo.NoStore, in the handler",
-	"CacheErrors":          "Cache-Control: max-age in the handler that fails",
-	"Tags":                 "memo.AddTags, or a Cache-Tag field, in the handler",
-	"KeyFunc":              "Options.Key",
-}
-
-// checkMemoOptions panics for options that would have no effect.
-func checkMemoOptions(opts []memo.Option) {
-	for _, name := range hints.Policies(memo.Options(opts)) {
-		s := "memo: httpcache: New was given memo." + name + ", which has no effect on responses"
-		if other, ok := insteadOf[name]; ok {
-			panic(s + "; use " + other)
-		}
-		panic(s + "; leave it out")
-	}
 }
 
 // groups returns the groups among options, of which the last counts.

@@ -132,12 +132,13 @@ type Options struct {
 	// Methods are further methods whose responses are stored, such as POST for
 	// searches, with the digest of the request's body as part of the key. They
 	// have to be safe, whatever their names say: they invalidate nothing then.
-	// The default is none; GET and HEAD need not be named.
+	// The default is none. GET and HEAD are not to be named.
 	Methods []string
 
 	// MaxRequestBody is the largest request body, in bytes, that is read to store a
 	// response to one of Methods. Requests with larger ones pass through. The
-	// default is 64 KiB; a negative value lets all of them pass through.
+	// default is 64 KiB; a negative value lets all of them pass through. It goes with
+	// Methods.
 	MaxRequestBody int64
 
 	// SortQuery takes the order of the query's parameters out of the key. Several
@@ -255,22 +256,6 @@ func (o *Options) policy(shared bool) *policy {
 		}
 	}
 	return p
-}
-
-func (o *Options) check() {
-	for name, d := range map[string]time.Duration{"TTL": o.TTL, "ClientTTL": o.ClientTTL, "StaleIfError": o.StaleIfError} {
-		if d < 0 {
-			panic("memo: httpcache: Options." + name + " is negative (" + d.String() + "); zero turns it off")
-		}
-	}
-	if o.Identity != "" && !isToken(o.Identity) {
-		panic("memo: httpcache: Options.Identity is \"" + o.Identity + "\", but it has to be a token: letters, digits and !#$%&'*+-.^_`|~")
-	}
-	for _, m := range o.Methods {
-		if !isToken(m) || m == http.MethodConnect || m == http.MethodTrace {
-			panic("memo: httpcache: Options.Methods holds \"" + m + "\", whose responses cannot be stored")
-		}
-	}
 }
 
 func orDefault[N int64 | time.Duration](n, otherwise N) N {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -150,7 +149,7 @@ func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry,
 // expectOwn takes one report of the key for that of the write that was just made, if
 // the store reports so exactly that this is certain.
 func (s *shared) expectOwn(sh *location) {
-	if ability.ReportsOnce(s.Store) && s.Notifications.State.Load() == fleet.Connected {
+	if s.Prompt && s.Notifications.State.Load() == fleet.Connected {
 		sh.reports++
 	}
 }

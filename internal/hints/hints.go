@@ -61,10 +61,10 @@ var (
 // has. Package memo sets it when it is initialised.
 var Forget func(f any, key string)
 
-// Policies returns the names of those among options, which are memo.Options, that say
-// which results a function keeps, and for how long. Package memo sets it when it is
-// initialised.
-var Policies func(opts any) []string
+// Given returns the names of those among options, which are memo.Options, that say which
+// results a function keeps, for how long, and under which name. Package memo sets it when it
+// is initialised.
+var Given func(opts any) []string
 
 // A Weigher is a result that leads to memory from fields that are not exported: how much,
 // once it is in use. allocated returns what Go's allocator takes for n bytes.

@@ -272,6 +272,17 @@
 //	patient := memo.Options{memo.TTL(time.Hour), memo.StaleIfError(24 * time.Hour)}
 //	forecast := memo.New(fetchForecast, patient, memo.Jitter(0.1))
 //
+// # Options by purpose
+//
+//   - Freshness: [TTL], [Jitter], [StaleWhileRevalidate], [EarlyRefresh], [InheritTTL].
+//   - Failure: [StaleIfError], [SoftTimeout], [LoadTimeout], [CacheErrors], [CacheIf].
+//   - This process: [Local], [LocalBytes], [NoLocal], [Clone], [ContextFrom], [Disabled].
+//   - The store: [Store], [StoreTimeout], [LocalTTL], [Codec].
+//   - Keys and identity: [Name], [SharedName], [Prefix], [Version], [KeyFunc], [Tags], and a
+//     [Group].
+//   - Batches: [MaxBatch], [CacheMissing].
+//   - Looking inside: [Observe], [Logger].
+//
 // # Testing
 //
 // Inside of a [testing/synctest] bubble, memo goes by the bubble's clock, so a test

@@ -13,6 +13,7 @@ import (
 //   - requests for another protocol (Upgrade, CONNECT) and for a stream of events,
 //     which go past the cache; of those of a [Cache.Transport], also the ones that
 //     go past it for their body or a condition such as If-Match;
+//   - requests whose context is one of [memo.WithBypass], which go past it, too;
 //   - those that are answered with 504 because they said only-if-cached;
 //   - those that fail, or whose client leaves, before their answer begins.
 //

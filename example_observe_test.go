@@ -84,7 +84,8 @@ func ExampleLogger() {
 var (
 	warehouse = memo.NewGroup("warehouse", memo.TTL(5*time.Minute))
 	inStock   = memo.New(func(_ context.Context, sku string) (int, error) { return 12, nil }, warehouse, memo.Name("warehouse.inStock"))
-	shelf     = memo.NewBatch(func(_ context.Context, skus []string) (map[string]string, error) {
+	//lint:ignore U1000 it is found by Funcs
+	shelf = memo.NewBatch(func(_ context.Context, skus []string) (map[string]string, error) {
 		return map[string]string{"tea": "B7"}, nil
 	}, warehouse, memo.Name("warehouse.shelf"), memo.NoLocal())
 )

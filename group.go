@@ -37,11 +37,11 @@ type Group struct {
 	number uint64 // on the roll of groups that are in no other
 
 	mu      sync.Mutex
-	parent  *Group                           // guarded by mu; the group around it
-	lone    bool                             // guarded by mu; it joins the default group when its function is first used; see joinDefault
-	inner   []*Group                         // guarded by mu
+	parent  *Group                                      // guarded by mu; the group around it
+	lone    bool                                        // guarded by mu; it joins the default group when its function is first used; see joinDefault
+	inner   []*Group                                    // guarded by mu
 	members map[*engine.Counters]weak.Pointer[function] // guarded by mu; the functions in use
-	gone    Stats                            // guarded by mu; what functions that were dropped had counted
+	gone    Stats                                       // guarded by mu; what functions that were dropped had counted
 }
 
 // NewGroup makes a group. name is for people and, with a shared store, for the

@@ -73,7 +73,8 @@ func First(n int64, f Fault) Fault {
 // [Gate.Wait] is the fault.
 type Gate struct {
 	reached, opened chan struct{}
-	once            sync.Once // closes reached
+	once            sync.Once   // closes reached
+	open            atomic.Bool // so that calls from outside of the gate's bubble go through
 }
 
 // NewGate returns a gate that is closed.
@@ -82,6 +83,9 @@ func NewGate() *Gate { return &Gate{reached: make(chan struct{}), opened: make(c
 // Wait is a fault that holds a call up.
 func (g *Gate) Wait(context.Context, Call) error {
 	g.once.Do(func() { close(g.reached) })
+	if g.open.Load() {
+		return nil
+	}
 	<-g.opened
 	return nil
 }
@@ -90,7 +94,10 @@ func (g *Gate) Wait(context.Context, Call) error {
 func (g *Gate) Reached() <-chan struct{} { return g.reached }
 
 // Open lets all calls go on, also those to come. It may be called once.
-func (g *Gate) Open() { close(g.opened) }
+func (g *Gate) Open() {
+	g.open.Store(true)
+	close(g.opened)
+}
 
 // A Log notes the keys of calls. Its zero value is an empty one; [Log.Note] is the fault.
 type Log struct {

@@ -32,13 +32,19 @@ func newAccount(c *Cache) *account {
 	})}
 }
 
-// reserve takes n bytes from what is left, if there are as many.
+// reserve takes n bytes from what is left, if there are as many. What does not fit takes
+// nothing, not even for a moment: else others would be refused on its account.
 func (a *account) reserve(n int64) bool {
-	if a.used.Add(n) <= a.limit() {
-		return true
+	limit := a.limit()
+	for {
+		used := a.used.Load()
+		if n > limit-used {
+			return false
+		}
+		if a.used.CompareAndSwap(used, used+n) {
+			return true
+		}
 	}
-	a.used.Add(-n)
-	return false
 }
 
 func (a *account) release(n int64) { a.used.Add(-n) }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -92,6 +93,29 @@ func TestInvalidateTagsReturnsTheErrorsOfAllGroups(t *testing.T) {
 	for _, f := range fs { // in this process it counts at once
 		wantCall(t, f, 2)
 	}
+}
+
+// It ended the program, when a test outside of bubbles came after one inside.
+func TestInvalidateTagsLeavesTheGroupsOfABubbleToIt(t *testing.T) {
+	memo.ForgetGroups()
+	p := faultstore.New(memstore.New(nil))
+	var f *memo.Func[string, int32]
+	synctest.Test(t, func(t *testing.T) {
+		f = carrying(memo.NewGroup("of a bubble", memo.Store(p)), memo.Name("f"))
+		wantCall(t, f, 1)
+		if err := memo.InvalidateTags(t.Context(), "t"); err != nil {
+			t.Fatal(err)
+		}
+		wantCall(t, f, 2)
+	})
+	before := p.Count(faultstore.All)
+	if err := memo.InvalidateTags(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Count(faultstore.All) - before; n > 0 {
+		t.Errorf("%d operations of the store that a bubble uses", n)
+	}
+	runtime.KeepAlive(f)
 }
 
 // ContextFrom's function may read what only the caller's goroutine may.

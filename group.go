@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -31,10 +32,11 @@ import (
 // those within it alive. Functions of a group can be dropped at any time. All
 // methods are safe for concurrent use.
 type Group struct {
-	name   string
-	own    Options
-	space  *engine.Namespace
-	number uint64 // on the roll of groups that are in no other
+	name    string
+	own     Options
+	space   *engine.Namespace
+	number  uint64 // on the roll of groups that are in no other
+	bubbled bool   // it was made in a synctest bubble; see outermostHere
 
 	mu      sync.Mutex
 	parent  *Group                                      // guarded by mu; the group around it
@@ -55,6 +57,7 @@ func NewGroup(name string, opts ...Option) *Group {
 	g := &Group{
 		name: name, own: Options(opts).flat(),
 		members: map[*engine.Counters]weak.Pointer[function]{},
+		bubbled: clock.Bubbled(time.Now()),
 	}
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
@@ -71,6 +74,16 @@ func NewGroup(name string, opts ...Option) *Group {
 
 // outermost are the groups that are in no other.
 var outermost roll[Group]
+
+// outermostHere returns those that a call may reach which is made here: outside of all
+// synctest bubbles none that was made in one, for its store may wait for a channel of that
+// bubble, which ends the program.
+func outermostHere() []*Group {
+	if clock.Bubbled(time.Now()) {
+		return outermost.all()
+	}
+	return slices.DeleteFunc(outermost.all(), func(g *Group) bool { return g.bubbled })
+}
 
 func (g *Group) apply(s *settings) { s.group = g }
 
@@ -187,12 +200,13 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 // and all of them are invalidated. A group that only another process has is not reached,
 // in the stores either; nor are functions outside of all groups.
 //
-// The stores are told at the same time. The error joins those of all groups.
+// The stores are told at the same time. The error joins those of all groups. A call from
+// outside of all [testing/synctest] bubbles does not reach the groups that were made in one.
 func InvalidateTags(ctx context.Context, tags ...string) error {
-	for _, g := range outermost.all() {
+	for _, g := range outermostHere() {
 		g.joinDefaultNow()
 	}
-	groups := outermost.all()
+	groups := outermostHere()
 	errs := make([]error, len(groups))
 	var wg sync.WaitGroup
 	for i, g := range groups {

@@ -169,14 +169,21 @@ func TestFuncsKeepNoFunctionAlive(t *testing.T) {
 }
 
 func TestNewThatPanicsMakesNoFunction(t *testing.T) {
-	for _, o := range []memo.Option{memo.KeyFunc(func(string) string { return "" }), memo.Clone(func(s string) string { return s })} {
-		if v := panicOf(func() { memo.New(double, memo.Name("refused"), o) }); v == "" {
-			t.Fatal("New did not panic")
+	taken := memstore.New(nil)
+	first := memo.New(double, memo.Store(taken), memo.Name("refused.taken"))
+	for what, do := range map[string]func(){
+		"an option of another type": func() { memo.New(double, memo.Name("refused"), memo.Clone(func(s string) string { return s })) },
+		"an argument without a key": func() { memo.New(func(context.Context, func()) (int, error) { return 0, nil }, memo.Name("refused")) },
+		"a name that is taken":      func() { memo.New(double, memo.Store(taken), memo.Name("refused.taken")) },
+	} {
+		if v := panicOf(do); v == "" {
+			t.Errorf("%s: New did not panic", what)
 		}
 	}
-	if got := infosOf(memo.Funcs(), "refused"); got != nil {
-		t.Errorf("got %v", got)
+	if got := namesIn(infosOf(memo.Funcs(), "refused")); len(got) != 1 {
+		t.Errorf("got %q, want the function that has the name", got)
 	}
+	runtime.KeepAlive(first)
 }
 
 func TestFuncsWhileFunctionsComeAndGo(t *testing.T) {

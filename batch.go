@@ -7,13 +7,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/engine"
-	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
-	"github.com/seed-0226adef/memo/internal/storeclient"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -117,16 +113,13 @@ type batchCall[K comparable, V any] struct {
 	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
 	found  map[K]V
 	errs   []error
-	took   time.Duration // how long the store has taken so far
 }
 
 // A wanted is a key that a call asks for.
 type wanted[K comparable, V any] struct {
-	key       K
-	text      string
-	sharedKey string // set by lookThere
-	before    engine.Known
-	entry     *engine.Entry // to be refreshed in the background
+	key    K
+	job    *batchJob[K, V]
+	search *engine.Search
 }
 
 // want makes every key an open one, once.
@@ -142,96 +135,48 @@ func (c *batchCall[K, V]) want(keys []K) {
 			c.errs = append(c.errs, err)
 			continue
 		}
-		c.open = append(c.open, &wanted[K, V]{key: key, text: text})
+		job := &batchJob[K, V]{batch: c.batch, policy: c.policy, key: key}
+		c.open = append(c.open, &wanted[K, V]{key, job, engine.NewSearch(text, job, nil, fresh.Unusable)})
 	}
 }
 
-// lookHere answers what this process has. The epochs that this depends on are asked
-// for in one round trip for all keys.
+// searches returns those of the open keys.
+func (c *batchCall[K, V]) searches() []*engine.Search {
+	all := make([]*engine.Search, len(c.open))
+	for i, w := range c.open {
+		all[i] = w.search
+	}
+	return all
+}
+
+// lookHere answers what this process has.
 func (c *batchCall[K, V]) lookHere(ctx context.Context) {
-	core := c.batch.one.core
-	var fences []fleet.Dependency
-	for _, w := range c.open {
-		if e, v := core.Find(&c.policy.Config, w.text, clock.Precise()); v == fresh.Unverified {
-			fences = append(fences, e.Dependencies...)
-		}
-	}
-	began := clock.Now()
-	if len(fences) > 0 && !storeclient.Outlive(c.policy.Lend(ctx), func(ctx context.Context) { engine.AskEpochs(ctx, c.policy.StoreTimeout, fences) }) {
-		fences = nil
-	}
-	if len(fences) > 0 {
-		c.took = time.Duration(clock.Now() - began)
-	}
-	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		e, v := core.Find(&c.policy.Config, w.text, clock.Precise())
-		if v == fresh.Unverified && ctx.Err() == nil {
-			e, v = nil, fresh.Unusable
-		}
-		core.AnswerHere(ctx, &c.policy.Config, w.text, e, v)
-		w.before.Took = c.took
-		if v == fresh.Fallback {
-			w.before.Old = e
-		}
-		w.before.Waited = v == fresh.Unverified
-		return c.answer(ctx, w, e, v)
-	})
+	c.batch.one.core.LookHere(ctx, &c.policy.Config, c.searches()...)
+	c.answer(ctx)
 }
 
 // lookThere answers what the store has, in one round trip for all keys that
 // nobody is executing or looking for.
 func (c *batchCall[K, V]) lookThere(ctx context.Context) {
-	core := c.batch.one.core
-	if core.Shared == nil {
-		return
+	if c.batch.one.core.Shared != nil {
+		c.batch.one.core.LookThere(ctx, &c.policy.Config, c.searches()...)
+		c.answer(ctx)
 	}
-	for _, w := range c.open { // all of them first: a Keyer that panics leaves no look-up behind
-		w.sharedKey = core.SharedKey(w.text, c.job(nil, w.key))
-	}
-	looks := make(map[*wanted[K, V]]*engine.Lookup, len(c.open))
-	var mine []*engine.Lookup
-	for _, w := range c.open {
-		if core.Executes(&c.policy.Config, w.text) {
-			continue // which is waited for
-		}
-		if l, first := core.BeginLookup(&c.policy.Config, w.text, w.sharedKey, engine.Sequence.Load()); first {
-			looks[w], mine = l, append(mine, l)
-		}
-	}
-	began := clock.Now()
-	if !core.PerformBeside(ctx, &c.policy.Config, c.policy.Leaves(c.took), mine...) {
-		return // ctx has ended
-	}
-	if len(mine) > 0 {
-		c.took += time.Duration(clock.Now() - began)
-	}
-	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
-		l := looks[w]
-		w.before.Took = c.took
-		if l == nil {
-			return false
-		}
-		v := core.VerdictOf(&c.policy.Config, l.Made)
-		w.before.Asked, w.before.Seen, w.before.Why, w.before.Overtakings = true, l.Seen, l.Why, l.Overtakings
-		if v == fresh.Fallback {
-			w.before.Old = l.Made
-		}
-		core.AnswerShared(ctx, &c.policy.Config, l.Made, v)
-		return c.answer(ctx, w, l.Made, v)
-	})
 }
 
-// answer takes e for the answer if v allows it.
-func (c *batchCall[K, V]) answer(ctx context.Context, w *wanted[K, V], e *engine.Entry, v fresh.Verdict) bool {
-	if !v.Answers() {
-		return false
-	}
-	c.take(ctx, w.key, engine.Outcome{Entry: e}, false)
-	if v == fresh.Early || v == fresh.Revalidate {
-		w.entry = e
-		c.old = append(c.old, w)
-	}
-	return true
+// answer takes what was found for the answer where that is one.
+func (c *batchCall[K, V]) answer(ctx context.Context) {
+	c.open = slices.DeleteFunc(c.open, func(w *wanted[K, V]) bool {
+		v := w.search.Verdict
+		if !v.Answers() {
+			return false
+		}
+		c.take(ctx, w.key, engine.Outcome{Entry: w.search.Entry}, false)
+		if v == fresh.Early || v == fresh.Revalidate {
+			c.old = append(c.old, w)
+		}
+		return true
+	})
 }
 
 // take notes what a key came to; waited as for finish.
@@ -255,9 +200,9 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 		}
 	}()
 	for _, w := range c.old {
-		job := c.job(run, w.key)
-		if !c.batch.one.core.RefreshInBackground(ctx, &c.policy.Config, w.entry, job) {
-			job.Abstain()
+		w.job.in = run
+		if !c.batch.one.core.RefreshInBackground(ctx, &c.policy.Config, w.search.Entry, w.job) {
+			w.job.Abstain()
 		}
 		left--
 	}
@@ -269,25 +214,21 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 	outs := make([]engine.Outcome, len(c.open))
 	var wg sync.WaitGroup
 	for i, w := range c.open {
-		job := c.job(run, w.key)
+		w.job.in = run
 		wg.Go(func() {
 			defer func() {
-				job.Abstain()
+				w.job.Abstain()
 				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
 					outs[i].Panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
 				}
 			}()
-			outs[i] = c.batch.one.core.Load(ctx, &c.policy.Config, w.text, w.before, job)
+			outs[i] = c.batch.one.core.Load(ctx, &c.policy.Config, w.search)
 		})
 	}
 	wg.Wait()
 	for i, w := range c.open {
 		c.take(ctx, w.key, outs[i], true)
 	}
-}
-
-func (c *batchCall[K, V]) job(run *batchRun[K, V], key K) *batchJob[K, V] {
-	return &batchJob[K, V]{batch: c.batch, policy: c.policy, in: run, key: key}
 }
 
 // err returns the errors of the call, each once.

@@ -9,9 +9,9 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // A batchRun gathers those keys of one call whose executions this process is to
@@ -82,21 +82,21 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	var values map[K]V
 	var panicked *engine.PanicError
 	err := engine.ErrGoexit // unless fn returns or panics
-	engine.Executing.Add(1)
+	nested.Executing.Add(1)
 	defer func() {
 		if v := recover(); v != nil {
 			panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
 			err = panicked
 		}
-		engine.Executing.Add(-1)
+		nested.Executing.Add(-1)
 		untie()
 		cancel()
 		r.count(frame, time.Since(began), err)
 		h := frame.Seal()
 		for _, s := range seats {
-			own := engine.FrameOf(s.ctx)
+			own := nested.Of(s.ctx)
 			own.MergeFrom(h)
-			own.Update(func(o *engine.Hint) { o.Ttl, o.HasTTL, o.NoStore = h.Ttl, h.HasTTL, h.NoStore })
+			own.Update(func(o *nested.Hint) { o.TTL, o.HasTTL, o.NoStore = h.TTL, h.HasTTL, h.NoStore })
 			s.take(values, err, panicked)
 		}
 	}()
@@ -127,9 +127,9 @@ func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err erro
 
 // context returns the context that fn runs under: it has the values of the first
 // flight's, and ends when all flights have ended, or after LoadTimeout.
-func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *engine.Frame, context.CancelFunc) {
-	first := engine.FrameOf(seats[0].ctx)
-	f := &engine.Frame{Values: first.Values, Flight: first.Flight, Space: first.Space, Hint: engine.Hint{Fresh: clock.Forever}}
+func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *nested.Frame, context.CancelFunc) {
+	first := nested.Of(seats[0].ctx)
+	f := &nested.Frame{Values: first.Values, Execution: first.Execution, Space: first.Space, Hint: nested.NewHint()}
 	ctx, cancel := engine.Within(f, r.policy.LoadTimeout)
 	var left atomic.Int64
 	left.Store(int64(len(seats)))
@@ -146,10 +146,10 @@ func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *engine.
 // tie makes the flights of a run wait for the first of them, so that fn is found
 // out when it waits for any.
 func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
-	first := engine.FrameOf(seats[0].ctx).Flight
+	first := nested.Of(seats[0].ctx).Execution
 	var forget []func()
 	for _, s := range seats[1:] {
-		if f, err := engine.Await(engine.FrameOf(s.ctx), first); err == nil {
+		if f, err := nested.Await(nested.Of(s.ctx), first); err == nil {
 			forget = append(forget, f)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // WithBypass returns a copy of ctx under which no cache is touched, as if [Disabled] were
@@ -43,7 +44,7 @@ func saysBypass(ctx context.Context) bool {
 	if ctx.Value(bypassKey{}) != nil {
 		return true
 	}
-	request := engine.RequestContext(ctx)
+	request := nested.RequestContext(ctx)
 	return request != nil && request.Value(bypassKey{}) != nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/tags"
 )
 
 // defaults are what SetDefault was given last.
@@ -36,7 +37,7 @@ func SetDefault(opts ...Option) {
 	s := resolve(o)
 	s.refuseOwn("SetDefault")
 	before := currentDefaults()
-	engine.NextSequence(func(uint64) { // so that every hit looks once more
+	tags.NextSequence(func(uint64) { // so that every hit looks once more
 		defaults.Store(&o)
 		engine.DisabledByDefault.Store(s.bypass)
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/tags"
 )
 
 // ErrMiss is what [Func.Peek] returns when no usable result is held.
@@ -31,7 +32,7 @@ type Entry[R any] struct {
 
 // entryOf makes an Entry of e, whose value is value.
 func entryOf[R any](e *engine.Entry, value R, stale bool) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.Read, Stale: stale, Tags: e.TagNames()}
+	out := Entry[R]{Value: value, Created: e.Read, Stale: stale, Tags: tags.Names(e.Tags)}
 	if e.Fresh != clock.Forever {
 		out.FreshUntil = clock.Wall(e.Fresh, e.Read, e.Created)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
-	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -71,45 +70,6 @@ func TestClockThatIsBehindProlongsNoLife(t *testing.T) {
 		if got, _ := a.Call(t.Context(), "x"); got != 1 {
 			t.Errorf("got %d, seven seconds after its end in the store", got)
 		}
-	})
-}
-
-// What a look-up had seen was used by an execution that began after an Invalidate, and
-// whoever came later joined that. The steps are those of load.
-func TestSightingFromBeforeInvalidateIsNotUsed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, a, b := readers(memstore.New(nil), NoLocal())
-		b.Call(t.Context(), "x")
-		exec := a.execution("x")
-		p := a.settle()
-		_, _, l := a.core.LookUp(t.Context(), &a.With(TTL(0)).settle().Config, "x", p.StoreTimeout, exec)
-		source.Store(1)
-		if err := a.Invalidate(t.Context(), "x"); err != nil {
-			t.Fatal(err)
-		}
-		boards := engine.Waiter{Core: a.core, Policy: &p.Config, Seq: engine.Sequence.Load(), Known: engine.Known{Asked: true, Seen: l.Seen, Overtakings: l.Overtakings}}
-		f := boards.JoinOrLead(t.Context(), "x", nil, exec, func() bool { return false })
-		boards.Wait(t.Context(), f)
-		if got := *f.Result.Value.(*int64); got != 1 {
-			t.Errorf("got %d", got)
-		}
-	})
-}
-
-// A Refresh joined the flight of a call that had come in between, which may bring back
-// what the store has.
-func TestRefreshJoinsNoFlightOfACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, a, _ := readers(memstore.New(nil), NoLocal())
-		a.Call(t.Context(), "x")
-		source.Store(1)
-		call := engine.Waiter{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load()}
-		f := call.JoinOrLead(t.Context(), "x", nil, a.execution("x"), func() bool { return false })
-		refresh := engine.Waiter{Core: a.core, Policy: &a.settle().Config, Seq: engine.Sequence.Load(), Forced: true}
-		if refresh.JoinOrLead(t.Context(), "x", nil, a.execution("x"), func() bool { return false }) != nil {
-			t.Error("it has joined")
-		}
-		call.Wait(t.Context(), f)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/tags"
 )
 
 // A function is a memoized function as its options made it: it settles what they come
@@ -105,7 +106,7 @@ func (f *function) join(g *Group) {
 	switch {
 	case g == nil:
 		if f.Space == nil {
-			f.Space = new(engine.Namespace)
+			f.Space = new(tags.Namespace)
 		}
 	case f.Space != g.space:
 		f.Space = g.space

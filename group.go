@@ -14,6 +14,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
 
@@ -34,7 +35,7 @@ import (
 type Group struct {
 	name    string
 	own     Options
-	space   *engine.Namespace
+	space   *tags.Namespace
 	number  uint64 // on the roll of groups that are in no other
 	bubbled bool   // it was made in a synctest bubble; see outermostHere
 
@@ -62,12 +63,12 @@ func NewGroup(name string, opts ...Option) *Group {
 	s := resolve(g.own)
 	s.refuseOwn(fmt.Sprintf("NewGroup(%q)", name))
 	if s.group == nil {
-		g.space = engine.ClaimSpace(engine.PathOf("", name))
+		g.space = tags.Claim(tags.PathOf("", name))
 		g.number = outermost.enter(g)
 		return g
 	}
 	g.parent = s.group
-	g.space = engine.ClaimSpace(engine.PathOf(s.group.space.Name(), name))
+	g.space = tags.Claim(tags.PathOf(s.group.space.Name(), name))
 	s.group.adopt(g)
 	return g
 }
@@ -94,7 +95,7 @@ func (g *Group) joinDefault(around *Group) {
 	if !g.enters(around) {
 		return
 	}
-	g.space.Move(engine.PathOf(around.space.Name(), g.name))
+	g.space.Move(tags.PathOf(around.space.Name(), g.name))
 	around.adopt(g)
 	outermost.strike(g.number)
 }

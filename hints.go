@@ -9,6 +9,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -47,7 +48,7 @@ type settler interface {
 // hintOf returns what fn has said so far about the result of the execution that
 // ctx belongs to.
 func hintOf(ctx context.Context) (h hints.Hint) {
-	h.TTL, h.HasTTL, h.NoStore = engine.Said(ctx)
+	h.TTL, h.HasTTL, h.NoStore = nested.Said(ctx)
 	return h
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // SetTTL sets how long the result that fn is about to return is fresh, in place of
@@ -17,7 +17,7 @@ import (
 // for each place, if executions are under way. The execution is also found through the
 // request of a gin.Context.
 func SetTTL(ctx context.Context, d time.Duration) {
-	engine.SetTTL(ctx, d)
+	nested.SetTTL(ctx, d)
 }
 
 // NoStore keeps the result that fn is about to return out of the cache. fn calls it
@@ -27,7 +27,7 @@ func SetTTL(ctx context.Context, d time.Duration) {
 // Called with any other context, or when fn has returned, it does nothing, as with
 // [SetTTL].
 func NoStore(ctx context.Context) {
-	engine.NoStore(ctx)
+	nested.NoStore(ctx)
 }
 
 // AddTags adds tags to the result that fn is about to return, beside those of
@@ -37,7 +37,7 @@ func NoStore(ctx context.Context) {
 // Called with any other context, or when fn has returned, it does nothing, as with
 // [SetTTL].
 func AddTags(ctx context.Context, t ...string) {
-	engine.AddTags(ctx, t)
+	nested.AddTags(ctx, t)
 }
 
 // Detached returns a copy of ctx with which fn can call other memoized functions
@@ -45,5 +45,5 @@ func AddTags(ctx context.Context, t ...string) {
 // [InheritTTL], their freshness is taken over. [SetTTL], [NoStore] and [AddTags]
 // do nothing with it.
 func Detached(ctx context.Context) context.Context {
-	return engine.Independent(ctx)
+	return nested.Independent(ctx)
 }

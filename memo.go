@@ -201,19 +201,16 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 		return zero[R](), err
 	}
 	defer keys.Release(buffer)
-	e, v, spent := f.core.Look(ctx, &p.Config, key)
+	e, v := f.core.Look(ctx, &p.Config, key)
 	if v == fresh.Fresh || v == fresh.BackingOff {
 		return f.unwrap(ctx, p, e, false)
 	}
 	ctx = p.Lend(ctx)
-	switch v {
-	case fresh.Early, fresh.Revalidate:
+	if v.Answers() {
 		f.core.RefreshInBackground(ctx, &p.Config, e, f.execution(a))
 		return f.unwrap(ctx, p, e, false)
-	case fresh.Unusable, fresh.Unverified:
-		e = nil
 	}
-	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, strings.Clone(key), engine.Known{Old: e, Waited: v == fresh.Unverified, Took: spent}, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, engine.NewSearch(strings.Clone(key), f.execution(a), e, v)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -231,7 +228,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(ctx, p, f.core.Refresh(p.Lend(ctx), &p.Config, key, f.execution(a)), true)
+	return f.finish(ctx, p, f.core.Refresh(p.Lend(ctx), &p.Config, engine.NewSearch(key, f.execution(a), nil, fresh.Unusable)), true)
 }
 
 // A job is a call of fn.
@@ -373,9 +370,9 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	if p.off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
-	e, v, spent := f.core.Search(ctx, &p.Config, key)
-	if v == fresh.Unusable && f.core.Shared != nil {
-		e, v, _ = f.core.LookUp(p.Lend(ctx), &p.Config, strings.Clone(key), p.Leaves(spent), f.execution(a))
+	e, v := f.core.Find(&p.Config, key, clock.Precise())
+	if v == fresh.Unverified || v == fresh.Unusable && f.core.Shared != nil {
+		e, v = f.core.Peek(ctx, &p.Config, engine.NewSearch(strings.Clone(key), f.execution(a), e, v))
 	}
 	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -449,7 +449,7 @@ func Clone[R any](clone func(R) R) CallOption {
 func InheritTTL(on bool) CallOption {
 	return callOption(func(s *settings) {
 		if on {
-			engine.Inheritors.Store(true)
+			nested.Inheritors.Store(true)
 		}
 		s.InheritTTL = on
 	})

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // A Config is what the options say of the calls through one handle.
@@ -41,6 +43,22 @@ func (p *Config) Log() *slog.Logger {
 		return p.Logger
 	}
 	return slog.Default()
+}
+
+// Lend returns the context for what a call under ctx may leave behind; see nested.Lend.
+func (p *Config) Lend(ctx context.Context) context.Context { return nested.Lend(ctx, p.ContextFrom) }
+
+// lifetime returns what the policy, and fn itself by its hints, say about a
+// result.
+func (p *Config) lifetime(h *nested.Hint) fresh.Lifetime {
+	l := fresh.Lifetime{TTL: p.TTL, Jitter: p.Jitter, Stale: p.Stale(), Inherit: clock.Forever}
+	if h.HasTTL {
+		l.TTL = h.TTL
+	}
+	if p.InheritTTL {
+		l.Inherit = h.Fresh
+	}
+	return l
 }
 
 // An EventKind says what happened. The kinds are those of memo.EventKind.

@@ -4,10 +4,9 @@
 //   - A Cache is everything of a function that does not depend on its types.
 //   - A Config is what the options say of the calls through one handle.
 //   - An Entry is a result in this process.
-//   - A Flight is one execution of fn and those who wait for it; a Waiter is one call's wait.
-//   - A Lookup is a look at the store, shared by the calls that come while it is under way.
-//   - A Frame is what fn's context carries: what the result is made from.
-//   - A Namespace is where tags have their meaning.
+//   - A Call is what is under way for one key: a read of the store, or an execution. A Waiter
+//     is one caller's wait for it.
+//   - A Search is one caller's search for a result that it may use.
 //
 // The package knows calls, waiters, nesting and policies. It knows nothing of the types of
 // arguments and results, of options, or of HTTP; and of a store, only what package fleet
@@ -16,19 +15,18 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"math/rand/v2"
-	"reflect"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
-	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/values"
 )
@@ -42,8 +40,8 @@ type Cache struct {
 	Types   Typing  // of its results
 	Base    *Config // of the function itself; set before anything is looked up
 
-	Space *Namespace // the group's, or one of the function's own
-	Count *Counters  // held apart: a group keeps them when the function is gone
+	Space *tags.Namespace // the group's, or one of the function's own
+	Count *Counters       // held apart: a group keeps them when the function is gone
 
 	onceReported atomic.Bool               // that a result can be used only once
 	tagsReported atomic.Bool               // that there are tags, but no group
@@ -53,6 +51,9 @@ type Cache struct {
 	Shared       *shared                   // nil without a store; set before base
 	shards       [16]shard
 }
+
+// sequence returns the number of the last invalidation.
+func sequence() uint64 { return tags.Sequence.Load() }
 
 // A localTier holds the function's results in this process.
 type localTier = tier.Tier[Entry, *Entry]
@@ -85,7 +86,7 @@ func (c *Cache) HoldLocally(entries int, limit int64) {
 func (c *Cache) Start(p *Config) {
 	if c.Base = p; c.Shared != nil {
 		c.Shared.Collection.Tags = p.Tags
-		c.Space.reaches(c.Shared.Keyspace)
+		c.Space.Reaches(c.Shared.Keyspace)
 		c.Shared.Enroll(c.Shared.Member)
 	}
 }
@@ -103,13 +104,13 @@ func (c *Cache) Prepare(p *Config) {
 }
 
 // allTags returns the policy's own tags, in space, and more.
-func (p *Config) allTags(space *Namespace, more []scopedTag) []scopedTag {
+func (p *Config) allTags(space *tags.Namespace, more []tags.Tag) []tags.Tag {
 	if len(p.Tags) == 0 {
 		return more
 	}
-	all := make([]scopedTag, 0, len(p.Tags)+len(more))
+	all := make([]tags.Tag, 0, len(p.Tags)+len(more))
 	for _, t := range p.Tags {
-		all = append(all, scopedTag{space, t})
+		all = append(all, tags.Tag{Space: space, Name: t})
 	}
 	return append(all, more...)
 }
@@ -142,109 +143,13 @@ func (c *Cache) Hit(key string) *Entry {
 			return nil
 		}
 	}
-	if e.Until.Load() <= tick || e.validAt.Load() != Sequence.Load() || e.propagates() {
+	if e.Until.Load() <= tick || e.validAt.Load() != sequence() || e.propagates() {
 		return nil
 	}
 	if c.Count.hits.inc()%clock.HitsPerLook == 0 {
 		clock.CatchUp()
 	}
 	return e
-}
-
-// Find returns the result held under key, if any, and what a call under p may do
-// with it at t.
-func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
-	local := c.Tier.Load()
-	if local == nil {
-		return nil, fresh.Unusable
-	}
-	e := local.Get(key)
-	if e == nil {
-		return nil, fresh.Unusable
-	}
-	seq := Sequence.Load()
-	if e.validAt.Load() != seq && c.overtaken(e.born, e.Tags) {
-		local.Remove(e)
-		return nil, fresh.Unusable
-	}
-	if v := c.trust(p, e, t); v != fresh.Fresh {
-		return e, v
-	}
-	if !DisabledByDefault.Load() {
-		e.validAt.Store(seq)
-	}
-	v := e.Verdict(t, &p.Policy, draw)
-	if v == fresh.Fallback && e.backsOff(t) {
-		v = fresh.BackingOff
-	}
-	return e, v
-}
-
-// trust returns verdictFresh if e may be used at t without asking a store, and lets hits
-// do so for as long as that holds.
-func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
-	if e.share == nil && len(e.Dependencies) == 0 && !e.incomplete {
-		return fresh.Fresh
-	}
-	until, sure := e.bound(p, t)
-	switch {
-	case t >= until:
-		e.SetUntil(fresh.Cold)
-		return fresh.Unusable
-	case !sure:
-		e.SetUntil(fresh.Cold)
-		return fresh.Unverified
-	}
-	if !e.exact && p.LocalTTL == c.Base.LocalTTL {
-		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
-	}
-	return fresh.Fresh
-}
-
-// Search is find, where the epochs that a result depends on are asked for if they
-// are not known; spent is how long that took. The result stays unverified only if ctx
-// ends meanwhile.
-func (c *Cache) Search(ctx context.Context, p *Config, key string) (_ *Entry, _ fresh.Verdict, spent time.Duration) {
-	e, v := c.Find(p, key, clock.Precise())
-	if v != fresh.Unverified {
-		return e, v, 0
-	}
-	began := clock.Now()
-	if !storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { AskEpochs(ctx, p.StoreTimeout, e.Dependencies) }) {
-		return nil, fresh.Unverified, 0
-	}
-	t := clock.Now()
-	if e, v := c.Find(p, key, t); v != fresh.Unverified {
-		return e, v, time.Duration(t - began)
-	}
-	return nil, fresh.Unusable, time.Duration(t - began)
-}
-
-// AskEpochs asks for those epochs that are not known, within limit altogether.
-func AskEpochs(ctx context.Context, limit time.Duration, fences []fleet.Dependency) {
-	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
-	for _, f := range fences {
-		at := fleet.EpochAt{Keyspace: f.Keyspace, Key: f.Key}
-		if _, known := f.Keyspace.Epoch(f.Key, clock.Now()); !known && !asked[at] {
-			asked[at] = true
-			keys[f.Keyspace] = append(keys[f.Keyspace], f.Key)
-		}
-	}
-	by := storeclient.DeadlineIn(limit)
-	for r, keys := range keys {
-		if values, sent, _ := r.Read(ctx, by, keys); values != nil { // some of them, if one key fails
-			r.NoteEpochs(keys, values, sent)
-		}
-	}
-}
-
-// Executes reports whether an execution for key is under way that a call may join.
-func (c *Cache) Executes(p *Config, key string) bool {
-	s := c.Shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.of[key]
-	return f != nil && !c.overtaken(f.born, f.tags()) && !f.refreshes(p)
 }
 
 // draw returns a random number in (0, 1].
@@ -261,9 +166,9 @@ func (c *Cache) Held(key string) *Entry {
 // overtaken reports whether a result with these tags, whose execution noted the
 // sequence number born, has been invalidated since: by a Clear of its function
 // or its group, or by a tag.
-func (c *Cache) overtaken(born uint64, tags []scopedTag) bool {
-	return Sequence.Load() != born &&
-		(c.cleared.Load() > born || c.Space.cleared.Load() > born || anyInvalidated(tags, born))
+func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
+	return sequence() != born &&
+		(c.cleared.Load() > born || c.Space.ClearedAfter(born) || tags.AnyInvalidated(of, born))
 }
 
 // hold puts e into the tier, unless it is useless already, and reports whether it
@@ -277,7 +182,7 @@ func (c *Cache) hold(e *Entry) bool {
 	e.size = c.weigh(e)
 	e.exact = clock.Bubbled(e.Read)
 	e.Until.Store(fresh.Cold)
-	if !e.exact && e.share == nil && len(e.Dependencies) == 0 && !e.incomplete {
+	if !e.exact && e.share == nil && len(e.Dependencies) == 0 && !e.Incomplete {
 		e.Until.Store(e.CoarseUntil(c.Base.Beta))
 	}
 	if !DisabledByDefault.Load() {
@@ -316,37 +221,52 @@ func (c *Cache) forget(sharedKey string) {
 // under way is older, and is detached.
 func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, value any) error {
 	e := &Entry{
-		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), born: Sequence.Load(),
-		Tags: p.allTags(c.Space, nil), trusted: clock.Forever,
+		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), born: sequence(),
+		Origin: nested.Origin{Tags: p.allTags(c.Space, nil), Trusted: clock.Forever},
 	}
-	e.Window = p.lifetime(&Hint{Fresh: clock.Forever}).Window(clock.At(e.Read), 0, draw())
+	hint := nested.NewHint()
+	e.Window = p.lifetime(&hint).Window(clock.At(e.Read), 0, draw())
 	if c.Shared == nil {
 		c.replace(e, nil)
 		return nil
 	}
-	// A caller that looks for the key meanwhile looks again; and an Invalidate takes
-	// the mark away, so that e is not held after it.
-	mark := &Lookup{key: key, sharedKey: c.SharedKey(key, exec), retry: true}
-	s := c.Shard(key)
-	s.mu.Lock()
-	s.note(mark)
-	s.mu.Unlock()
-	defer s.end(mark)
-	err := c.Shared.put(ctx, p, mark.sharedKey, e)
-	c.replace(e, mark)
-	c.Shared.Overtake(c.Shared.Member, key, mark.sharedKey)
+	// A caller that looks for the key meanwhile looks again; and an Invalidate makes the
+	// call one that is not current, so that e is not held after it.
+	call := c.beginSet(key, c.SharedKey(key, exec))
+	defer call.endSet()
+	err := c.Shared.put(ctx, p, call.sharedKey, e)
+	c.replace(e, call)
+	c.Shared.Overtake(c.Shared.Member, key, call.sharedKey)
 	return c.notSet(err)
 }
 
-// replace holds e in place of what there is, unless mark, if there is one, was
-// taken away.
-func (c *Cache) replace(e *Entry, mark *Lookup) {
+// beginSet makes a Set the current call of its key.
+func (c *Cache) beginSet(key, sharedKey string) *Call {
+	s := c.Shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call := c.newCall(key, sharedKey, setting)
+	call.read.again = true
+	return call
+}
+
+func (c *Call) endSet() {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	c.to(answered)
+	c.retire()
+	c.endOver()
+}
+
+// replace holds e in place of what there is, unless set, the call that has told the store
+// if there is one, is not current any more.
+func (c *Cache) replace(e *Entry, set *Call) {
 	s := c.Shard(e.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	noted := s.lookups[e.Key] == mark
+	current := set == nil || set.current
 	s.overtake(e.Key)
-	if !noted || !c.hold(e) {
+	if !current || !c.hold(e) {
 		c.drop(e.Key)
 	}
 }
@@ -393,7 +313,7 @@ func (c *Cache) Clear(ctx context.Context, p *Config) error {
 	if c.Shared != nil {
 		err = c.Shared.Clear(ctx, p.StoreTimeout)
 	}
-	NextSequence(c.cleared.Store)
+	tags.NextSequence(c.cleared.Store)
 	c.Sweep()
 	if c.Shared != nil {
 		for _, other := range c.Shared.Namesakes(c.Shared.Member) {
@@ -421,6 +341,16 @@ func (c *Cache) Stats() (s stats) {
 	return s
 }
 
+// SharedKey returns the key in the store of the argument that exec is for, or ""
+// without a store. It may call a method of the argument, which may panic, so it
+// comes before anything that others could wait for.
+func (c *Cache) SharedKey(key string, exec Execution) string {
+	if c.Shared == nil {
+		return ""
+	}
+	return SharedKey(c.Shared.Head, key, exec)
+}
+
 // SharedKey returns the key under which a store has the result of exec, whose
 // canonical key is key. head is a sharedHead. A shared key reads
 //
@@ -440,33 +370,4 @@ func SharedKey(head, key string, exec Execution) string {
 	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
 	b = exec.AppendArgs(b, key)
 	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
-}
-
-// UsedUp returns why a result must not be given to more than one caller, nil if it
-// may be. value is a *R.
-func (c *Cache) UsedUp(p *Config, value any) error {
-	if p.Cloned || !c.Types.Hides {
-		return nil
-	}
-	left := values.MaxLooks
-	if err := values.HeldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
-		return errors.New("result " + values.Describe(err))
-	}
-	return nil
-}
-
-// refuseToShare sees to it that what f came back with is kept nowhere and given to one
-// caller, if it can be used only once. It is logged the first time.
-func (c *Cache) refuseToShare(f *Flight, l *returned) {
-	if l.value == nil || l.absent || l.err != nil && !l.keep {
-		return
-	}
-	err := c.UsedUp(f.Policy, l.value)
-	if err == nil {
-		return
-	}
-	l.keep, l.single = false, true
-	if !c.onceReported.Swap(true) {
-		f.Policy.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.Label, "error", err)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/tags"
 )
 
 // Changed implements memberEvents.
@@ -26,7 +27,7 @@ func (s *shared) Overtaken(by *fleet.Member, id, key string) {
 
 // Cleared implements memberEvents.
 func (s *shared) Cleared() {
-	NextSequence(s.core.cleared.Store)
+	tags.NextSequence(s.core.cleared.Store)
 	s.core.Sweep()
 }
 
@@ -46,19 +47,14 @@ func (c *Cache) overtakeShared(sharedKey string) {
 	}
 }
 
-// underWay adds the keys of executions and look-ups for sharedKey to keys. A caller that has
+// underWay adds the keys of the calls for sharedKey to keys. A caller that has
 // looked and not yet begun to execute looks again.
 func (s *shard) underWay(sharedKey string, keys map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overtakings++
-	for key, f := range s.of {
-		if f.run.Key == sharedKey {
-			keys[key] = true
-		}
-	}
-	for key, l := range s.lookups {
-		if l.sharedKey == sharedKey {
+	for key, call := range s.calls {
+		if call.sharedKey == sharedKey {
 			keys[key] = true
 		}
 	}

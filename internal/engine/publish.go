@@ -7,43 +7,46 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
 )
 
-// publish stores what f came back with, as e, and ties e to the store. ctx is that of the
+// publish stores what call came back with, as e, and ties e to the store. ctx is that of the
 // publication. What must not be stored, because it has been invalidated, is not to be
 // held either. What cannot be is held for as long as a copy would be trusted.
 //
 // The function that publish returns gives back what others need not wait for.
-func (s *shared) publish(ctx context.Context, f *Flight, e *Entry, l returned) (finish func()) {
-	e.share = &location{keyspace: s.Keyspace, key: f.run.Key, generation: s.Notifications.Generation.Load(), reports: s.Notifications.Of(f.run.Key).Load()}
+func (s *shared) publish(ctx context.Context, call *Call, e *Entry, got returned) (finish func()) {
+	e.share = &location{keyspace: s.Keyspace, key: call.run.Key, generation: s.Notifications.Generation.Load(), reports: s.Notifications.Of(call.run.Key).Load()}
 	e.asked = e.Created
-	if f.run.Epochs == nil { // nobody can tell when everything of the function is cleared
-		s.lostIfWanted(f, e, f.run.Alone)
+	if call.run.Epochs == nil { // nobody can tell when everything of the function is cleared
+		s.lostIfWanted(call, e, call.run.Alone)
 		e.unstored()
 		e.markIncomplete()
 		return func() {}
 	}
-	taken := f.frame.Seal().epochs.complete(ctx)
-	e.complete(taken)
-	e.Dependencies = append(e.Dependencies, s.FencesFor(f.run.Epochs)...)
-	t := f.run.Lease.Load()
+	taken := call.frame.Seal().Epochs.Complete(ctx)
+	if e.Settle(taken); e.Unverifiable {
+		e.expire()
+	}
+	e.Dependencies = append(e.Dependencies, s.FencesFor(call.run.Epochs)...)
+	t := call.run.Lease.Load()
 	if t == nil {
-		if s.failed(s.tie(ctx, f, e, taken)); f.run.Refused {
+		if s.failed(s.tie(ctx, call, e, taken)); call.run.Refused {
 			return func() {}
 		}
-		s.lostIfWanted(f, e, f.run.Alone)
+		s.lostIfWanted(call, e, call.run.Alone)
 		e.unstored()
 		return func() {}
 	}
 	t.Converting.Lock() // what the result is to replace does not change any more
 	defer t.Converting.Unlock()
 	t.Failed++ // for a note in the lease's place, which others may see before the result
-	err := s.offer(ctx, f, t, e, l, taken)
+	err := s.offer(ctx, call, t, e, got, taken)
 	if err != nil {
-		s.lost(f, err)
+		s.lost(call, err)
 		e.unstored()
 	}
 	s.failed(err)
@@ -59,9 +62,9 @@ func (s *shared) publish(ctx context.Context, f *Flight, e *Entry, l returned) (
 
 // lostIfWanted reports that e is not stored though it should be. Without a reason
 // another process stores its own.
-func (s *shared) lostIfWanted(f *Flight, e *Entry, why error) {
+func (s *shared) lostIfWanted(call *Call, e *Entry, why error) {
 	if why != nil && !e.Empty() && (e.Err == nil || e.Err == ErrAbsent) {
-		s.lost(f, why)
+		s.lost(call, why)
 	}
 }
 
@@ -69,23 +72,23 @@ func (s *shared) lostIfWanted(f *Flight, e *Entry, why error) {
 // report tells of what concerns it, and the store is asked again as soon as a change
 // of an epoch would be seen.
 func (e *Entry) unstored() {
-	e.trusted = min(e.trusted, clock.After(e.asked, fleet.EpochTrust))
+	e.Trusted = min(e.Trusted, clock.After(e.asked, fleet.EpochTrust))
 }
 
 // markIncomplete notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *Entry) markIncomplete() {
 	if len(e.Tags) > 0 {
-		e.incomplete, e.trusted = true, min(e.trusted, clock.After(e.Created, fleet.EpochTrust))
+		e.Incomplete, e.Trusted = true, min(e.Trusted, clock.After(e.Created, fleet.EpochTrust))
 	}
 }
 
 // tie makes e, which is not to be stored, depend on the epochs of its tags.
-func (s *shared) tie(ctx context.Context, f *Flight, e *Entry, taken *inheritedEpochs) error {
-	if e.Empty() || e.incomplete {
+func (s *shared) tie(ctx context.Context, call *Call, e *Entry, taken *nested.Epochs) error {
+	if e.Empty() || e.Incomplete {
 		return nil
 	}
-	_, fences, current, err := f.run.TagEpochs(ctx, s.tagsFor(f, e), taken.by)
+	_, fences, current, err := call.run.TagEpochs(ctx, s.tagsFor(call, e), taken.By())
 	switch {
 	case err != nil:
 		e.markIncomplete()
@@ -99,19 +102,19 @@ func (s *shared) tie(ctx context.Context, f *Flight, e *Entry, taken *inheritedE
 
 // offer stores e, if it is to be stored and the lease is still good. The error is
 // that of a store that has failed.
-func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry, l returned, taken *inheritedEpochs) error {
+func (s *shared) offer(ctx context.Context, call *Call, t *fleet.Lease, e *Entry, got returned, taken *nested.Epochs) error {
 	lease := t.State()
-	if e.Empty() || e.Err != nil && !l.absent {
-		if l.err == nil && lease.Refresh {
-			return t.Leave(f.run.Key, lease.Target) // a result that is not kept is newer than what is there
+	if e.Empty() || e.Err != nil && !got.absent {
+		if got.err == nil && lease.Refresh {
+			return t.Leave(call.run.Key, lease.Target) // a result that is not kept is newer than what is there
 		}
-		return s.tie(ctx, f, e, taken)
+		return s.tie(ctx, call, e, taken)
 	}
-	if e.incomplete { // it may be older than the epochs that its tags have by now
-		s.lost(f, errLoose)
+	if e.Incomplete { // it may be older than the epochs that its tags have by now
+		s.lost(call, errLoose)
 		return nil
 	}
-	tags, fences, current, err := f.run.TagEpochs(ctx, s.tagsFor(f, e), taken.by)
+	tags, fences, current, err := call.run.TagEpochs(ctx, s.tagsFor(call, e), taken.By())
 	if err != nil {
 		e.markIncomplete()
 		return err
@@ -121,13 +124,13 @@ func (s *shared) offer(ctx context.Context, f *Flight, t *fleet.Lease, e *Entry,
 		return nil
 	}
 	e.Dependencies = append(e.Dependencies, fences...)
-	if err := s.Prolong(ctx, storeclient.Unhurried(f.Policy.StoreTimeout), e.ttl(), s.Recorded(e.Dependencies, f.run.Epochs)); err != nil {
+	if err := s.Prolong(ctx, storeclient.Unhurried(call.Policy.StoreTimeout), e.ttl(), s.Recorded(e.Dependencies, call.run.Epochs)); err != nil {
 		return err
 	}
 	token := store.NewToken()
-	err = f.run.Replace(ctx, t, func(old store.Token) error {
-		st := &wire.Record{Token: token, Replaced: old, Scopes: s.ScopesOf(f.run.Epochs), Tags: tags}
-		return f.run.Write(ctx, old, e.ttl(), func() ([]byte, error) { return s.encodeFor(f, e, st) })
+	err = call.run.Replace(ctx, t, func(old store.Token) error {
+		st := &wire.Record{Token: token, Replaced: old, Scopes: s.ScopesOf(call.run.Epochs), Tags: tags}
+		return call.run.Write(ctx, old, e.ttl(), func() ([]byte, error) { return s.encodeFor(call, e, st) })
 	})
 	switch {
 	case err == nil:
@@ -167,7 +170,7 @@ func (e *Entry) expire() { e.Fresh, e.End = e.Created, e.Created }
 // from it is no better.
 func (e *Entry) markUnverifiable() {
 	e.expire()
-	e.unverifiable = true
+	e.Unverifiable = true
 }
 
 // put stores e as Set does, whatever is there. If that fails, what is there is
@@ -209,7 +212,7 @@ func (s *shared) prepare(ctx context.Context, p *Config, by storeclient.Deadline
 	}
 	epochs, err := s.Ensure(ctx, by, p.epochLife(), p.needs)
 	if err != nil {
-		e.trusted = clock.After(e.asked, fleet.EpochTrust)
+		e.Trusted = clock.After(e.asked, fleet.EpochTrust)
 		e.markIncomplete()
 		return nil, token, err
 	}
@@ -250,21 +253,21 @@ func (c *Cache) notReached(what string, err error) error {
 	return fmt.Errorf("memo: %s: %s has not reached the store yet, and is repeated until it does: %w", c.Label, what, err)
 }
 
-// tagsFor returns the tags of e, what f came back with, and sees to it that invalidations
+// tagsFor returns the tags of e, what call came back with, and sees to it that invalidations
 // of their groups reach the store.
-func (s *shared) tagsFor(f *Flight, e *Entry) []fleet.Tag {
-	h := f.frame.Seal()
+func (s *shared) tagsFor(call *Call, e *Entry) []fleet.Tag {
+	h := call.frame.Seal()
 	tags := make([]fleet.Tag, len(e.Tags))
 	for i, t := range e.Tags {
-		t.space.reaches(s.Keyspace)
-		tags[i] = fleet.Tag{Path: t.space.Path, Name: t.name, Added: h.added.has(t)}
+		t.Space.Reaches(s.Keyspace)
+		tags[i] = fleet.Tag{Path: t.Space.Path, Name: t.Name, Added: h.Added.Has(t)}
 	}
 	return tags
 }
 
-// encodeFor is encode for what f came back with.
-func (s *shared) encodeFor(f *Flight, e *Entry, st *wire.Record) ([]byte, error) {
-	value, err := s.encode(f.Policy, f.run.Key, e, st)
+// encodeFor is encode for what call came back with.
+func (s *shared) encodeFor(call *Call, e *Entry, st *wire.Record) ([]byte, error) {
+	value, err := s.encode(call.Policy, call.run.Key, e, st)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnencodable, err)
 	}

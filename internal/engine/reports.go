@@ -86,8 +86,8 @@ func unsent(err error) bool {
 // executes it again. Of a store that is left alone that is told already, for all of
 // its functions together, as it is of one that refuses writes; and one that still has to
 // be told of an invalidation must not take results.
-func (s *shared) lost(f *Flight, why error) {
-	p, key, outages := f.Policy, f.run.Key, f.run.Outages
+func (s *shared) lost(call *Call, why error) {
+	p, key, outages := call.Policy, call.run.Key, call.run.Outages
 	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return

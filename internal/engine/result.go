@@ -10,6 +10,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -19,7 +20,7 @@ var ErrAbsent = errors.New("memo: fn has no value for the key")
 
 // An Entry is one result of a function in this process; what a store holds of it is
 // a wire.Record. Its plain fields are set by its maker, until it is
-// held (Cache.hold) or handed to waiters (Cache.release); from then on only its atomic
+// held (Cache.hold) or handed to waiters (Call.release); from then on only its atomic
 // fields change.
 type Entry struct {
 	// What a hit reads comes first, to be close together.
@@ -29,26 +30,20 @@ type Entry struct {
 	// be overtaken.
 	validAt atomic.Uint64
 
-	Value        any // *R, so that a nil interface is a value too
-	Err          error
-	Kept         bool // value is a result: it came without an error, or CacheIf accepted it with one
-	Tags         []scopedTag
-	born         uint64    // the sequence number that its execution noted before it began
-	fresh.Window           // when it may be used
-	Read         time.Time // the time of day when fn returned
-	size         int64     // in bytes, for LocalBytes and Stats
+	Value         any // *R, so that a nil interface is a value too
+	Err           error
+	Kept          bool      // value is a result: it came without an error, or CacheIf accepted it with one
+	nested.Origin           // what it depends on
+	born          uint64    // the sequence number that its execution noted before it began
+	fresh.Window            // when it may be used
+	Read          time.Time // the time of day when fn returned
+	size          int64     // in bytes, for LocalBytes and Stats
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
-	share        *location          // where it is in the store; nil without one
-	Dependencies []fleet.Dependency // the epochs that have to be in force
-	asked        int64              // when it was read from the store, or executed
-	trusted      int64              // until when it is used without asking, whatever LocalTTL says
-	incomplete   bool               // there are tags whose epochs are not among dependencies: nobody can tell when they are invalidated elsewhere
-	exact        bool               // the coarse time must not be used for it
-
-	awaited      []*epochsToCome // if loose, what is going to know them
-	unverifiable bool            // its tags were invalidated elsewhere while it was made: no result may be made from it
+	share *location // where it is in the store; nil without one
+	asked int64     // when it was read from the store, or executed
+	exact bool      // the coarse time must not be used for it
 
 	// failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
@@ -61,13 +56,13 @@ type Entry struct {
 // around it what e brings with it. While nothing is being executed there is
 // nobody to tell; before anyone uses InheritTTL, only tags matter.
 func (e *Entry) propagates() bool {
-	return Executing.Load() != 0 && (len(e.Tags) > 0 || Inheritors.Load())
+	return nested.Executing.Load() != 0 && (len(e.Tags) > 0 || nested.Inheritors.Load())
 }
 
 // Propagate hands what e brings with it to the execution that ctx belongs to.
 func (e *Entry) Propagate(ctx context.Context) {
 	if e.propagates() {
-		FrameOf(ctx).merge(e)
+		nested.Of(ctx).Merge(&e.Origin, e.Fresh)
 	}
 }
 
@@ -108,7 +103,7 @@ func (e *Entry) doubtful() bool {
 // whether all epochs that this depends on are known. An instant that is past
 // says that e must not be used.
 func (e *Entry) bound(p *Config, t int64) (until int64, sure bool) {
-	until = e.trusted
+	until = e.Trusted
 	if e.share != nil {
 		n := &e.share.keyspace.Notifications
 		state := n.State.Load()
@@ -166,20 +161,4 @@ func (e *Entry) refreshFailed(t int64) {
 // backsOff reports whether it is too early at t for another attempt.
 func (e *Entry) backsOff(t int64) bool {
 	return e.failures.Load() > 0 && t < e.retryAt.Load()
-}
-
-// TagNames returns the names of the entry's tags, each once.
-func (e *Entry) TagNames() []string {
-	if len(e.Tags) == 0 {
-		return nil
-	}
-	names := make([]string, 0, len(e.Tags))
-	seen := make(map[string]bool, len(e.Tags))
-	for _, t := range e.Tags {
-		if !seen[t.name] {
-			seen[t.name] = true
-			names = append(names, t.name)
-		}
-	}
-	return names
 }

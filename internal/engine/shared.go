@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,8 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -22,10 +23,10 @@ import (
 // records of entries.
 type shared struct {
 	*fleet.Collection
-	core    *Cache
-	flying  sync.Map // the flights under way, by shared key
-	codecs  codecs
-	reports reports
+	core      *Cache
+	executing sync.Map // the executions under way, by shared key
+	codecs    codecs
+	reports   reports
 }
 
 // A Place is where a function's results are in a store.
@@ -36,9 +37,10 @@ type Place struct {
 	Logger                *slog.Logger
 }
 
-// KeyspaceOf returns the keyspace of a prefix on s.
+// KeyspaceOf returns the keyspace of a prefix on s. When epochs change there, every copy of
+// a shared result compares its own with those that are known then, when it is looked at.
 func KeyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
-	return fleet.KeyspaceOf(s, prefix, epochsChanged)
+	return fleet.KeyspaceOf(s, prefix, func() { tags.NextSequence(func(uint64) {}) })
 }
 
 // Share has the function's results shared at p.
@@ -75,7 +77,7 @@ func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born
 	*e = Entry{
 		Item: tier.Item{Key: key}, Kept: true, born: born, Window: st.Window(t, age),
 		Read: read.Add(-time.Duration(age)), asked: seen.At,
-		Tags: s.core.tagsOf(st.Tags), Dependencies: seen.Dependencies, share: &held.share,
+		Origin: nested.Origin{Tags: s.core.tagsOf(st.Tags), Dependencies: seen.Dependencies}, share: &held.share,
 	}
 	held.share = location{keyspace: s.Keyspace, key: sharedKey, Token: st.Token, generation: seen.Generation, reports: seen.Reports}
 	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
@@ -95,8 +97,8 @@ func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
-	if e.trusted = e.End; e.End != clock.Forever {
-		e.trusted -= int64(s.Skew(t))
+	if e.Trusted = e.End; e.End != clock.Forever {
+		e.Trusted -= int64(s.Skew(t))
 	}
 	return e
 }
@@ -145,18 +147,18 @@ func (s *shared) decode(st *wire.Record) (value any, err error) {
 }
 
 // tagsOf returns the tags of a stored result as this process knows them.
-func (c *Cache) tagsOf(tags []wire.TagEpochs) []scopedTag {
-	if len(tags) == 0 {
+func (c *Cache) tagsOf(stored []wire.TagEpochs) []tags.Tag {
+	if len(stored) == 0 {
 		return nil
 	}
-	scoped := make([]scopedTag, len(tags))
-	for i := range tags {
+	scoped := make([]tags.Tag, len(stored))
+	for i := range stored {
 		space := c.Space
-		if tags[i].Path != space.Path {
-			space = spaceAt(tags[i].Path)
-			space.reaches(c.Shared.Keyspace)
+		if stored[i].Path != space.Path {
+			space = tags.At(stored[i].Path)
+			space.Reaches(c.Shared.Keyspace)
 		}
-		scoped[i] = scopedTag{space, tags[i].Name}
+		scoped[i] = tags.Tag{Space: space, Name: stored[i].Name}
 	}
 	return scoped
 }
@@ -202,25 +204,14 @@ func (p *Config) epochLife() time.Duration {
 	return wire.EpochLife(p.TTL + p.Stale())
 }
 
-// obtain asks the fleet for the right to execute f, and returns another process's result
-// if that serves.
-func (s *shared) obtain(ctx context.Context, f *Flight) (e *Entry) {
-	f.run.Accepts = func(seen *fleet.Seen) bool {
-		e = s.accept(f, seen)
-		return e != nil
-	}
-	f.run.Obtain(ctx)
-	return e
-}
-
-// accept returns the result that was seen if it is what f would execute for: it is
-// fresh, and another one than f is to replace.
-func (s *shared) accept(f *Flight, seen *fleet.Seen) *Entry {
-	if f.old != nil && f.old.stored() && f.old.share.Token == seen.Record.Token {
+// accept returns the result that was seen if it is what call would execute for: it is
+// fresh, and another one than call is to replace.
+func (s *shared) accept(call *Call, seen *fleet.Seen) *Entry {
+	if call.old != nil && call.old.stored() && call.old.share.Token == seen.Record.Token {
 		return nil
 	}
-	e := s.result(f.Policy, f.key, f.run.Key, seen, f.born)
-	if e == nil || clock.Now() >= e.Fresh || f.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, f.Policy.MaxAge) {
+	e := s.result(call.Policy, call.key, call.run.Key, seen, call.born)
+	if e == nil || clock.Now() >= e.Fresh || call.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, call.Policy.MaxAge) {
 		return nil
 	}
 	return e

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
@@ -22,7 +23,7 @@ const (
 // before e can be found, and looks at the value.
 func (c *Cache) weigh(e *Entry) int64 {
 	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + c.Types.Size(e.Value)
-	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(scopedTag{})))
+	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(tags.Tag{})))
 	n += values.Allocated(int64(cap(e.Dependencies)) * int64(unsafe.Sizeof(fleet.Dependency{})))
 	if s := e.share; s != nil {
 		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead

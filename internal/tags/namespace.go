@@ -1,4 +1,4 @@
-package engine
+package tags
 
 import (
 	"maps"
@@ -9,18 +9,6 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/fleet"
 )
-
-// A Sequence number orders invalidations and executions within the process:
-// every Clear and every InvalidateTags takes the next one, and every execution
-// notes, before it starts, the last one taken. A result is overtaken when
-// something that it belongs to was invalidated after its execution had noted
-// its number. That comparison needs no lock at publication and no walk over
-// entries: it is made when a result is looked at.
-//
-// Results also remember at which number they were last found valid, so that a
-// hit compares one word. Any Clear or InvalidateTags in the process makes the
-// next hit of each result look again, once.
-var Sequence atomic.Uint64
 
 // A Namespace is where tags have their meaning: a group's, or that of a single
 // function outside of all groups.
@@ -33,7 +21,7 @@ type Namespace struct {
 	children []*Namespace      // guarded by mu; the namespaces of groups within this group
 	claimed  bool              // guarded by spaces; there is a group
 
-	realms map[*fleet.Keyspace]struct{} // guarded by mu; where there may be results that carry its tags
+	keyspaces map[*fleet.Keyspace]struct{} // guarded by mu; where there may be results that carry its tags
 }
 
 // maxTags bounds how many invalidated tags a namespace remembers one by one.
@@ -41,23 +29,6 @@ type Namespace struct {
 // from before counts as overtaken: too much is executed again, nothing old is
 // returned.
 const maxTags = 1 << 16
-
-// NextSequence takes the next number and hands it to note, which records what
-// was invalidated. The number is published only afterwards, so whoever has seen
-// it sees the record.
-func NextSequence(note func(seq uint64)) {
-	sequenceMu.Lock()
-	defer sequenceMu.Unlock()
-	seq := Sequence.Load() + 1
-	note(seq)
-	Sequence.Store(seq)
-}
-
-// epochsChanged has every copy of a shared result compare its epochs with those that are
-// known now, when it is looked at.
-func epochsChanged() { NextSequence(func(uint64) {}) }
-
-var sequenceMu sync.Mutex // held while a number is taken
 
 // Clear invalidates everything in the namespace and below it.
 func (n *Namespace) Clear() {
@@ -103,51 +74,36 @@ func (n *Namespace) Adopt(child *Namespace) {
 	n.children = append(n.children, child)
 }
 
-// reaches notes that results in r carry tags of the namespace.
-func (n *Namespace) reaches(r *fleet.Keyspace) {
+// Reaches notes that results in k carry tags of the namespace.
+func (n *Namespace) Reaches(k *fleet.Keyspace) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.realms == nil {
-		n.realms = map[*fleet.Keyspace]struct{}{}
+	if n.keyspaces == nil {
+		n.keyspaces = map[*fleet.Keyspace]struct{}{}
 	}
-	n.realms[r] = struct{}{}
+	n.keyspaces[k] = struct{}{}
 }
 
-// Reached returns these realms, and those of the groups within.
+// Reached returns these keyspaces, and those of the groups within.
 func (n *Namespace) Reached() []*fleet.Keyspace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	in := slices.Collect(maps.Keys(n.realms))
+	in := slices.Collect(maps.Keys(n.keyspaces))
 	for _, c := range n.children {
 		in = append(in, c.Reached()...)
 	}
 	return in
 }
 
+// ClearedAfter reports whether all of the namespace was invalidated after the number born
+// was taken.
+func (n *Namespace) ClearedAfter(born uint64) bool { return n.cleared.Load() > born }
+
 // invalidated returns when tag was last invalidated, 0 for never.
 func (n *Namespace) invalidated(tag string) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return max(n.tags[tag], n.floor)
-}
-
-// A scopedTag is a tag in the namespace that can invalidate it. A result that
-// was made from another function's result carries that function's tags in that
-// function's namespace.
-type scopedTag struct {
-	space *Namespace
-	name  string
-}
-
-// anyInvalidated reports whether any of the tags was invalidated after the
-// number born was taken.
-func anyInvalidated(tags []scopedTag, born uint64) bool {
-	for _, t := range tags {
-		if t.space.invalidated(t.name) > born {
-			return true
-		}
-	}
-	return false
 }
 
 // PathOf returns the path of the group name in the group at around, if that is
@@ -166,9 +122,9 @@ var spaces = struct {
 	at map[string]*Namespace // guarded by the mutex; the last group's of each path
 }{at: map[string]*Namespace{}}
 
-// ClaimSpace returns a namespace for a new group at path. Results that were read
+// Claim returns a namespace for a new group at path. Results that were read
 // before there was a group may refer to it already.
-func ClaimSpace(path string) *Namespace {
+func Claim(path string) *Namespace {
 	spaces.Lock()
 	defer spaces.Unlock()
 	if n := spaces.at[path]; n != nil && !n.claimed {
@@ -200,8 +156,8 @@ func (n *Namespace) Name() string {
 	return n.Path
 }
 
-// spaceAt returns the namespace of the group at path.
-func spaceAt(path string) *Namespace {
+// At returns the namespace of the group at path.
+func At(path string) *Namespace {
 	spaces.Lock()
 	defer spaces.Unlock()
 	n := spaces.at[path]

@@ -1,4 +1,4 @@
-package engine
+package nested
 
 import "context"
 
@@ -13,22 +13,23 @@ type lentContext struct {
 	around          *Frame          // of the execution that makes the call, whatever ContextFrom makes of that
 }
 
-// Lend returns the context for what a call may leave behind. It also says whose the
-// call is if that is not in ctx, since a callback made it.
-func (s *Config) Lend(ctx context.Context) context.Context {
+// Lend returns the context for what a call may leave behind, with the values that from, a
+// function of ContextFrom, chooses; all if it is nil. It also says whose the call is if
+// that is not in ctx, since a callback made it.
+func Lend(ctx context.Context, from func(context.Context) context.Context) context.Context {
 	if _, done := ctx.(*lentContext); done {
 		return ctx
 	}
 	caller := callingBack()
-	if s.ContextFrom == nil && caller == nil {
+	if from == nil && caller == nil {
 		return ctx
 	}
-	l := &lentContext{Context: ctx, values: ctx, around: FrameOf(ctx)}
+	l := &lentContext{Context: ctx, values: ctx, around: Of(ctx)}
 	if caller != nil {
-		l.around = &Frame{Flight: caller, forwards: l.around, sealed: true}
+		l.around = &Frame{Execution: caller, forwards: l.around, sealed: true}
 	}
-	if s.ContextFrom != nil {
-		if l.values = s.ContextFrom(ctx); l.values == nil {
+	if from != nil {
+		if l.values = from(ctx); l.values == nil {
 			l.values = context.Background()
 		}
 	}

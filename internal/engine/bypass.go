@@ -1,0 +1,29 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/nested"
+)
+
+// Bypass begins the execution of a call that bypasses the cache, and returns the context
+// for fn. What fn says about its result goes nowhere, but its tags are handed on to the
+// execution around the call, as those of any result are. ended ends it, with the error
+// that it came to.
+func (c *Cache) Bypass(ctx context.Context, p *Config) (inner context.Context, ended func(err error)) {
+	around := nested.Of(ctx)
+	own := &nested.Frame{Space: c.Space, Hint: nested.NewHint()}
+	if around != nil {
+		own.Execution = around.Execution
+	}
+	nested.Executing.Add(1)
+	began := time.Now()
+	return nested.With(ctx, own), func(err error) {
+		nested.Executing.Add(-1)
+		h := own.Seal()
+		h.Tags.Add(p.allTags(c.Space, nil)...)
+		around.MergeFrom(h)
+		c.CountExecution(ctx, p, "", time.Since(began), err)
+	}
+}

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/nested"
+)
+
+var (
+	ErrRecursive = nested.ErrRecursive
+	ErrGoexit    = errors.New("memo: fn called runtime.Goexit")
+	ErrNoReturn  = errors.New("memo: fn panicked or called runtime.Goexit")
+	errGivenUp   = fmt.Errorf("memo: fn did not return within its LoadTimeout: %w", context.DeadlineExceeded)
+)
+
+// An Execution is fn with one argument.
+type Execution interface {
+	// Own gives the execution a copy of its argument, whose canonical form is key. It
+	// is called in the caller's goroutine before the execution is started, and does
+	// something once.
+	Own(key string)
+	// Run runs fn and returns its result as a *R.
+	Run(context.Context) (any, error)
+	// Abstain says that this call will not run fn now, so that a batch need not wait
+	// for its key.
+	Abstain()
+	// Counted reports whether run counts as an execution by itself.
+	Counted() bool
+	// AppendArgs appends the last part of the shared key of the argument, whose
+	// canonical form is key.
+	AppendArgs(b []byte, key string) []byte
+}
+
+// A PanicError is a panic of fn, or of a function that judges its result, as an error.
+// It is memo.PanicError.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("memo: fn panicked: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns Value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// A BatchPanic is a panic of fn on its way to one of those who wait for it.
+type BatchPanic struct{ *PanicError }
+
+// Within returns a context that ends after limit, which zero does not set.
+func Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/tier"
+	"github.com/seed-0226adef/memo/internal/values"
+)
+
+// finish ends the execution: it publishes what came back, and lets the waiters go. Only
+// the first call does anything; a second one is that of a fn which came back after
+// it was given up.
+func (c *Call) finish(got returned) {
+	if c.run != nil {
+		defer c.cache.Shared.executing.CompareAndDelete(c.sharedKey, c)
+	}
+	switch {
+	case got.abandoned:
+		c.endUnpublished(failed, got)
+	case got.elsewhere != nil:
+		c.endUnpublished(answered, got)
+	case c.become(publishing):
+		c.publish(got)
+	default: // fn was not run
+		c.endUnpublished(failed, got)
+	}
+}
+
+// endUnpublished ends an execution in which fn was not run.
+func (c *Call) endUnpublished(end State, got returned) {
+	e := got.elsewhere
+	if e == nil && !got.abandoned {
+		e = c.entryFor(got)
+	}
+	c.shard.mu.Lock()
+	if !c.to(end) {
+		c.shard.mu.Unlock()
+		return
+	}
+	c.hold(e)
+	c.retire()
+	c.shard.mu.Unlock()
+	c.release(e, got)
+	c.cancel()
+}
+
+// publish stores and holds what fn came back with.
+func (c *Call) publish(got returned) {
+	e := c.entryFor(got)
+	if c.run != nil {
+		ctx, stop := c.publishing(e, got)
+		defer c.cache.Shared.publish(ctx, c, e, got)() // when the waiters have gone
+		stop()
+	}
+	isFailure := got.err != nil && !got.keep
+	c.shard.mu.Lock()
+	c.hold(e)
+	if isFailure && c.old != nil && !c.left {
+		c.shard.fails(c.old, e.Created)
+	}
+	if e.share == nil || e.stored() {
+		c.to(verified)
+	} else {
+		c.to(unverified)
+	}
+	c.retire()
+	unattended := c.waiters == 0 && c.wanted
+	c.shard.mu.Unlock()
+	c.release(e, got)
+	if unattended && isFailure {
+		defer c.cache.Survive(c.Policy)
+		c.cache.reportBackground(c.Policy, got)
+	}
+}
+
+// hold holds the result in this process, or drops what it is newer than. The caller holds
+// shard.mu.
+func (c *Call) hold(e *Entry) {
+	switch {
+	case !c.current || e == nil:
+	case e.Kept:
+		if c.overtakenElsewhere(nil) || !c.cache.hold(e) {
+			c.cache.drop(c.key) // it is older than what is not to be held
+		}
+	case !c.oldServes(e.Created):
+		c.cache.hold(e)
+	}
+}
+
+// oldServes reports whether the result that the execution was to replace can
+// still be returned in place of an error.
+func (c *Call) oldServes(t int64) bool {
+	return c.old != nil && c.old.Err == nil && t < c.old.End
+}
+
+// release lets the waiters go, with e. Only the first call does anything.
+func (c *Call) release(e *Entry, got returned) {
+	c.shard.mu.Lock()
+	first := !c.released
+	if first {
+		c.released, c.Result, c.panicked, c.elsewhere, c.single = true, e, got.panicked, got.elsewhere != nil, got.single
+	}
+	fnRan := c.state == publishing || c.state == lingering || c.state == verified || c.state == unverified
+	c.shard.mu.Unlock()
+	if !first {
+		return
+	}
+	defer close(c.done)
+	if fnRan && !c.exec.Counted() {
+		defer c.cache.Survive(c.Policy)
+		c.cache.CountExecution(&c.frame, c.Policy, c.key, time.Duration(e.Cost), got.err)
+	}
+}
+
+// madeElsewhere reports whether the execution is done, with another process's result.
+func (c *Call) madeElsewhere() bool {
+	select {
+	case <-c.done:
+		return c.elsewhere
+	default:
+		return false
+	}
+}
+
+// Survive, deferred, keeps a panic of an observer or a logger from ending the
+// process: nobody who could recover it stands above an execution.
+func (c *Cache) Survive(p *Config) {
+	if v := recover(); v != nil {
+		p.Log().Error("memo: an observer or logger panicked", "func", c.Label, "panic", v, "stack", string(debug.Stack()))
+	}
+}
+
+// entryFor makes an entry of what came back just now. Its window is empty if it is not to
+// be held.
+func (c *Call) entryFor(got returned) *Entry {
+	p, h, read := c.Policy, c.frame.Seal(), got.read
+	if len(h.Added.List) > 0 {
+		c.cache.needsGroup(p)
+	}
+	if read.IsZero() {
+		read = time.Now()
+	}
+	var life fresh.Lifetime
+	switch {
+	case h.NoStore:
+	case got.absent:
+		life = fresh.Lifetime{TTL: p.MissingTTL, Inherit: p.lifetime(h).Inherit}
+		got.err = ErrAbsent
+	case got.keep:
+		life = p.lifetime(h)
+	case got.remember:
+		life = fresh.Lifetime{TTL: p.ErrorTTL, Inherit: clock.Forever}
+	}
+	if h.Epochs.Unverifiable() {
+		life = fresh.Lifetime{}
+	}
+	return &Entry{
+		Item: tier.Item{Key: c.key}, Value: got.value, Err: got.err, Kept: got.keep || got.absent || got.err == nil,
+		Window: life.Window(clock.At(read), clock.At(read)-c.ran, draw()),
+		Read:   read, born: c.born, Origin: h.Epochs.Origin(p.allTags(c.frame.Space, h.Tags.List)),
+	}
+}
+
+// remembers reports whether err is one of those that CacheErrors is for.
+func (p *Config) remembers(err error) bool {
+	return err != nil && p.ErrorTTL > 0 && p.ErrorMatch(err)
+}
+
+func (c *Cache) CountExecution(ctx context.Context, p *Config, key string, took time.Duration, err error) {
+	c.Count.executions.Add(1)
+	c.Count.executionTime.Add(int64(took))
+	if err != nil {
+		c.Count.failures.Add(1)
+	}
+	if p.Observe != nil {
+		p.Observe(ctx, eventExecution, key, took, err)
+	}
+}
+
+// reportBackground logs a failure that no caller sees.
+func (c *Cache) reportBackground(p *Config, got returned) {
+	if got.panicked != nil {
+		p.Log().Error("memo: background refresh panicked", "func", c.Label, "panic", got.panicked.Value, "stack", string(got.panicked.Stack))
+		return
+	}
+	p.Log().Warn("memo: background refresh failed", "func", c.Label, "error", got.err)
+}
+
+// UsedUp returns why a result must not be given to more than one caller, nil if it
+// may be. value is a *R.
+func (c *Cache) UsedUp(p *Config, value any) error {
+	if p.Cloned || !c.Types.Hides {
+		return nil
+	}
+	left := values.MaxLooks
+	if err := values.HeldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
+		return errors.New("result " + values.Describe(err))
+	}
+	return nil
+}
+
+// refuseToShare sees to it that what an execution came back with is kept nowhere and
+// given to one caller, if it can be used only once. It is logged the first time.
+func (c *Cache) refuseToShare(call *Call, got *returned) {
+	if got.value == nil || got.absent || got.err != nil && !got.keep {
+		return
+	}
+	err := c.UsedUp(call.Policy, got.value)
+	if err == nil {
+		return
+	}
+	got.keep, got.single = false, true
+	if !c.onceReported.Swap(true) {
+		call.Policy.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.Label, "error", err)
+	}
+}

@@ -1,0 +1,448 @@
+package engine
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
+)
+
+// An Outcome is what a call comes back with: an entry, or the reason why there
+// is none.
+type Outcome struct {
+	Entry    *Entry
+	Err      error
+	Panicked *PanicError
+}
+
+// Load answers a caller that has found nothing usable in this process. It
+//
+//  1. has the store confirm what was found here and not verified,
+//  2. joins the execution that is under way,
+//  3. or reads the store,
+//  4. or leads an execution: that asks the fleet for the right to run fn, runs it, and
+//     publishes the result, in a goroutine of its own; see Call.execute,
+//  5. and waits for it, until that is done, its context ends, or SoftTimeout has passed.
+//
+// What comes of it may turn out not to be for this caller, who then starts over.
+func (c *Cache) Load(ctx context.Context, p *Config, s *Search) Outcome {
+	if c.Verify(ctx, p, s); s.Verdict.Answers() {
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventHit)
+		c.refreshFound(ctx, p, s)
+		return Outcome{Entry: s.Entry}
+	}
+	for ; ; s.again() {
+		if err := ctx.Err(); err != nil {
+			if s.waited {
+				c.countJoined(ctx, p, s.Key)
+			}
+			return Outcome{Err: err}
+		}
+		w := Waiter{cache: c, policy: p, around: nested.Of(ctx), search: s, seq: sequence()}
+		call := w.join()
+		if call == nil && c.Shared != nil && !s.asked {
+			out, over, led := w.ask(ctx)
+			if over {
+				return out
+			}
+			call = led
+		}
+		if call == nil {
+			call = w.joinOrLead(ctx)
+		}
+		if !w.leader {
+			s.Exec.Abstain()
+		}
+		if call == nil { // an answer was stored since the caller looked, or is about to be
+			if e, v := c.Look(ctx, p, s.Key); v.Answers() {
+				return Outcome{Entry: e}
+			}
+			continue
+		}
+		if out, ok := w.wait(ctx, call); ok {
+			return out
+		}
+	}
+}
+
+// refreshFound begins the execution that is to replace what a search has found, if its
+// verdict says so.
+func (c *Cache) refreshFound(ctx context.Context, p *Config, s *Search) {
+	if s.Verdict == fresh.Early || s.Verdict == fresh.Revalidate {
+		c.RefreshInBackground(ctx, p, s.Entry, s.Exec)
+	}
+}
+
+// A Waiter is one caller's wait for an execution.
+type Waiter struct {
+	cache  *Cache
+	policy *Config
+	around *nested.Frame // of the execution that the call is made by, or nil
+	search *Search       // what the caller knows
+	seq    uint64        // the sequence number before it joined
+	forced bool          // fn is to be run whatever the store has
+	leader bool          // the caller leads the execution
+}
+
+// join makes the caller a waiter of the execution that is under way, if it may be one
+// without asking the store first.
+func (w *Waiter) join() *Call {
+	sh := w.cache.Shard(w.search.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	call := sh.calls[w.search.Key]
+	if call == nil || !call.mayBeJoined(w.policy, w.search.old) {
+		return nil
+	}
+	call.waiters++
+	return call
+}
+
+// ask answers the caller from the store, if that has a result for it. If it has none, the
+// caller leads an execution, or goes on with what it knows then.
+//
+// With an old result in hand the caller does not wait longer than SoftTimeout.
+func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
+	c, p, s := w.cache, w.policy, w.search
+	s.leads = true
+	soft, old := ctx, s.old
+	if old != nil && p.SoftTimeout > 0 {
+		var cancel context.CancelFunc
+		soft, cancel = context.WithTimeout(ctx, p.SoftTimeout)
+		defer cancel()
+	}
+	ended := c.Read(soft, p, s)
+	switch {
+	case s.led != nil:
+		w.leader = true
+		return Outcome{}, false, s.led
+	case ended && s.Verdict.Answers():
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventSharedHit)
+		c.refreshFound(ctx, p, s)
+		return Outcome{Entry: s.Entry}, true, nil
+	case ctx.Err() == nil && soft.Err() != nil && w.usable(old):
+		c.RefreshInBackground(ctx, p, old, s.Exec)
+		return c.answerStale(ctx, p, old), true, nil
+	}
+	if err := ctx.Err(); err != nil {
+		c.countJoined(ctx, p, s.Key)
+		return Outcome{Err: err}, true, nil
+	}
+	return Outcome{}, false, nil
+}
+
+// joinOrLead makes the caller a waiter of the execution for its key, and the leader of a
+// new one if there is none that it may join. It returns nil if the caller has to look
+// again: it has its answer, or Set is about to give one.
+func (w *Waiter) joinOrLead(ctx context.Context) *Call {
+	c, p, s := w.cache, w.policy, w.search
+	s.Exec.Own(s.Key)
+	sharedKey := c.SharedKey(s.Key, s.Exec)
+	sh := c.Shard(s.Key)
+	sh.mu.Lock()
+	call := sh.calls[s.Key]
+	if call != nil && call.state == setting {
+		over := call.whenOver()
+		sh.mu.Unlock()
+		<-over // within StoreTimeout
+		return nil
+	}
+	defer sh.mu.Unlock()
+	if s.read.overtakings != sh.overtakings {
+		s.read.seen = nil // it may be from before an invalidation
+	}
+	switch {
+	case call == nil || !call.state.executes() || call.overtaken() || call.overtakenElsewhere(s.read.seen), w.forced && call.state == lingering:
+		if !w.forced {
+			if _, v := c.Find(p, s.Key, clock.Now()); v.Answers() {
+				return nil
+			}
+		}
+		old := c.Held(s.Key)
+		if !w.forced {
+			old = c.replaced(p, s)
+		}
+		call = c.newCall(s.Key, sharedKey, c.firstState())
+		call.forced = w.forced
+		call.begin(ctx, p, old, s)
+		w.leader = true
+		return call
+	case w.forced && !call.forced && c.Shared != nil:
+		return nil // it may come back with what there was before
+	}
+	call.waiters++
+	return call
+}
+
+// wait waits for the execution, which a leader starts. It is not ok if that turns out to
+// have nothing for this caller.
+func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
+	forget, err := nested.Await(w.around, &call.self)
+	if err != nil {
+		if w.leader {
+			call.abandon()
+		} else {
+			call.leave(false)
+		}
+		return Outcome{Err: err}, true
+	}
+	defer forget()
+	if w.leader {
+		w.search.Exec.Own(w.search.Key)
+		call.start(w.search.Exec)
+	}
+	switch w.watch(ctx, call) {
+	case waitOver:
+		return w.take(ctx, call)
+	case waitTooSlow:
+		call.leave(true)
+		return w.cache.answerStale(ctx, w.policy, w.search.old), true
+	}
+	call.leave(false)
+	w.count(ctx, call)
+	return Outcome{Err: ctx.Err()}, true
+}
+
+// The ways in which waiting ends.
+const (
+	waitOver    = iota
+	waitTooSlow // SoftTimeout has passed
+	waitLeft    // the caller's context is done
+)
+
+func (w *Waiter) watch(ctx context.Context, call *Call) int {
+	var soft <-chan time.Time
+	if w.search.old != nil && w.policy.SoftTimeout > 0 {
+		timer := time.NewTimer(w.policy.SoftTimeout)
+		defer timer.Stop()
+		soft = timer.C
+	}
+	select {
+	case <-call.done:
+		return waitOver
+	case <-soft:
+		if w.usable(w.search.old) {
+			return waitTooSlow
+		}
+	case <-ctx.Done():
+		return waitLeft
+	}
+	select { // the window of the old result has ended meanwhile
+	case <-call.done:
+		return waitOver
+	case <-ctx.Done():
+		return waitLeft
+	}
+}
+
+// usable reports whether the windows still allow an old result to be returned.
+func (w *Waiter) usable(old *Entry) bool {
+	return old != nil && old.Window.Verdict(clock.Now(), &w.policy.Policy, draw) != fresh.Unusable
+}
+
+// take returns what the execution, which is done, has for the caller.
+func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
+	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call)) {
+		return Outcome{}, false
+	}
+	e := call.Result
+	switch {
+	case call.panicked != nil:
+		w.count(ctx, call)
+		e.Propagate(ctx) // fn may recover from it, and make its result of that
+		return Outcome{Panicked: call.panicked}, true
+	case !e.Kept && w.usable(w.search.old):
+		return w.cache.answerStale(ctx, w.policy, w.search.old), true
+	}
+	w.count(ctx, call)
+	e.Propagate(ctx)
+	return Outcome{Entry: e}, true
+}
+
+// overtaken reports whether the result may have been invalidated between the
+// start of its execution and the moment the caller joined. Which tags a result
+// has is known only when fn has returned; only the last invalidation of each is
+// known, so one after the caller joined counts too.
+func (w *Waiter) overtaken(call *Call) bool {
+	return w.seq != call.born && w.cache.overtaken(call.born, call.Result.Tags)
+}
+
+// countJoined counts a call that has waited, but whose context ended first.
+func (c *Cache) countJoined(ctx context.Context, p *Config, key string) {
+	c.Count.joined.Add(1)
+	p.Tell(ctx, eventJoined, key)
+}
+
+func (w *Waiter) count(ctx context.Context, call *Call) {
+	counter, kind := &w.cache.Count.joined, eventJoined
+	switch elsewhere := call.madeElsewhere(); {
+	case elsewhere && !call.run.Waited:
+		counter, kind = &w.cache.Count.sharedHits, eventSharedHit
+	case w.leader && !elsewhere:
+		counter, kind = &w.cache.Count.misses, eventMiss
+	}
+	counter.Add(1)
+	w.policy.Tell(ctx, kind, call.key)
+}
+
+// begin makes an execution of a new call, or of a read that has found nothing, for a
+// caller who leads it and waits for it. ctx lends its values. The caller holds the
+// shard's mu, and sees to start or abandon.
+func (c *Call) begin(ctx context.Context, p *Config, old *Entry, s *Search) {
+	c.Policy, c.old, c.born = p, old, sequence()
+	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
+	c.ran = c.begun
+	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
+	c.frame.Hint = nested.NewHint()
+	if c.cache.Shared == nil { // fn runs at once
+		c.under, c.cancel = Within(&c.frame, p.LoadTimeout)
+		return
+	}
+	c.run = &fleet.Run{
+		Collection: c.cache.Shared.Collection, Key: c.sharedKey, Needs: p.needs,
+		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.epochLife(),
+		Deadline: clock.After(c.begun, p.StoreTimeout) - int64(s.took), Outages: c.cache.Shared.Outages.Load(),
+		Forced: c.forced, Seen: s.read.seen, Without: s.asked && s.read.seen == nil, Alone: s.read.why,
+		Waits: c.waits, Accepts: c.accepts,
+	}
+	c.under, c.cancel = context.WithCancel(&c.frame)
+	c.cache.Shared.executing.Store(c.sharedKey, c)
+}
+
+// firstState returns what an execution begins with.
+func (c *Cache) firstState() State {
+	if c.Shared == nil {
+		return running
+	}
+	return acquiring
+}
+
+// abandon ends an execution that was begun and not started: its leader has left.
+func (c *Call) abandon() {
+	c.finish(returned{abandoned: true})
+}
+
+// start begins the goroutine of the execution. The leader does so, once, when it has
+// noted that it waits, so that fn meets that note.
+func (c *Call) start(exec Execution) {
+	c.exec = exec
+	nested.Executing.Add(1)
+	go c.execute()
+}
+
+// execute obtains the result and finishes the call with it, however fn and the user's
+// functions that judge its result end. What these run under is over when they have
+// returned: finish must not need it.
+func (c *Call) execute() {
+	got := returned{err: ErrGoexit} // unless everything returns or something panics
+	stop := func() {}
+	defer func() {
+		c.exec.Abstain() // unless it was run
+		if v := recover(); v != nil {
+			got = panicked(v)
+		}
+		stop()
+		nested.Executing.Add(-1)
+		c.cancel()
+		c.finish(got)
+	}()
+	if c.run != nil {
+		if c.run.Obtain(c.under); c.obtained != nil || c.under.Err() != nil {
+			got = returned{elsewhere: c.obtained, err: c.under.Err()}
+			return
+		}
+	}
+	var ctx context.Context
+	ctx, stop = c.runs()
+	got = c.produce(ctx)
+	c.cache.refuseToShare(c, &got)
+}
+
+// waits notes that the execution waits for another process's.
+func (c *Call) waits() {
+	c.become(awaiting)
+	c.exec.Abstain()
+}
+
+// accepts takes another process's result for that of the execution, if it is fresh, and
+// another one than that is to replace.
+func (c *Call) accepts(seen *fleet.Seen) bool {
+	c.obtained = c.cache.Shared.accept(c, seen)
+	return c.obtained != nil
+}
+
+// runs notes that fn is run from here on. It returns the context for that, and sees to it
+// that the execution ends at LoadTimeout, whether or not fn listens, until stop is called.
+func (c *Call) runs() (ctx context.Context, stop func()) {
+	ctx, stop = c.under, func() {}
+	c.shard.mu.Lock()
+	c.to(running)
+	c.ran = clock.Now()
+	c.shard.mu.Unlock()
+	if c.run != nil {
+		c.run.Begin(c.ran)
+	}
+	d := c.Policy.LoadTimeout
+	if d == 0 {
+		return ctx, stop
+	}
+	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.finish(returned{err: errGivenUp}) })
+	if c.run == nil { // begin has set the limit
+		return ctx, func() { timer.Stop() }
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
+// grace is how long fn may take to come back once LoadTimeout has ended its
+// context.
+func grace(limit time.Duration) time.Duration { return min(limit/10, 100*time.Millisecond) }
+
+// A returned is what fn came back with, and what the policy made of it.
+type returned struct {
+	value     any       // a *R; nil if there is none
+	read      time.Time // when fn returned it; zero if fn did not return
+	err       error
+	panicked  *PanicError
+	keep      bool   // by CacheIf
+	remember  bool   // by CacheErrors
+	absent    bool   // fn left the key out
+	single    bool   // the result can be used only once
+	elsewhere *Entry // another process's result, instead of all that
+	abandoned bool   // nothing was begun
+}
+
+// panicked is what came of a panic with v.
+func panicked(v any) returned {
+	p, passedOn := v.(BatchPanic)
+	if !passedOn {
+		p.PanicError = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+	return returned{err: p.PanicError, panicked: p.PanicError}
+}
+
+// produce runs fn and asks the policy what becomes of the result.
+func (c *Call) produce(ctx context.Context) returned {
+	value, err := c.exec.Run(ctx)
+	got := returned{value: value, err: err, read: time.Now()}
+	if err == ErrAbsent {
+		got.err, got.absent = nil, true
+		return got
+	}
+	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
+		if c.Policy.Asks || err != nil && c.Policy.ErrorTTL > 0 {
+			leave, _ := (&nested.Callback{Of: &c.self}).Enter()
+			defer leave()
+		}
+		got.keep = c.Policy.Keeps(value, err)
+		got.remember = !got.keep && c.Policy.remembers(err)
+	}
+	return got
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/faultstore"
+	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/tags"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// A process is a function in one process of a fleet. Its fn returns what source holds.
+type process struct {
+	*Cache
+	config *Config
+	store  *faultstore.Store
+	source int
+	done   chan struct{} // what fn waits for; see blocks
+}
+
+// newProcess returns a process that has its results in s.
+func newProcess(s store.Store) *process {
+	p := &process{
+		Cache: New("f", Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
+		config: &Config{
+			Policy: fresh.Policy{TTL: time.Minute, MaxAge: -1}, LoadTimeout: 30 * time.Second, StoreTimeout: 250 * time.Millisecond,
+			Codec: codec.JSON, LocalTTL: -1, Keeps: func(_ any, err error) bool { return err == nil },
+		},
+	}
+	p.Space = new(tags.Namespace)
+	p.HoldLocally(100, 0)
+	var faulty bool
+	if p.store, faulty = s.(*faultstore.Store); !faulty {
+		p.store = faultstore.New(s)
+	}
+	p.Share(Place{Store: p.store, Name: "f", Version: "v"})
+	p.Prepare(p.config)
+	p.Start(p.config)
+	return p
+}
+
+// blocks has fn wait until the channel that it returns is closed.
+func (p *process) blocks() chan struct{} {
+	p.done = make(chan struct{})
+	return p.done
+}
+
+// fn is the function, as an Execution.
+type fn struct{ *process }
+
+func (fn) Own(string)                             {}
+func (fn) Abstain()                               {}
+func (fn) Counted() bool                          { return false }
+func (fn) AppendArgs(b []byte, key string) []byte { return append(b, key...) }
+
+func (f fn) Run(context.Context) (any, error) {
+	v := f.source
+	if f.done != nil {
+		<-f.done
+	}
+	return &v, nil
+}
+
+func (p *process) search() *Search                { return NewSearch("k", fn{p}, nil, fresh.Unusable) }
+func (p *process) call(ctx context.Context)       { p.Load(ctx, p.config, p.search()) }
+func (p *process) set(ctx context.Context, v int) { p.Put(ctx, p.config, "k", fn{p}, &v) }
+func (p *process) invalidate(ctx context.Context) {
+	p.Invalidate(ctx, p.config, []string{"k"}, []string{p.SharedKey("k", fn{p})})
+}
+
+// gate has those operations on the results, or the leases, in s wait until it is opened.
+func gate(s *faultstore.Store, op faultstore.Op) *faultstore.Gate {
+	g := faultstore.NewGate()
+	s.Before(op, faultstore.Keys(":f:v:", g.Wait))
+	return g
+}
+
+func gated(s store.Store, op faultstore.Op) (*faultstore.Store, *faultstore.Gate) {
+	f := faultstore.New(s)
+	return f, gate(f, op)
+}
+
+// An underWay is a call of a process.
+type underWay struct {
+	*Call
+	of *process
+}
+
+// current returns the call that is current when everything that can go on has done so.
+func (p *process) current() *underWay {
+	synctest.Wait()
+	s := p.Shard("k")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &underWay{s.calls["k"], p}
+}
+
+// in checks the state of the call when everything that can go on has done so.
+func (c *underWay) in(t *testing.T, want State) *underWay {
+	t.Helper()
+	synctest.Wait()
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	if c.state != want {
+		t.Errorf("the call is %v, want %v", c.state, want)
+	}
+	return c
+}

@@ -1,0 +1,460 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/wire"
+)
+
+// A Search is one caller's search for a result under a key that it may use: in this
+// process, and then in the store. It is how Call, Peek, Refresh and a Batch look; those of
+// a batch go to the store together. One goroutine uses it.
+type Search struct {
+	Key     string
+	Exec    Execution
+	Entry   *Entry        // what was found; nil if nothing was
+	Verdict fresh.Verdict // what the caller may do with it
+
+	old     *Entry        // a result to return if fn fails or takes too long; may be nil
+	waited  bool          // the caller has waited for something
+	took    time.Duration // how long it has waited for the store
+	asked   bool          // the store was asked
+	since   int64         // when the caller began to ask
+	read    looked        // what it held then
+	reading *Call         // what asks it for this search
+	reader  bool          // which is this caller's to perform
+	leads   bool          // if nothing is found, the caller leads
+
+	led  *Call // then: the execution that it leads; guarded by the mu of the key's shard, as is
+	gone bool  // the caller does not wait for the read any more
+}
+
+// NewSearch returns a search that has found e in this process, if that is not nil.
+func NewSearch(key string, exec Execution, e *Entry, v fresh.Verdict) *Search {
+	s := &Search{Key: key, Exec: exec}
+	s.found(e, v)
+	return s
+}
+
+// found notes what was found, and what the caller may do with it.
+func (s *Search) found(e *Entry, v fresh.Verdict) {
+	s.Entry, s.Verdict = e, v
+	if v == fresh.Fallback {
+		s.old = e
+	}
+}
+
+// again makes the search one that knows nothing but what may stand in for a failure.
+func (s *Search) again() {
+	*s = Search{Key: s.Key, Exec: s.Exec, old: s.old, waited: true}
+}
+
+// leaves returns how long a caller that has waited for the store for took may go on doing
+// so; zero is no limit.
+func (p *Config) leaves(took time.Duration) time.Duration {
+	if p.StoreTimeout == 0 {
+		return 0
+	}
+	return max(p.StoreTimeout-took, time.Nanosecond)
+}
+
+// Find returns the result held under key, if any, and what a call under p may do
+// with it at t.
+func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
+	local := c.Tier.Load()
+	if local == nil {
+		return nil, fresh.Unusable
+	}
+	e := local.Get(key)
+	if e == nil {
+		return nil, fresh.Unusable
+	}
+	seq := sequence()
+	if e.validAt.Load() != seq && c.overtaken(e.born, e.Tags) {
+		local.Remove(e)
+		return nil, fresh.Unusable
+	}
+	if v := c.trust(p, e, t); v != fresh.Fresh {
+		return e, v
+	}
+	if !DisabledByDefault.Load() {
+		e.validAt.Store(seq)
+	}
+	return e, p.verdict(e, t)
+}
+
+// verdict says what a call may do at t with a result, or with none.
+func (p *Config) verdict(e *Entry, t int64) fresh.Verdict {
+	if e == nil {
+		return fresh.Unusable
+	}
+	v := e.Window.Verdict(t, &p.Policy, draw)
+	if v == fresh.Fallback && e.backsOff(t) {
+		v = fresh.BackingOff
+	}
+	return v
+}
+
+// trust returns fresh.Fresh if e may be used at t without asking a store, and lets hits
+// do so for as long as that holds.
+func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
+	if e.share == nil && len(e.Dependencies) == 0 && !e.Incomplete {
+		return fresh.Fresh
+	}
+	until, sure := e.bound(p, t)
+	switch {
+	case t >= until:
+		e.SetUntil(fresh.Cold)
+		return fresh.Unusable
+	case !sure:
+		e.SetUntil(fresh.Cold)
+		return fresh.Unverified
+	}
+	if !e.exact && p.LocalTTL == c.Base.LocalTTL {
+		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
+	}
+	return fresh.Fresh
+}
+
+// Look finds what is held under key and tells what the call may do with it. If
+// it may return it, the call is counted as answered. key need not outlive the
+// call.
+func (c *Cache) Look(ctx context.Context, p *Config, key string) (*Entry, fresh.Verdict) {
+	e, v := c.Find(p, key, clock.Precise())
+	c.answer(ctx, p, key, e, v, eventHit)
+	return e, v
+}
+
+// answer counts a call that is answered with e, if v says so: as a hit of that kind, or
+// one of an old result.
+func (c *Cache) answer(ctx context.Context, p *Config, key string, e *Entry, v fresh.Verdict, kind EventKind) {
+	switch v {
+	case fresh.Fresh, fresh.Early:
+		if kind == eventHit {
+			c.Count.hits.inc()
+		} else {
+			c.Count.sharedHits.Add(1)
+		}
+		p.Tell(ctx, kind, key)
+		e.Propagate(ctx)
+	case fresh.Revalidate, fresh.BackingOff:
+		c.answerStale(ctx, p, e)
+	}
+}
+
+// answerStale counts a call as answered with an old result.
+func (c *Cache) answerStale(ctx context.Context, p *Config, old *Entry) Outcome {
+	c.Count.staleHits.Add(1)
+	p.Tell(ctx, eventStaleHit, old.Key)
+	old.Propagate(ctx)
+	return Outcome{Entry: old}
+}
+
+// LookHere looks in this process, where the store confirms what needs that, and counts the
+// caller as answered where it is.
+func (c *Cache) LookHere(ctx context.Context, p *Config, searches ...*Search) {
+	for _, s := range searches {
+		s.found(c.Find(p, s.Key, clock.Precise()))
+	}
+	c.Verify(ctx, p, searches...)
+	for _, s := range searches {
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventHit)
+	}
+}
+
+// LookThere looks in the store, and counts the caller as answered where it is; see Read.
+func (c *Cache) LookThere(ctx context.Context, p *Config, searches ...*Search) {
+	if !c.Read(ctx, p, searches...) {
+		return
+	}
+	for _, s := range searches {
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventSharedHit)
+	}
+}
+
+// Verify asks for the epochs, in one round trip to each store, that those results depend
+// on that were found and not verified, and finds them again. They stay unverified only if
+// ctx ends meanwhile.
+func (c *Cache) Verify(ctx context.Context, p *Config, searches ...*Search) {
+	var dependencies []fleet.Dependency
+	for _, s := range searches {
+		if s.Verdict == fresh.Unverified {
+			dependencies = append(dependencies, s.Entry.Dependencies...)
+		}
+	}
+	if len(dependencies) == 0 {
+		return
+	}
+	began := clock.Now()
+	ended := storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.StoreTimeout, dependencies) })
+	t := clock.Now()
+	for _, s := range searches {
+		if !ended {
+			s.waited = s.waited || s.Verdict == fresh.Unverified
+			continue
+		}
+		s.took += time.Duration(t - began)
+		if s.Verdict != fresh.Unverified {
+			continue
+		}
+		if s.found(c.Find(p, s.Key, t)); s.Verdict == fresh.Unverified {
+			s.found(nil, fresh.Unusable)
+		}
+	}
+}
+
+// askEpochs asks for those epochs that are not known, within limit altogether.
+func askEpochs(ctx context.Context, limit time.Duration, dependencies []fleet.Dependency) {
+	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
+	for _, d := range dependencies {
+		at := fleet.EpochAt{Keyspace: d.Keyspace, Key: d.Key}
+		if _, known := d.Keyspace.Epoch(d.Key, clock.Now()); !known && !asked[at] {
+			asked[at] = true
+			keys[d.Keyspace] = append(keys[d.Keyspace], d.Key)
+		}
+	}
+	by := storeclient.DeadlineIn(limit)
+	for k, keys := range keys {
+		if values, sent, _ := k.Read(ctx, by, keys); values != nil { // some of them, if one key fails
+			k.NoteEpochs(keys, values, sent)
+		}
+	}
+}
+
+// Read looks in the store, in one round trip, for what nobody looks for already, and waits
+// for those who look for the rest; keys whose execution is under way are left to Load.
+// It is false if ctx ends before.
+//
+// What is found there is held in this process.
+func (c *Cache) Read(ctx context.Context, p *Config, searches ...*Search) (ended bool) {
+	if len(searches) == 0 {
+		return true
+	}
+	began, limit := clock.Now(), p.leaves(searches[0].took)
+	by := storeclient.DeadlineIn(limit)
+	keys := make([]string, len(searches))
+	for i, s := range searches { // all of them first: a Keyer that panics leaves no read behind
+		keys[i] = c.SharedKey(s.Key, s.Exec)
+	}
+	mine := make([]*Search, 0, len(searches))
+	for i, s := range searches {
+		s.since = began
+		if s.reader = c.beginRead(p, s, keys[i]); s.reader {
+			mine = append(mine, s)
+		}
+	}
+	if len(mine) > 0 && !c.perform(ctx, p, by, mine) {
+		return false
+	}
+	for _, s := range searches {
+		if s.reading == nil {
+			continue
+		}
+		if !s.reader {
+			s.await(ctx, by)
+		}
+		c.learn(p, s)
+	}
+	took := time.Duration(clock.Now() - began)
+	for _, s := range searches {
+		s.took += took
+	}
+	return true
+}
+
+// beginRead finds the read for s that is under way, or else begins one, which is the
+// caller's to perform. With a LocalTTL of zero a caller wants a read of its own, that
+// nobody joins.
+func (c *Cache) beginRead(p *Config, s *Search, sharedKey string) (mine bool) {
+	sh := c.Shard(s.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	call := sh.calls[s.Key]
+	if call != nil && call.mayBeJoined(p, s.old) {
+		return false
+	}
+	if call != nil && call.state.executes() && call.overtaken() {
+		sh.detach(s.Key)
+		call = nil
+	}
+	executes := call
+	if call != nil && call.state.executes() {
+		call = call.beside
+	} else {
+		executes = nil
+	}
+	switch {
+	case call != nil && p.LocalTTL != 0:
+		call.whenOver()
+		s.reading = call
+		return false
+	case call != nil, executes != nil:
+		s.reading = &Call{cache: c, key: s.Key, sharedKey: sharedKey, shard: sh, state: reading}
+		if call == nil {
+			executes.beside, s.reading.current = s.reading, true
+		}
+	default:
+		s.reading = c.newCall(s.Key, sharedKey, reading)
+	}
+	s.reading.born, s.reading.read.overtakings = sequence(), sh.overtakings
+	return true
+}
+
+// await waits for the read that the search has joined, but not beyond the deadline. A
+// caller that has not seen its end goes on without the store.
+func (s *Search) await(ctx context.Context, by storeclient.Deadline) {
+	var late <-chan time.Time
+	if limit := by.Remaining(); limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-s.reading.over:
+	case <-ctx.Done():
+		s.reading = nil
+	case <-late:
+		s.reading, s.asked, s.read = nil, true, looked{why: fleet.ErrUnseen}
+	}
+}
+
+// learn has the search know what the read that it has waited for has found, unless it
+// has to look again.
+func (c *Cache) learn(p *Config, s *Search) {
+	call := s.reading
+	if call == nil {
+		return
+	}
+	s.reading = nil
+	made := call.read.made
+	if call.read.again || made != nil && c.overtaken(made.born, made.Tags) {
+		return
+	}
+	s.asked, s.read = true, call.read
+	s.found(made, p.verdict(made, clock.Now()))
+}
+
+// perform reads for all of searches. It returns when that is done or, then reporting
+// false, when ctx ends; the read goes on for those who have joined it.
+func (c *Cache) perform(ctx context.Context, p *Config, by storeclient.Deadline, searches []*Search) bool {
+	values := ctx
+	if storeclient.Outlive(ctx, func(ctx context.Context) { c.readAll(ctx, values, p, by, searches) }) {
+		return true
+	}
+	for _, s := range searches {
+		c.abandonRead(s)
+	}
+	return false
+}
+
+// abandonRead sees to it that the caller does not come to lead, having left.
+func (c *Cache) abandonRead(s *Search) {
+	sh := c.Shard(s.Key)
+	sh.mu.Lock()
+	led := s.led
+	s.gone, s.led = true, nil
+	sh.mu.Unlock()
+	if led != nil {
+		led.abandon()
+	}
+}
+
+// readAll reads in one round trip. values is the context of the caller, for executions
+// that it leads.
+func (c *Cache) readAll(ctx, values context.Context, p *Config, by storeclient.Deadline, searches []*Search) {
+	keys := make([]string, 0, len(searches))
+	asked := make([]*Call, 0, len(searches))
+	for _, s := range searches {
+		call := s.reading
+		if call.read.why = fleet.ErrPending; !c.Shared.IsPending(call.sharedKey) {
+			keys, asked = append(keys, call.sharedKey), append(asked, call)
+		}
+	}
+	if len(keys) > 0 {
+		if c.Tier.Load() != nil {
+			c.Shared.Subscribe()
+		}
+		seen, err := c.Shared.See(ctx, p.needs, by, keys...)
+		for i, call := range asked {
+			call.read.seen, call.read.why = seen[i], err
+		}
+		c.Shared.failed(err)
+	}
+	for _, s := range searches {
+		c.endRead(values, p, s)
+	}
+}
+
+// endRead lets those go who wait for the read, and holds what it has found unless the key
+// was invalidated meanwhile. If that does not serve the caller, it leads from here on.
+func (c *Cache) endRead(values context.Context, p *Config, s *Search) {
+	call := s.reading
+	if seen := call.read.seen; seen != nil && seen.Valid && seen.Record.Kind == wire.KindResult {
+		call.read.made = c.Shared.result(p, call.key, call.sharedKey, seen, call.born)
+	}
+	made := call.read.made
+	sh := call.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if made != nil {
+		if sh.resume(made); call.current { // otherwise it is good for those who wait, and nobody else
+			c.hold(made)
+		}
+	}
+	switch v := p.verdict(made, clock.Now()); {
+	case s.leads && !s.gone && !v.Answers() && sh.calls[call.key] == call:
+		known := *s
+		known.asked, known.read = true, call.read
+		known.took += time.Duration(clock.Now() - s.since)
+		known.found(made, v)
+		call.to(acquiring)
+		call.begin(values, p, c.replaced(p, &known), &known)
+		s.led = call
+	default:
+		if made != nil {
+			call.to(answered)
+		} else {
+			call.to(failed)
+		}
+		call.retire()
+	}
+	call.endOver()
+}
+
+// replaced returns the result that an execution would replace which the search has come
+// to, or nil.
+func (c *Cache) replaced(p *Config, s *Search) *Entry {
+	if s.old != nil && s.old.stored() {
+		return s.old
+	}
+	e, t := c.Held(s.Key), clock.Now()
+	if e == nil {
+		return nil
+	}
+	switch c.trust(p, e, t) {
+	case fresh.Unusable:
+		return nil
+	case fresh.Unverified: // if the store still has it, there is nothing to replace
+		if e.stored() && t < e.Fresh {
+			return nil
+		}
+	}
+	return e
+}
+
+// Peek returns what a caller may use without executing, be it old, and what it may do with
+// that. It counts nothing.
+func (c *Cache) Peek(ctx context.Context, p *Config, s *Search) (*Entry, fresh.Verdict) {
+	c.Verify(ctx, p, s)
+	for s.Verdict == fresh.Unusable && c.Shared != nil && !s.asked && ctx.Err() == nil {
+		if !c.Read(p.Lend(ctx), p, s) {
+			return nil, fresh.Unusable
+		}
+	}
+	return s.Entry, s.Verdict
+}

@@ -19,12 +19,13 @@ import (
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
-// newFleet returns sites that share nothing but a store. They ask it every time.
+// newFleet returns sites that share nothing but a store. They ask it every time, and wait
+// for it however slow the machine is.
 func newFleet(n int, o *httpcache.Options, serve http.HandlerFunc) (fleet []*site, runs *atomic.Int64) {
 	shared := memstore.New(nil)
 	runs = new(atomic.Int64)
 	for range n {
-		s := &site{cache: httpcache.New(o, memo.Store(faultstore.New(shared).Bare()), memo.Name("pages"), memo.LocalTTL(0))}
+		s := &site{cache: httpcache.New(o, memo.Store(faultstore.New(shared).Bare()), memo.Name("pages"), memo.LocalTTL(0), memo.StoreTimeout(time.Minute))}
 		s.Handler = s.cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			runs.Add(1)
 			serve(w, r)
@@ -124,7 +125,9 @@ func TestAPurgeReachesTheFleet(t *testing.T) {
 	}
 }
 
-func TestAFleetRunsTheHandlerOnceForAColdPage(t *testing.T) {
+func TestAFleetRunsTheHandlerOnceForAColdPage(t *testing.T) { synctest.Test(t, coldPageInAFleet) }
+
+func coldPageInAFleet(t *testing.T) {
 	gate := make(chan struct{})
 	fleet, runs := newFleet(4, nil, func(w http.ResponseWriter, r *http.Request) {
 		<-gate

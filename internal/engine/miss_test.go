@@ -59,3 +59,17 @@ func TestRefreshJoinsNoExecutionWhoseWaitersWereLetGo(t *testing.T) {
 		}
 	})
 }
+
+// A Peek looked again and again, for as long as an execution was under way.
+func TestPeekWaitsForNoExecution(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(memstore.New(nil))
+		done := p.blocks()
+		go p.call(t.Context())
+		p.current().in(t, running)
+		if e, _ := p.Peek(t.Context(), p.config, p.search()); e != nil {
+			t.Errorf("it has found %v", e.Value)
+		}
+		close(done)
+	})
+}

@@ -29,6 +29,7 @@ type Search struct {
 	reading *Call         // what asks it for this search
 	reader  bool          // which is this caller's to perform
 	leads   bool          // if nothing is found, the caller leads
+	peeks   bool          // the caller waits for no execution
 
 	led  *Call // then: the execution that it leads; guarded by the mu of the key's shard, as is
 	gone bool  // the caller does not wait for the read any more
@@ -275,7 +276,7 @@ func (c *Cache) beginRead(p *Config, s *Search, sharedKey string) (mine bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	call := sh.calls[s.Key]
-	if call != nil && call.mayBeJoined(p, s.old) {
+	if call != nil && !s.peeks && call.mayBeJoined(p, s.old) {
 		return false
 	}
 	if call != nil && call.state.executes() && call.overtaken() {
@@ -450,6 +451,7 @@ func (c *Cache) replaced(p *Config, s *Search) *Entry {
 // Peek returns what a caller may use without executing, be it old, and what it may do with
 // that. It counts nothing.
 func (c *Cache) Peek(ctx context.Context, p *Config, s *Search) (*Entry, fresh.Verdict) {
+	s.peeks = true
 	c.Verify(ctx, p, s)
 	for s.Verdict == fresh.Unusable && c.Shared != nil && !s.asked && ctx.Err() == nil {
 		if !c.Read(p.Lend(ctx), p, s) {

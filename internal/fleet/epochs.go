@@ -225,7 +225,9 @@ func (n *Need) met(e *Epoch) bool { return n.Lists == nil || wire.Lists(e.versio
 // writes is given that life.
 func (k *Keyspace) Ensure(ctx context.Context, by storeclient.Deadline, life time.Duration, needs []Need) (map[string]Epoch, error) {
 	found := make(map[string]Epoch, len(needs))
-	if missing, _, err := k.missing(needs, found); err == nil && len(missing) > storeclient.MaxWrites {
+	// By how many are needed, not by how many are missing: those who come when some have
+	// been drawn wait for the rest as well.
+	if missing, _, err := k.missing(needs, found); err == nil && len(missing) > 0 && len(needs) > storeclient.MaxWrites {
 		done, err := k.exclusively(ctx, by, manyEpochs)
 		if err != nil {
 			return nil, err

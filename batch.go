@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
 	"errors"
 	"reflect"
@@ -42,7 +44,7 @@ type Batch[K comparable, V any] struct {
 // must neither modify nor retain the slice. NewBatch panics as New does.
 func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
 	notNil(fn == nil, "NewBatch")
-	one := build[K, V](funcName(fn), nil, opts)
+	one := build[K, V](function.FuncName(fn), nil, opts)
 	return &Batch[K, V]{one: one, fn: fn}
 }
 
@@ -55,8 +57,8 @@ func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error
 // that could be had. The error is fn's own if there was one; several, of
 // different executions, come joined. If ctx ends first it is ctx.Err().
 func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
-	c := &batchCall[K, V]{batch: b, policy: b.one.settle(), found: make(map[K]V, len(keys))}
-	if c.policy.off(ctx) {
+	c := &batchCall[K, V]{batch: b, policy: b.one.settled(), found: make(map[K]V, len(keys))}
+	if c.policy.Off(ctx) {
 		return c.bypass(ctx, keys)
 	}
 	c.want(keys)
@@ -108,7 +110,7 @@ func (b *Batch[K, V]) Stats() Stats { return b.one.Stats() }
 // A batchCall is one call of Batch.Call.
 type batchCall[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *policy
+	policy *function.Policy
 	open   []*wanted[K, V] // the keys that have no answer yet
 	old    []*wanted[K, V] // those whose answer is to be refreshed in the background
 	found  map[K]V
@@ -255,7 +257,7 @@ func sameError(a, b error) bool {
 // bypass runs fn in the caller's goroutine and touches no cache.
 func (c *batchCall[K, V]) bypass(ctx context.Context, keys []K) (map[K]V, error) {
 	c.want(keys)
-	for some := range c.policy.chunks(len(c.open)) {
+	for some := range chunks(c.policy, len(c.open)) {
 		part := make([]K, 0, some[1]-some[0])
 		for _, w := range c.open[some[0]:some[1]] {
 			part = append(part, w.key)

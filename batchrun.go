@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
 	"iter"
 	"runtime/debug"
@@ -20,7 +22,7 @@ import (
 // faster. The run begins when that is decided for all.
 type batchRun[K comparable, V any] struct {
 	batch  *Batch[K, V]
-	policy *policy
+	policy *function.Policy
 
 	mu    sync.Mutex
 	open  int           // guarded by mu; jobs of which it is not decided whether they take part
@@ -37,7 +39,7 @@ type seat[K comparable, V any] struct {
 	panicked *engine.PanicError
 }
 
-func newRun[K comparable, V any](b *Batch[K, V], p *policy, jobs int) *batchRun[K, V] {
+func newRun[K comparable, V any](b *Batch[K, V], p *function.Policy, jobs int) *batchRun[K, V] {
 	return &batchRun[K, V]{batch: b, policy: p, open: jobs}
 }
 
@@ -51,17 +53,17 @@ func (r *batchRun[K, V]) decide(s *seat[K, V]) {
 	if r.open--; r.open > 0 {
 		return
 	}
-	for some := range r.policy.chunks(len(r.seats)) {
+	for some := range chunks(r.policy, len(r.seats)) {
 		go r.execute(r.seats[some[0]:some[1]])
 	}
 }
 
 // chunks yields the bounds of the parts into which MaxBatch cuts n keys.
-func (p *policy) chunks(n int) iter.Seq[[2]int] {
+func chunks(p *function.Policy, n int) iter.Seq[[2]int] {
 	return func(yield func([2]int) bool) {
 		size := n
-		if p.maxBatch > 0 {
-			size = min(n, p.maxBatch)
+		if p.MaxBatch > 0 {
+			size = min(n, p.MaxBatch)
 		}
 		for from := 0; from < n; from += size {
 			if !yield([2]int{from, min(from+size, n)}) {
@@ -163,7 +165,7 @@ func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
 // A batchJob is the execution of one key of a batch.
 type batchJob[K comparable, V any] struct {
 	batch   *Batch[K, V]
-	policy  *policy
+	policy  *function.Policy
 	in      *batchRun[K, V] // the run that it is to take part in
 	decided atomic.Bool     // whether it does so
 	key     K

@@ -1,11 +1,11 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
-	"sync/atomic"
 
 	"github.com/seed-0226adef/memo/internal/engine"
-	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // WithBypass returns a copy of ctx under which no cache is touched, as if [Disabled] were
@@ -26,30 +26,10 @@ import (
 //   - It is also found through the request of a gin.Context.
 //
 // A program that has never called it pays nothing for it.
-func WithBypass(ctx context.Context) context.Context {
-	bypasses.Store(true)
-	return context.WithValue(ctx, bypassKey{}, true)
-}
-
-type bypassKey struct{}
-
-// bypasses is set once there is any context of WithBypass. Until then no call looks for
-// one.
-var bypasses atomic.Bool
-
-// bypassed reports whether ctx is one of WithBypass, or made from one.
-func bypassed(ctx context.Context) bool { return bypasses.Load() && saysBypass(ctx) }
-
-func saysBypass(ctx context.Context) bool {
-	if ctx.Value(bypassKey{}) != nil {
-		return true
-	}
-	request := nested.RequestContext(ctx)
-	return request != nil && request.Value(bypassKey{}) != nil
-}
+func WithBypass(ctx context.Context) context.Context { return function.WithBypass(ctx) }
 
 // runBypassing runs fn in the caller's goroutine, for a call that bypasses the cache.
-func runBypassing[R any](ctx context.Context, c *engine.Cache, p *policy, fn func(context.Context) (R, error)) (r R, err error) {
+func runBypassing[R any](ctx context.Context, c *engine.Cache, p *function.Policy, fn func(context.Context) (R, error)) (r R, err error) {
 	inner, ended := c.Bypass(ctx, &p.Config)
 	err = engine.ErrNoReturn // unless fn returns
 	defer func() { ended(err) }()

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -150,7 +151,7 @@ func TestHitLooksIntoNoContextBeforeThereIsOneOfWithBypass(t *testing.T) {
 		allocated = testing.AllocsPerRun(1000, func() { f.Call(ctx, "k") })
 		return ctx.asked, allocated
 	}
-	memo.ForgetBypass()
+	function.Forget()
 	for _, looks := range []bool{false, true} {
 		if asked, allocated := hits(); asked > 0 != looks || allocated > 0 {
 			t.Errorf("WithBypass called: %t: %d looks at the context, %v allocations", looks, asked, allocated)

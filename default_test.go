@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // A default Disabled was without effect, and without a word, for functions that had
@@ -95,7 +96,7 @@ func TestDefaultThatComesTooLateIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	f := memo.New(func(context.Context, int) (int, error) { return 1, nil })
 	f.Call(t.Context(), 1)
-	memo.ForgetTooLate()
+	function.Forget()
 	memo.SetDefault(memo.Disabled(true), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	memo.SetDefault(memo.TTL(time.Hour), memo.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	if n := strings.Count(log.String(), "SetDefault was called when functions had been used already"); n != 1 {

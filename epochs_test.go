@@ -78,7 +78,7 @@ func TestReportWhileAResultIsHeldIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, a, b := readers(memstore.New(nil), LocalTTL(time.Hour))
 		b.Call(t.Context(), "x")
-		a.settle()
+		a.settled()
 		key, _ := a.Key("x")
 		size, once := a.core.Types.Size, new(sync.Once)
 		a.core.Types.Size = func(v any) int64 { // which hold asks

@@ -1,9 +1,9 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
@@ -74,46 +74,12 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-// observers are told of each event one after the other.
-type observers []Observer
-
-// Observe implements [Observer].
-func (all observers) Observe(ctx context.Context, e Event) {
-	for _, o := range all {
-		o.Observe(ctx, e)
-	}
-}
-
-// addObserver returns an observer that tells those of before, and then o; nil if
-// o is nil. It leaves before as it is.
-func addObserver(before, o Observer) Observer {
-	all, several := before.(observers)
-	switch {
-	case before == nil || o == nil:
-		return o
-	case !several:
-		all = observers{before}
-	}
-	if slices.ContainsFunc(all, func(other Observer) bool { return sameObserver(o, other) }) {
-		return before
-	}
-	return append(slices.Clip(all), o)
-}
-
-func sameObserver(a, b Observer) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
-}
-
-// observing returns what tells o of the events of the function of that name; nil if o is
-// nil.
-func observing(o Observer, name string) func(context.Context, engine.EventKind, string, time.Duration, error) {
-	if o == nil {
-		return nil
-	}
-	return func(ctx context.Context, kind engine.EventKind, key string, took time.Duration, err error) {
+// observerOf returns what tells o of events.
+func observerOf(o Observer) function.Observer {
+	return function.Observer{Value: o, Tell: func(ctx context.Context, name string, kind engine.EventKind, key string, took time.Duration, err error) {
 		if p, ok := err.(*engine.PanicError); ok {
 			err = (*PanicError)(p)
 		}
 		o.Observe(ctx, Event{Kind: EventKind(kind), Func: name, Key: key, Duration: took, Err: err})
-	}
+	}}
 }

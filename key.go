@@ -1,5 +1,13 @@
 package memo
 
+import (
+	"github.com/seed-0226adef/memo/internal/function"
+
+	"errors"
+
+	"github.com/seed-0226adef/memo/internal/keys"
+)
+
 // A Keyer names itself. An argument, or a part of one, that has this method is
 // represented in keys by the string it returns instead of by its fields.
 //
@@ -47,3 +55,14 @@ func (e *KeyError) Error() string {
 
 // Unwrap returns e.Err.
 func (e *KeyError) Unwrap() error { return e.Err }
+
+// keyError reports that an argument has no key.
+func keyError(f *function.Function, err error) error {
+	e := &KeyError{Func: f.Label, Err: err}
+	var at *keys.PathError
+	if errors.As(err, &at) {
+		ordinal, rest := f.SplitPath(at.Path)
+		e.Path, e.Err = keys.JoinPath(ordinal, rest), at.Err
+	}
+	return e
+}

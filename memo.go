@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +30,7 @@ func Wrap[A, R any](fn func(context.Context, A) (R, error), opts ...Option) func
 // Wrap0 is [Wrap] for a function without an argument, which has a single result.
 func Wrap0[R any](fn func(context.Context) (R, error), opts ...Option) func(context.Context) (R, error) {
 	notNil(fn == nil, "Wrap0")
-	f := build(funcName(fn), func(ctx context.Context, _ struct{}) (R, error) { return fn(ctx) }, opts)
+	f := build(function.FuncName(fn), func(ctx context.Context, _ struct{}) (R, error) { return fn(ctx) }, opts)
 	return func(ctx context.Context) (R, error) { return f.Call(ctx, struct{}{}) }
 }
 
@@ -36,7 +38,7 @@ func Wrap0[R any](fn func(context.Context) (R, error), opts ...Option) func(cont
 // [KeyFunc] cannot be given; New with a struct for the arguments takes one.
 func Wrap2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Option) func(context.Context, A, B) (R, error) {
 	notNil(fn == nil, "Wrap2")
-	f := build(funcName(fn), func(ctx context.Context, p pair[A, B]) (R, error) { return fn(ctx, p.first, p.second) }, opts)
+	f := build(function.FuncName(fn), func(ctx context.Context, p pair[A, B]) (R, error) { return fn(ctx, p.first, p.second) }, opts)
 	return func(ctx context.Context, a A, b B) (R, error) { return f.Call(ctx, pair[A, B]{a, b}) }
 }
 
@@ -44,7 +46,7 @@ func Wrap2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Optio
 // [KeyFunc] cannot be given; New with a struct for the arguments takes one.
 func Wrap3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ...Option) func(context.Context, A, B, C) (R, error) {
 	notNil(fn == nil, "Wrap3")
-	f := build(funcName(fn), func(ctx context.Context, t triple[A, B, C]) (R, error) { return fn(ctx, t.first, t.second, t.third) }, opts)
+	f := build(function.FuncName(fn), func(ctx context.Context, t triple[A, B, C]) (R, error) { return fn(ctx, t.first, t.second, t.third) }, opts)
 	return func(ctx context.Context, a A, b B, c C) (R, error) { return f.Call(ctx, triple[A, B, C]{a, b, c}) }
 }
 
@@ -58,10 +60,10 @@ func Wrap3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ..
 // (see [KeyError]) is not remembered: fn is run.
 func Pure[A, R any](fn func(A) R, opts ...Option) func(A) R {
 	notNil(fn == nil, "Pure")
-	if resolve(opts).store != nil {
-		panic("memo: Pure(" + funcName(fn) + ") was given a Store, but a pure function's results stay in the process; use Wrap, or leave Store out")
+	if function.Resolve(listOf(opts)).Store != nil {
+		panic("memo: Pure(" + function.FuncName(fn) + ") was given a Store, but a pure function's results stay in the process; use Wrap, or leave Store out")
 	}
-	f := build(funcName(fn), func(_ context.Context, a A) (R, error) { return fn(a), nil }, append(slices.Clone(opts), Store(nil), LoadTimeout(0)))
+	f := build(function.FuncName(fn), func(_ context.Context, a A) (R, error) { return fn(a), nil }, append(slices.Clone(opts), Store(nil), LoadTimeout(0)))
 	return func(a A) R {
 		r, err := f.Call(context.Background(), a)
 		if err == nil {
@@ -101,14 +103,14 @@ func notNil(isNil bool, name string) {
 // goroutine, only executions that end by themselves.
 type Func[A, R any] struct {
 	core     *engine.Cache // function's
-	function *function
+	function *function.Function
 	fn       func(context.Context, A) (R, error)
-	plan     *keys.Plan     // how an argument becomes a key
-	keyFunc  func(A) string // in place of plan, if not nil
-	copier   *keys.Copier   // of A; nil where nothing has to be copied
-	abstains bool           // A is a hints.Abstainer
-	calls    Options        // what With was given
-	policy   atomic.Pointer[policy]
+	plan     *keys.Plan       // how an argument becomes a key
+	keyFunc  func(A) string   // in place of plan, if not nil
+	copier   *keys.Copier     // of A; nil where nothing has to be copied
+	abstains bool             // A is a hints.Abstainer
+	calls    function.Options // what With was given
+	policy   atomic.Pointer[function.Policy]
 }
 
 // New makes a memoized function of fn.
@@ -142,28 +144,28 @@ type Func[A, R any] struct {
 // function, or with a codec that would lose a part of R.
 func New[A, R any](fn func(context.Context, A) (R, error), opts ...Option) *Func[A, R] {
 	notNil(fn == nil, "New")
-	return build(funcName(fn), fn, opts)
+	return build(function.FuncName(fn), fn, opts)
 }
 
 // build makes the Func of fn, which is nil for a Batch. name is the runtime's name of the
 // user's function.
-func build[A, R any](name string, fn func(context.Context, A) (R, error), opts Options) *Func[A, R] {
-	own := opts.flat()
-	f := &Func[A, R]{function: newFunction(name, own, signatureOf[A, R]()), fn: fn}
+func build[A, R any](name string, fn func(context.Context, A) (R, error), opts []Option) *Func[A, R] {
+	own := listOf(opts)
+	f := &Func[A, R]{function: function.New(name, own, function.SignatureOf[A, R]()), fn: fn}
 	f.core = f.function.Cache
 	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
-	s := f.function.settings(nil)
-	if f.keyFunc = typed[func(A) string]("KeyFunc", f.core.Label, s.keyFunc); f.keyFunc == nil {
+	s := f.function.Settings(nil)
+	if f.keyFunc = function.Typed[func(A) string]("KeyFunc", f.core.Label, s.KeyFunc); f.keyFunc == nil {
 		var err error
 		if f.plan, err = keys.For(reflect.TypeFor[A]()); err != nil {
-			panic(f.function.refusal(err))
+			panic(f.function.Refusal(err))
 		}
 	}
 	f.copier = keys.CopierOf(reflect.TypeFor[A](), f.keyFunc != nil)
-	f.function.made = whereMade()
+	f.function.Made = function.WhereMade()
 	f.core.Batched = fn == nil
-	f.function.register(&s) // the last thing that may fail: a New that panics has no name
-	functions.enter(f.function)
+	f.function.Register(&s) // the last thing that may fail: a New that panics has no name
+	f.function.Enlist()
 	return f
 }
 
@@ -176,7 +178,7 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts O
 // [ErrRecursive], [ErrGoexit] and, when fn outlasts its [LoadTimeout], an error
 // that matches [context.DeadlineExceeded].
 func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
-	if p := f.policy.Load(); p != nil && p.direct && !bypassed(ctx) {
+	if p := f.policy.Load(); p != nil && p.Direct && !function.Bypassed(ctx) {
 		var buf keys.Buffer
 		if key, buffer, err := f.key(&buf, &a); err == nil {
 			e := f.core.Hit(key)
@@ -191,8 +193,8 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 
 // call is Call where a look at the entry alone does not do.
 func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
-	p := f.settle()
-	if p.off(ctx) {
+	p := f.settled()
+	if p.Off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
 	var buf keys.Buffer
@@ -220,8 +222,8 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 // for its end first, so that there is one at a time; concurrent Refreshes that
 // wait for the same one share the next.
 func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
-	p := f.settle()
-	if p.off(ctx) {
+	p := f.settled()
+	if p.Off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
 	key, err := f.ownKey(&a)
@@ -273,12 +275,12 @@ func (j *job[A, R]) AppendArgs(b []byte, key string) []byte {
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no
 // result to apply to, but its tags are still those of what it returns.
-func (f *Func[A, R]) bypass(ctx context.Context, p *policy, a A) (R, error) {
+func (f *Func[A, R]) bypass(ctx context.Context, p *function.Policy, a A) (R, error) {
 	return runBypassing(ctx, f.core, p, func(ctx context.Context) (R, error) { return f.fn(ctx, a) })
 }
 
 // finish returns what a call came back with; waited says that it was no mere hit.
-func (f *Func[A, R]) finish(ctx context.Context, p *policy, out engine.Outcome, waited bool) (R, error) {
+func (f *Func[A, R]) finish(ctx context.Context, p *function.Policy, out engine.Outcome, waited bool) (R, error) {
 	switch {
 	case out.Panicked != nil:
 		panic((*PanicError)(out.Panicked).asRaised())
@@ -291,12 +293,12 @@ func (f *Func[A, R]) finish(ctx context.Context, p *policy, out engine.Outcome, 
 }
 
 // unwrap returns the result that e holds to a call under ctx; waited as for finish.
-func (f *Func[A, R]) unwrap(ctx context.Context, p *policy, e *engine.Entry, waited bool) (R, error) {
+func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *engine.Entry, waited bool) (R, error) {
 	r := *e.Value.(*R)
-	if p.clone == nil || !e.Kept {
+	if p.Clone == nil || !e.Kept {
 		return r, e.Err
 	}
-	clone := p.clone.(func(R) R)
+	clone := p.Clone.(func(R) R)
 	if !waited && !f.core.Shard(e.Key).LooksAtClone(ctx) {
 		return clone(r), e.Err
 	}
@@ -334,22 +336,22 @@ func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
 		w.calls = append(w.calls, o)
 	}
 	if f.policy.Load() != nil {
-		w.settle()
+		w.settled()
 	} else {
-		f.function.check(w.calls)
+		f.function.Check(w.calls)
 	}
 	return w
 }
 
-// settle returns the policy of the calls through f.
-func (f *Func[A, R]) settle() *policy {
+// settled returns the policy of the calls through f.
+func (f *Func[A, R]) settled() *function.Policy {
 	if p := f.policy.Load(); p != nil {
 		return p
 	}
-	f.function.settle()
-	p := f.function.policy
+	f.function.Settle()
+	p := f.function.Policy
 	if len(f.calls) > 0 {
-		p = f.function.derive(f.calls)
+		p = f.function.Derive(f.calls)
 	}
 	f.policy.Store(p)
 	return p
@@ -360,14 +362,14 @@ func (f *Func[A, R]) settle() *policy {
 // that the freshness and the stale windows allow to be used. For a remembered
 // error it returns that error.
 func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
-	p := f.settle()
+	p := f.settled()
 	var buf keys.Buffer
 	key, buffer, err := f.key(&buf, &a)
 	if err != nil {
 		return Entry[R]{}, err
 	}
 	defer keys.Release(buffer)
-	if p.off(ctx) {
+	if p.Off(ctx) {
 		return Entry[R]{}, ErrMiss
 	}
 	e, v := f.core.Find(&p.Config, key, clock.Precise())
@@ -392,20 +394,20 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 // an error, and what was held stays. In a shared store Set reaches the same as
 // [Func.Invalidate]: other releases execute for themselves.
 func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
-	p := f.settle()
+	p := f.settled()
 	key, err := f.ownKey(&a)
-	if err != nil || p.off(ctx) {
+	if err != nil || p.Off(ctx) {
 		return err
 	}
-	if p.clone != nil {
-		if r, err = cloned(ctx, f.core, key, p.clone.(func(R) R), r); err != nil {
+	if p.Clone != nil {
+		if r, err = cloned(ctx, f.core, key, p.Clone.(func(R) R), r); err != nil {
 			return err
 		}
 	}
 	if err := f.core.UsedUp(&p.Config, &r); err != nil {
 		return fmt.Errorf("memo: %s: Set: %w", f.core.Label, err)
 	}
-	if p.off(ctx) {
+	if p.Off(ctx) {
 		return nil
 	}
 	return f.core.Put(p.Lend(ctx), &p.Config, key, f.execution(a), &r)
@@ -429,7 +431,7 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 // An argument that has no key yields a *[KeyError]; the others are invalidated
 // all the same.
 func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
-	p := f.settle()
+	p := f.settled()
 	var keys, sharedKeys []string
 	var errs []error
 	for i := range args {
@@ -451,7 +453,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 //
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
-	p := f.settle()
+	p := f.settled()
 	return f.core.Clear(p.Lend(ctx), &p.Config)
 }
 
@@ -468,18 +470,18 @@ func (f *Func[A, R]) Clear(ctx context.Context) error {
 //
 // The error is a *[KeyError].
 func (f *Func[A, R]) Key(a A) (string, error) {
-	p := f.settle()
+	p := f.settled()
 	key, err := f.ownKey(&a)
 	if err != nil {
 		return "", err
 	}
-	head := keys.Head(keys.Prefix(p.prefix), f.core.Label, f.function.version(&p.settings), f.core.ScopeText())
+	head := keys.Head(keys.Prefix(p.Prefix), f.core.Label, f.function.Version(&p.Settings), f.core.ScopeText())
 	return engine.SharedKey(head, key, f.execution(a)), nil
 }
 
 // Stats returns the function's counters.
 func (f *Func[A, R]) Stats() Stats {
-	f.settle()
+	f.settled()
 	return Stats(f.core.Stats())
 }
 
@@ -497,7 +499,7 @@ func (f *Func[A, R]) key(buf *keys.Buffer, a *A) (text string, buffer []byte, er
 	b, err := keys.Append(buf.Open(), f.plan, unsafe.Pointer(a), 0)
 	if err != nil {
 		keys.Release(b)
-		return "", nil, f.function.keyError(err)
+		return "", nil, keyError(f.function, err)
 	}
 	return unsafe.String(unsafe.SliceData(b), len(b)), b, nil
 }

@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"github.com/seed-0226adef/memo/internal/function"
+
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,15 +22,13 @@ import (
 //
 // Constructors of options panic when a number is out of its range, with a
 // sentence that gives the range.
-type Option interface {
-	apply(*settings)
-}
+type Option interface{ function.Option }
 
 // A CallOption is an Option that may differ from call to call: it may be given
 // to [Func.With] as well.
 type CallOption interface {
 	Option
-	perCall()
+	function.CallOption
 }
 
 // Options is a list of options that is itself an option, so that a team can name
@@ -39,37 +39,31 @@ type CallOption interface {
 // Its elements take effect where the list stands.
 type Options []Option
 
-func (o Options) apply(s *settings) {
-	for _, opt := range o {
-		if opt == nil {
-			panic("memo: a nil Option was given; remove it")
-		}
-		opt.apply(s)
-	}
-}
+// Apply is what makes it an option.
+func (o Options) Apply(s *function.Settings) { listOf(o).Apply(s) }
 
-// flat returns the options in o, those of lists among them too, in a list of its
+// listOf returns the options in opts, those of lists among them too, in a list of its
 // own: they are read again later, and a list may be appended to meanwhile.
-func (o Options) flat() Options {
-	flat := make(Options, 0, len(o))
-	for _, opt := range o {
-		if list, ok := opt.(Options); ok {
-			flat = append(flat, list.flat()...)
+func listOf[O Option](opts []O) function.Options {
+	flat := make(function.Options, 0, len(opts))
+	for _, o := range opts {
+		if within, ok := any(o).(Options); ok {
+			flat = append(flat, listOf(within)...)
 		} else {
-			flat = append(flat, opt)
+			flat = append(flat, o)
 		}
 	}
 	return flat
 }
 
-type option func(*settings)
+type option func(*function.Settings)
 
-func (o option) apply(s *settings) { o(s) }
+func (o option) Apply(s *function.Settings) { o(s) }
 
-type callOption func(*settings)
+type callOption func(*function.Settings)
 
-func (o callOption) apply(s *settings) { o(s) }
-func (callOption) perCall()            {}
+func (o callOption) Apply(s *function.Settings) { o(s) }
+func (callOption) PerCall(*function.Settings)   {}
 
 // notNegative panics unless d is zero or more.
 func notNegative(name string, d time.Duration) {
@@ -97,7 +91,7 @@ const Forever time.Duration = math.MaxInt64
 // one wins.
 func TTL(d time.Duration) CallOption {
 	notNegative("TTL", d)
-	return callOption(func(s *settings) { s.TTL = d })
+	return callOption(func(s *function.Settings) { s.TTL = d })
 }
 
 // Jitter shortens each TTL by a random part of up to f, so that results which
@@ -110,7 +104,7 @@ func Jitter(f float64) CallOption {
 	if !(f >= 0 && f <= 1) {
 		panic(fmt.Sprintf("memo: Jitter(%v): the fraction must be between 0 and 1", f))
 	}
-	return callOption(func(s *settings) { s.Jitter = f })
+	return callOption(func(s *function.Settings) { s.Jitter = f })
 }
 
 // StaleWhileRevalidate lets a call return the old result at once for d after its
@@ -128,7 +122,7 @@ func Jitter(f float64) CallOption {
 // reading, but not revive what was not held that long.
 func StaleWhileRevalidate(d time.Duration) CallOption {
 	notNegative("StaleWhileRevalidate", d)
-	return callOption(func(s *settings) { s.StaleWhileRevalidate = d })
+	return callOption(func(s *function.Settings) { s.StaleWhileRevalidate = d })
 }
 
 // StaleIfError lets a call return the old result for d after its TTL when fn
@@ -145,7 +139,7 @@ func StaleWhileRevalidate(d time.Duration) CallOption {
 // reading, but not revive what was not held that long.
 func StaleIfError(d time.Duration) CallOption {
 	notNegative("StaleIfError", d)
-	return callOption(func(s *settings) { s.StaleIfError = d })
+	return callOption(func(s *function.Settings) { s.StaleIfError = d })
 }
 
 // EarlyRefresh refreshes a result in the background before it expires, with a
@@ -160,7 +154,7 @@ func EarlyRefresh(beta float64) CallOption {
 	if !(beta >= 0) || math.IsInf(beta, 1) {
 		panic(fmt.Sprintf("memo: EarlyRefresh(%v): beta must be zero (off) or a positive number; 1 is the usual choice", beta))
 	}
-	return callOption(func(s *settings) { s.Beta = beta })
+	return callOption(func(s *function.Settings) { s.Beta = beta })
 }
 
 // SoftTimeout bounds how long a call with an old result in hand waits for fn:
@@ -175,7 +169,7 @@ func EarlyRefresh(beta float64) CallOption {
 // It may be given at every level.
 func SoftTimeout(d time.Duration) CallOption {
 	notNegative("SoftTimeout", d)
-	return callOption(func(s *settings) { s.SoftTimeout = d })
+	return callOption(func(s *function.Settings) { s.SoftTimeout = d })
 }
 
 // LoadTimeout bounds one execution of fn: its context ends after d. The default
@@ -188,7 +182,7 @@ func SoftTimeout(d time.Duration) CallOption {
 // It may be given at every level.
 func LoadTimeout(d time.Duration) CallOption {
 	notNegative("LoadTimeout", d)
-	return callOption(func(s *settings) { s.LoadTimeout = d })
+	return callOption(func(s *function.Settings) { s.LoadTimeout = d })
 }
 
 // ContextFrom sets which values are seen by what may outlive a call: an execution, a
@@ -214,7 +208,7 @@ func LoadTimeout(d time.Duration) CallOption {
 //
 // It may be given at every level; the last one wins.
 func ContextFrom(f func(context.Context) context.Context) CallOption {
-	return callOption(func(s *settings) { s.ContextFrom = f })
+	return callOption(func(s *function.Settings) { s.ContextFrom = f })
 }
 
 // CacheErrors remembers errors of fn for which match returns true for d, in this
@@ -234,7 +228,7 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 	if match == nil {
 		match = func(error) bool { return true }
 	}
-	return callOption(func(s *settings) { s.ErrorTTL, s.ErrorMatch = d, match })
+	return callOption(func(s *function.Settings) { s.ErrorTTL, s.ErrorMatch = d, match })
 }
 
 // CacheIf decides which results are kept: those for which keep returns true. The
@@ -255,9 +249,9 @@ func CacheErrors(d time.Duration, match func(error) bool) CallOption {
 // It may be given at every level.
 func CacheIf[R any](keep func(R, error) bool) CallOption {
 	if keep == nil {
-		return callOption(func(s *settings) { s.keep = nil })
+		return callOption(func(s *function.Settings) { s.Keep = nil })
 	}
-	return callOption(func(s *settings) { s.keep = keep })
+	return callOption(func(s *function.Settings) { s.Keep = keep })
 }
 
 // Codec sets how results are written to a shared store; the default is
@@ -269,7 +263,7 @@ func Codec(c codec.Codec) CallOption {
 	if c == nil {
 		panic("memo: Codec(nil): give one, such as codec.JSON")
 	}
-	return callOption(func(s *settings) { s.Codec = c })
+	return callOption(func(s *function.Settings) { s.Codec = c })
 }
 
 // Store sets the tier that a fleet shares. The default is none; a nil s, at a
@@ -295,7 +289,7 @@ func Codec(c codec.Codec) CallOption {
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Store(s store.Store) Option {
-	return option(func(o *settings) { o.store = s })
+	return option(func(o *function.Settings) { o.Store = s })
 }
 
 // Local bounds the function's in-process tier by the number of results. The
@@ -310,7 +304,7 @@ func Local(n int) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("memo: Local(%d): the number of entries must be at least 1; NoLocal() holds none", n))
 	}
-	return option(func(s *settings) { s.entries, s.bytes, s.noLocal = n, 0, false })
+	return option(func(s *function.Settings) { s.Entries, s.Bytes, s.NoLocal = n, 0, false })
 }
 
 // LocalBytes bounds the function's in-process tier by the memory that it takes of the
@@ -335,7 +329,7 @@ func LocalBytes(n int64) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("memo: LocalBytes(%d): the size must be at least 1; NoLocal() holds nothing", n))
 	}
-	return option(func(s *settings) { s.bytes, s.noLocal = n, false })
+	return option(func(s *function.Settings) { s.Bytes, s.NoLocal = n, false })
 }
 
 // NoLocal holds no results in this process. Concurrent calls with one key still
@@ -344,7 +338,7 @@ func LocalBytes(n int64) Option {
 // It may be given to [SetDefault], [NewGroup] and [New]; the later of [Local],
 // [LocalBytes] and NoLocal wins.
 func NoLocal() Option {
-	return option(func(s *settings) { s.noLocal = true })
+	return option(func(s *function.Settings) { s.NoLocal = true })
 }
 
 // StoreTimeout bounds what a call waits for the shared store. The default is 250 ms;
@@ -374,7 +368,7 @@ func NoLocal() Option {
 // It may be given at every level.
 func StoreTimeout(d time.Duration) CallOption {
 	notNegative("StoreTimeout", d)
-	return callOption(func(s *settings) { s.StoreTimeout = d })
+	return callOption(func(s *function.Settings) { s.StoreTimeout = d })
 }
 
 // LocalTTL sets the longest that this process trusts its own copy of a result
@@ -393,7 +387,7 @@ func StoreTimeout(d time.Duration) CallOption {
 // It may be given at every level.
 func LocalTTL(d time.Duration) CallOption {
 	notNegative("LocalTTL", d)
-	return callOption(func(s *settings) { s.LocalTTL = d })
+	return callOption(func(s *function.Settings) { s.LocalTTL = d })
 }
 
 // MaxBatch bounds how many keys a [Batch] gives to one execution of fn: more are
@@ -409,7 +403,7 @@ func MaxBatch(n int) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("memo: MaxBatch(%d): the number of keys must be at least 1; leave it out for no bound", n))
 	}
-	return option(func(s *settings) { s.maxBatch = n })
+	return option(func(s *function.Settings) { s.MaxBatch = n })
 }
 
 // CacheMissing remembers for d that fn of a [Batch] left a key out, so that the key
@@ -420,7 +414,7 @@ func MaxBatch(n int) Option {
 // It may be given at every level, and to [NewBatch].
 func CacheMissing(d time.Duration) CallOption {
 	notNegative("CacheMissing", d)
-	return callOption(func(s *settings) { s.MissingTTL = d })
+	return callOption(func(s *function.Settings) { s.MissingTTL = d })
 }
 
 // Clone gives every caller a copy of its own, made by clone. By default callers
@@ -435,9 +429,9 @@ func CacheMissing(d time.Duration) CallOption {
 // given at every level.
 func Clone[R any](clone func(R) R) CallOption {
 	if clone == nil {
-		return callOption(func(s *settings) { s.clone = nil })
+		return callOption(func(s *function.Settings) { s.Clone = nil })
 	}
-	return callOption(func(s *settings) { s.clone = clone })
+	return callOption(func(s *function.Settings) { s.Clone = clone })
 }
 
 // InheritTTL lets a result live no longer than the memoized results it was made
@@ -447,7 +441,7 @@ func Clone[R any](clone func(R) R) CallOption {
 //
 // It may be given at every level; the last one wins.
 func InheritTTL(on bool) CallOption {
-	return callOption(func(s *settings) {
+	return callOption(func(s *function.Settings) {
 		if on {
 			nested.Inheritors.Store(true)
 		}
@@ -467,7 +461,7 @@ func InheritTTL(on bool) CallOption {
 //
 // It may be given at every level.
 func Disabled(off bool) CallOption {
-	return disabled(off)
+	return function.Disabled(off)
 }
 
 // Observe hands every event of the function to o; see [Event]. The default is
@@ -480,7 +474,10 @@ func Disabled(off bool) CallOption {
 // It may be given at every level. Invalidations and Clear are told to the
 // function's own observers, not to those of [Func.With].
 func Observe(o Observer) CallOption {
-	return callOption(func(s *settings) { s.observer = addObserver(s.observer, o) })
+	if o == nil {
+		return callOption(func(s *function.Settings) { s.Observers = nil })
+	}
+	return callOption(func(s *function.Settings) { s.Observers = function.AddObserver(s.Observers, observerOf(o)) })
 }
 
 // Logger sets where memo reports what no caller sees, such as a background
@@ -489,5 +486,5 @@ func Observe(o Observer) CallOption {
 //
 // It may be given to [SetDefault], [NewGroup] and [New].
 func Logger(l *slog.Logger) Option {
-	return option(func(s *settings) { s.Logger = l })
+	return option(func(s *function.Settings) { s.Logger = l })
 }

@@ -29,20 +29,3 @@ type Stats struct {
 
 	ExecutionTime time.Duration // spent in fn, summed over its executions
 }
-
-// add sums two Stats.
-func (s Stats) add(o Stats) Stats {
-	s.Hits += o.Hits
-	s.SharedHits += o.SharedHits
-	s.StaleHits += o.StaleHits
-	s.Misses += o.Misses
-	s.Joined += o.Joined
-	s.Executions += o.Executions
-	s.Failures += o.Failures
-	s.Evictions += o.Evictions
-	s.StoreErrors += o.StoreErrors
-	s.Entries += o.Entries
-	s.Bytes += o.Bytes
-	s.ExecutionTime += o.ExecutionTime
-	return s
-}

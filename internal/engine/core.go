@@ -331,7 +331,7 @@ func (c *Cache) Sweep() {
 	}
 }
 
-func (c *Cache) Stats() (s stats) {
+func (c *Cache) Stats() (s Stats) {
 	var entries, bytes uint64
 	if t := c.Tier.Load(); t != nil {
 		entries, bytes = t.Held() // before the evictions are read, so that these agree

@@ -6,12 +6,29 @@ import (
 	"unsafe"
 )
 
-// stats are memo.Stats.
-type stats struct {
+// Stats are memo.Stats.
+type Stats struct {
 	Hits, SharedHits, StaleHits, Misses, Joined  uint64
 	Executions, Failures, Evictions, StoreErrors uint64
 	Entries, Bytes                               uint64
 	ExecutionTime                                time.Duration
+}
+
+// Add sums two Stats.
+func (s Stats) Add(o Stats) Stats {
+	s.Hits += o.Hits
+	s.SharedHits += o.SharedHits
+	s.StaleHits += o.StaleHits
+	s.Misses += o.Misses
+	s.Joined += o.Joined
+	s.Executions += o.Executions
+	s.Failures += o.Failures
+	s.Evictions += o.Evictions
+	s.StoreErrors += o.StoreErrors
+	s.Entries += o.Entries
+	s.Bytes += o.Bytes
+	s.ExecutionTime += o.ExecutionTime
+	return s
 }
 
 // Counters are what Stats reads. All fields are atomic.
@@ -28,8 +45,8 @@ type Counters struct {
 	executionTime atomic.Int64
 }
 
-func (c *Counters) Read() stats {
-	return stats{
+func (c *Counters) Read() Stats {
+	return Stats{
 		Hits:          c.hits.sum(),
 		SharedHits:    c.sharedHits.Load(),
 		StaleHits:     c.staleHits.Load(),

@@ -1,4 +1,4 @@
-package memo
+package function
 
 import (
 	"fmt"
@@ -75,25 +75,25 @@ func (c claims) release(at claim) {
 	}
 }
 
-// register claims the function's name in its store, if s says which one that is. It
+// Register claims the function's name in its store, if s says which one that is. It
 // panics if another function has the name, unless both say SharedName. A function
 // that New has registered moves to the default prefix when it learns of that.
-func (f *function) register(s *settings) {
-	at := claim{s.prefix, s.name}
-	if s.store == nil || !reflect.ValueOf(s.store).Comparable() || f.claimed != nil && *f.claimed == at {
+func (f *Function) Register(s *Settings) {
+	at := claim{s.Prefix, s.Name}
+	if s.Store == nil || !reflect.ValueOf(s.Store).Comparable() || f.claimed != nil && *f.claimed == at {
 		return
 	}
 	registry.Lock()
 	defer registry.Unlock()
-	taken := claimsIn(s.store)
+	taken := claimsIn(s.Store)
 	h := taken[at]
 	switch {
 	case h == nil:
-		h = &holder{place: f.made.place(), shared: s.sharedName}
+		h = &holder{place: f.Made.place(), shared: s.SharedName}
 		taken[at] = h
-	case !h.shared || !s.sharedName:
+	case !h.shared || !s.SharedName:
 		panic(fmt.Sprintf("memo: %s: the name %q is taken in this store by the function made at %s, and each of the two would return the other's results; "+
-			"give one of them another Name or Prefix or, if both compute the same, give SharedName() to both", f.made.place(), s.name, h.place))
+			"give one of them another Name or Prefix or, if both compute the same, give SharedName() to both", f.Made.place(), s.Name, h.place))
 	}
 	h.cores++
 	if f.claimed != nil {
@@ -105,8 +105,8 @@ func (f *function) register(s *settings) {
 // A callStack is where a function was made.
 type callStack [16]uintptr
 
-// whereMade returns the call stack of its caller.
-func whereMade() (s callStack) {
+// WhereMade returns the call stack of its caller.
+func WhereMade() (s callStack) {
 	runtime.Callers(2, s[:])
 	return s
 }
@@ -123,8 +123,8 @@ func (s *callStack) place() string {
 	}
 }
 
-// ownPath is the import path of this package.
-var ownPath = reflect.TypeFor[function]().PkgPath()
+// ownPath is the import path of the module.
+var ownPath = strings.TrimSuffix(reflect.TypeFor[Function]().PkgPath(), "/internal/function")
 
 // isOwn reports whether f is a call within this package or those above it that make
 // functions. Their tests are users.
@@ -133,10 +133,10 @@ func isOwn(f runtime.Frame) bool {
 	if !found || strings.HasSuffix(f.File, "_test.go") {
 		return false
 	}
-	return rest != "" && rest[0] == '.' || strings.HasPrefix(rest, "/httpcache.")
+	return rest != "" && rest[0] == '.' || strings.HasPrefix(rest, "/internal/function.") || strings.HasPrefix(rest, "/httpcache.")
 }
 
-// funcName returns the runtime's name of fn.
-func funcName(fn any) string {
+// FuncName returns the runtime's name of fn.
+func FuncName(fn any) string {
 	return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
 }

@@ -79,8 +79,12 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	for i, s := range seats {
 		keys[i] = s.key
 	}
-	ctx, frame, cancel := r.context(seats)
-	untie, began := r.tie(seats), time.Now()
+	flights := make([]context.Context, len(seats))
+	for i, s := range seats {
+		flights[i] = s.ctx
+	}
+	ctx, frame, cancel := nested.Together(flights, r.policy.LoadTimeout)
+	began := time.Now()
 	var values map[K]V
 	var panicked *engine.PanicError
 	err := engine.ErrGoexit // unless fn returns or panics
@@ -91,14 +95,11 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 			err = panicked
 		}
 		nested.Executing.Add(-1)
-		untie()
 		cancel()
 		r.count(frame, time.Since(began), err)
 		h := frame.Seal()
 		for _, s := range seats {
-			own := nested.Of(s.ctx)
-			own.MergeFrom(h)
-			own.Update(func(o *nested.Hint) { o.TTL, o.HasTTL, o.NoStore = h.TTL, h.HasTTL, h.NoStore })
+			nested.Of(s.ctx).TakeOver(h)
 			s.take(values, err, panicked)
 		}
 	}()
@@ -125,41 +126,6 @@ func (r *batchRun[K, V]) count(ctx context.Context, took time.Duration, err erro
 	c := r.batch.one.core
 	defer c.Survive(&r.policy.Config)
 	c.CountExecution(ctx, &r.policy.Config, "", took, err)
-}
-
-// context returns the context that fn runs under: it has the values of the first
-// flight's, and ends when all flights have ended, or after LoadTimeout.
-func (r *batchRun[K, V]) context(seats []*seat[K, V]) (context.Context, *nested.Frame, context.CancelFunc) {
-	first := nested.Of(seats[0].ctx)
-	f := &nested.Frame{Values: first.Values, Execution: first.Execution, Space: first.Space, Hint: nested.NewHint()}
-	ctx, cancel := engine.Within(f, r.policy.LoadTimeout)
-	var left atomic.Int64
-	left.Store(int64(len(seats)))
-	for _, s := range seats {
-		context.AfterFunc(s.ctx, func() {
-			if left.Add(-1) == 0 {
-				cancel()
-			}
-		})
-	}
-	return ctx, f, cancel
-}
-
-// tie makes the flights of a run wait for the first of them, so that fn is found
-// out when it waits for any.
-func (r *batchRun[K, V]) tie(seats []*seat[K, V]) (untie func()) {
-	first := nested.Of(seats[0].ctx).Execution
-	var forget []func()
-	for _, s := range seats[1:] {
-		if f, err := nested.Await(nested.Of(s.ctx), first); err == nil {
-			forget = append(forget, f)
-		}
-	}
-	return func() {
-		for _, f := range forget {
-			f()
-		}
-	}
 }
 
 // A batchJob is the execution of one key of a batch.

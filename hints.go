@@ -5,14 +5,9 @@ import (
 
 	"context"
 	"log/slog"
-	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
-	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/nested"
-	"github.com/seed-0226adef/memo/internal/storeclient"
-	"github.com/seed-0226adef/memo/store"
 )
 
 func init() {
@@ -26,12 +21,10 @@ func init() {
 		return 0
 	}
 	hints.NotesOf = func(f any) hints.Notes {
-		p := f.(settler).settled()
-		if p.Store == nil {
-			return nil
+		if n := f.(settler).settled().Notes(); n != nil {
+			return n
 		}
-		r := engine.KeyspaceOf(p.Store, p.Prefix)
-		return &notes{realm: r, key: r.EpochKey("notes", p.Name, ""), limit: p.StoreTimeout}
+		return nil
 	}
 	hints.JoinsDefault = func(g any) { g.(*Group).inner.MakeLone() }
 	hints.Settle = func(f any) { f.(settler).settled() }
@@ -51,37 +44,6 @@ type settler interface {
 func hintOf(ctx context.Context) (h hints.Hint) {
 	h.TTL, h.HasTTL, h.NoStore = nested.Said(ctx)
 	return h
-}
-
-// notes is what a package keeps beside a function's results; see hints.Notes.
-type notes struct {
-	realm *fleet.Keyspace
-	key   string
-	limit time.Duration
-}
-
-func (n *notes) Get(ctx context.Context) ([]byte, error) {
-	values, err := n.realm.Get(ctx, storeclient.DeadlineIn(n.limit), []string{n.key})
-	if err != nil {
-		return nil, err
-	}
-	return values[0], nil
-}
-
-func (n *notes) Add(ctx context.Context, value []byte) error {
-	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error {
-		return n.realm.Store.Add(ctx, n.key, value, hints.NotesLife)
-	})
-}
-
-func (n *notes) Swap(ctx context.Context, old store.Token, value []byte) error {
-	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error {
-		return n.realm.Store.Swap(ctx, n.key, old, value, hints.NotesLife)
-	})
-}
-
-func (n *notes) Delete(ctx context.Context) error {
-	return n.realm.Do(ctx, n.limit, func(ctx context.Context) error { return n.realm.Store.Delete(ctx, n.key) })
 }
 
 // forget drops what f holds under key in this process.

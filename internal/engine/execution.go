@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/seed-0226adef/memo/internal/nested"
 )
@@ -53,11 +52,3 @@ func (e *PanicError) Unwrap() error {
 
 // A BatchPanic is a panic of fn on its way to one of those who wait for it.
 type BatchPanic struct{ *PanicError }
-
-// Within returns a context that ends after limit, which zero does not set.
-func Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, limit)
-}

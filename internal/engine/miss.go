@@ -299,7 +299,7 @@ func (c *Call) begin(ctx context.Context, p *Config, old *Entry, s *Search) {
 	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
 	c.frame.Hint = nested.NewHint()
 	if c.cache.Shared == nil { // fn runs at once
-		c.under, c.cancel = Within(&c.frame, p.LoadTimeout)
+		c.under, c.cancel = nested.Within(&c.frame, p.LoadTimeout)
 		return
 	}
 	c.run = &fleet.Run{

@@ -1,0 +1,53 @@
+package function
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// Notes is what a package keeps beside a function's results; see hints.Notes.
+type Notes struct {
+	keyspace *fleet.Keyspace
+	key      string
+	limit    time.Duration
+}
+
+func (n *Notes) Get(ctx context.Context) ([]byte, error) {
+	values, err := n.keyspace.Get(ctx, storeclient.DeadlineIn(n.limit), []string{n.key})
+	if err != nil {
+		return nil, err
+	}
+	return values[0], nil
+}
+
+func (n *Notes) Add(ctx context.Context, value []byte) error {
+	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
+		return n.keyspace.Store.Add(ctx, n.key, value, hints.NotesLife)
+	})
+}
+
+func (n *Notes) Swap(ctx context.Context, old store.Token, value []byte) error {
+	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
+		return n.keyspace.Store.Swap(ctx, n.key, old, value, hints.NotesLife)
+	})
+}
+
+func (n *Notes) Delete(ctx context.Context) error {
+	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error { return n.keyspace.Store.Delete(ctx, n.key) })
+}
+
+// Notes returns the place for what a package keeps beside the function's results; nil
+// without a store.
+func (s *Settings) Notes() *Notes {
+	if s.Store == nil {
+		return nil
+	}
+	k := engine.KeyspaceOf(s.Store, s.Prefix)
+	return &Notes{keyspace: k, key: k.EpochKey("notes", s.Name, ""), limit: s.StoreTimeout}
+}

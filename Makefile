@@ -10,9 +10,10 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
+.PHONY: help quick test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
 
 help:
+	@echo 'make quick       what takes less than a minute, for the loop while working'
 	@echo 'make test        everything below but conformance and bench; FUZZTIME=1m fuzzes for longer'
 	@echo 'make servers     installs what make test needs, where that may be done; make test begins with it'
 	@echo 'make quickstart  the example to begin with'
@@ -27,7 +28,21 @@ help:
 test:
 	@file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && MEMO_SKIPPED=$$file $(MAKE) --no-print-directory checks
 
-checks: servers format build vet cross static race allocs bits32 tour fuzz contrib benchmodule skipped
+STEPS = servers format build vet cross static race allocs bits32 tour fuzz contrib benchmodule skipped
+
+checks:
+	@total=0; for step in $(STEPS); do \
+		began=$$(date +%s); \
+		$(MAKE) --no-print-directory $$step || exit 1; \
+		took=$$(($$(date +%s) - began)); total=$$((total + took)); \
+		echo "-- $$step took $$took s"; \
+	done; \
+	printf '\n== everything holds; it took %d s\n' $$total
+
+# Nothing that needs a server, and no race detector.
+quick: format build vet
+	$(call step,go test: what needs no server)
+	@$(GO) test -vet=off $$($(GO) list ./... | grep -v $(SERVERS))
 
 skipped:
 	@scripts/skipped "$${MEMO_SKIPPED:?is what make test sets}"
@@ -73,9 +88,14 @@ static:
 	$(call step,staticcheck)
 	@$(STATICCHECK) ./...
 
+# The packages whose tests run servers, and look at the clock.
+SERVERS = -e /internal/fleettest -e /internal/testserver -e /store/dynamostore -e /store/memcachestore -e /store/redisstore
+
+# Those go one after the other, so that none is slow because of the others.
 race:
 	$(call step,go test -race: every test and example$(comma) in any order)
-	@$(GO) test -vet=off -race -shuffle=on ./...
+	@$(GO) test -vet=off -race -shuffle=on $$($(GO) list ./... | grep -v $(SERVERS))
+	@$(GO) test -vet=off -race -shuffle=on -p 1 $$($(GO) list ./... | grep $(SERVERS))
 
 # The race detector allocates, and makes some tests take too long; these skip under it.
 # They are in these packages.

@@ -1,8 +1,6 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 	"errors"
 	"reflect"
@@ -11,7 +9,9 @@ import (
 	"sync"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // A Batch is a memoized function of many keys at once, together with its cache.
@@ -83,7 +83,7 @@ func (b *Batch[K, V]) With(opts ...CallOption) *Batch[K, V] {
 // for a key that is remembered to have no value.
 func (b *Batch[K, V]) Peek(ctx context.Context, key K) (Entry[V], error) {
 	e, err := b.one.Peek(ctx, key)
-	if err == engine.ErrAbsent {
+	if err == entry.ErrAbsent {
 		return Entry[V]{}, ErrMiss
 	}
 	return e, err
@@ -187,7 +187,7 @@ func (c *batchCall[K, V]) take(ctx context.Context, key K, out engine.Outcome, w
 	switch {
 	case err == nil:
 		c.found[key] = v
-	case err != engine.ErrAbsent:
+	case err != entry.ErrAbsent:
 		c.errs = append(c.errs, err)
 	}
 }

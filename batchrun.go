@@ -1,8 +1,6 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 	"iter"
 	"runtime/debug"
@@ -12,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/nested"
 )
@@ -118,7 +118,7 @@ func (s *seat[K, V]) take(values map[K]V, err error, panicked *engine.PanicError
 	case err != nil:
 		s.err = err
 	default:
-		s.err = engine.ErrAbsent
+		s.err = entry.ErrAbsent
 	}
 }
 

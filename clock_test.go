@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-0226adef/memo/internal/clock"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -71,7 +71,7 @@ func TestHitsFindOutThatTheCoarseTimeIsLate(t *testing.T) {
 	defer clock.Published.Store(clock.Stopped) // as its goroutine would, if there were one
 	runs := 0
 	f := New(func(context.Context, int) (int, error) { runs++; return runs, nil }, TTL(1))
-	const most = 2 + clock.HitsPerLook*engine.Stripes
+	const most = 2 + clock.HitsPerLook*entry.Stripes
 	for range most {
 		f.Call(t.Context(), 1)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/tags"
 )
 
@@ -31,7 +31,7 @@ type Entry[R any] struct {
 }
 
 // entryOf makes an Entry of e, whose value is value.
-func entryOf[R any](e *engine.Entry, value R, stale bool) Entry[R] {
+func entryOf[R any](e *entry.Entry, value R, stale bool) Entry[R] {
 	out := Entry[R]{Value: value, Created: e.Read, Stale: stale, Tags: tags.Names(e.Tags)}
 	if e.Fresh != clock.Forever {
 		out.FreshUntil = clock.Wall(e.Fresh, e.Read, e.Created)

@@ -1,12 +1,12 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // An Observer is told what a function does, call by call: it is the place for
@@ -76,7 +76,7 @@ func (k EventKind) String() string {
 
 // observerOf returns what tells o of events.
 func observerOf(o Observer) function.Observer {
-	return function.Observer{Value: o, Tell: func(ctx context.Context, name string, kind engine.EventKind, key string, took time.Duration, err error) {
+	return function.Observer{Value: o, Tell: func(ctx context.Context, name string, kind entry.EventKind, key string, took time.Duration, err error) {
 		if p, ok := err.(*engine.PanicError); ok {
 			err = (*PanicError)(p)
 		}

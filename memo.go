@@ -1,8 +1,6 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +12,9 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
@@ -293,7 +293,7 @@ func (f *Func[A, R]) finish(ctx context.Context, p *function.Policy, out engine.
 }
 
 // unwrap returns the result that e holds to a call under ctx; waited as for finish.
-func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *engine.Entry, waited bool) (R, error) {
+func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *entry.Entry, waited bool) (R, error) {
 	r := *e.Value.(*R)
 	if p.Clone == nil || !e.Kept {
 		return r, e.Err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/nested"
 )
 
@@ -11,7 +12,7 @@ import (
 // for fn. What fn says about its result goes nowhere, but its tags are handed on to the
 // execution around the call, as those of any result are. ended ends it, with the error
 // that it came to.
-func (c *Cache) Bypass(ctx context.Context, p *Config) (inner context.Context, ended func(err error)) {
+func (c *Cache) Bypass(ctx context.Context, p *entry.Config) (inner context.Context, ended func(err error)) {
 	around := nested.Of(ctx)
 	own := &nested.Frame{Space: c.Space, Hint: nested.NewHint()}
 	if around != nil {
@@ -22,7 +23,7 @@ func (c *Cache) Bypass(ctx context.Context, p *Config) (inner context.Context, e
 	return nested.With(ctx, own), func(err error) {
 		nested.Executing.Add(-1)
 		h := own.Seal()
-		h.Tags.Add(p.allTags(c.Space, nil)...)
+		h.Tags.Add(p.AllTags(c.Space, nil)...)
 		around.MergeFrom(h)
 		c.CountExecution(ctx, p, "", time.Since(began), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
@@ -116,9 +117,9 @@ type Call struct {
 	read   looked        // of a read; guarded by shard.mu until over is closed
 	over   chan struct{} // closed when reading or setting is over; nil until anybody waits for that. Guarded by shard.mu
 	exec   Execution     // of an execution, as the rest is; set when it is begun
-	Policy *Config
+	Policy *entry.Config
 	frame  nested.Frame
-	old    *Entry             // what the result is to replace, if there is something
+	old    *entry.Entry       // what the result is to replace, if there is something
 	forced bool               // by Refresh: fn is run whatever the store holds
 	begun  int64              // when the execution was begun
 	ran    int64              // when fn was started; begun until then
@@ -126,34 +127,34 @@ type Call struct {
 	under  context.Context    // what the execution runs under; its root is frame
 	cancel context.CancelFunc // of under. No publication sees that context
 
-	obtained *Entry // another process's result, that the fleet has come to
+	obtained *entry.Entry // another process's result, that the fleet has come to
 
 	released bool          // guarded by shard.mu
 	done     chan struct{} // closed when the fields below are set; they never change again
 
-	Result    *Entry // whatever came back, kept or not; its value is nil where there is none. Nil if there was no execution after all
-	elsewhere bool   // Result was made by another process
-	single    bool   // Result can be used only once: it is the leader's
+	Result    *entry.Entry // whatever came back, kept or not; its value is nil where there is none. Nil if there was no execution after all
+	elsewhere bool         // Result was made by another process
+	single    bool         // Result can be used only once: it is the leader's
 	panicked  *PanicError
 }
 
 // looked is what a read of the store has found.
 type looked struct {
-	overtakings uint64      // of the shard, before the store was asked
-	seen        *fleet.Seen // nil if the store is of no help
-	why         error       // then the reason
-	made        *Entry      // the result that was seen, if it is of use
-	again       bool        // it was Set's to change: callers look again
+	overtakings uint64       // of the shard, before the store was asked
+	seen        *fleet.Seen  // nil if the store is of no help
+	why         error        // then the reason
+	made        *entry.Entry // the result that was seen, if it is of use
+	again       bool         // it was Set's to change: callers look again
 }
 
 // shard is what is under way for a part of a function's keys.
 type shard struct {
 	mu          sync.Mutex
-	calls       map[string]*Call  // guarded by mu; the current ones
-	failing     map[string]*Entry // guarded by mu; stored results whose refresh has failed
-	overtakings uint64            // guarded by mu; how often something was set or invalidated
-	cloning     atomic.Int64      // how many copies of results are being made that are noted
-	_           [24]byte          // a cache line each
+	calls       map[string]*Call        // guarded by mu; the current ones
+	failing     map[string]*entry.Entry // guarded by mu; stored results whose refresh has failed
+	overtakings uint64                  // guarded by mu; how often something was set or invalidated
+	cloning     atomic.Int64            // how many copies of results are being made that are noted
+	_           [24]byte                // a cache line each
 }
 
 // newCall makes a call the current one of its key, in place of the one that is, if any.
@@ -243,24 +244,24 @@ func (c *Call) tags() []tags.Tag {
 	if c.Policy == nil {
 		return nil
 	}
-	return c.Policy.allTags(c.frame.Space, c.frame.Tags())
+	return c.Policy.AllTags(c.frame.Space, c.frame.Tags())
 }
 
 // mayBeJoined reports whether a caller under p, that has an old result in hand or none,
 // may wait for the execution at once. One that may have been overtaken in another process
 // it asks the store about first, and so it does where the store may have what serves it
 // meanwhile. The caller holds shard.mu.
-func (c *Call) mayBeJoined(p *Config, old *Entry) bool {
+func (c *Call) mayBeJoined(p *entry.Config, old *entry.Entry) bool {
 	return c.state.executes() && !c.overtaken() && (c.run == nil || !c.run.Doubtful(c.begun)) && (old != nil || !c.replaces(p))
 }
 
 // replaces reports whether the execution is to replace what the store may have and a
 // caller under p may use.
-func (c *Call) replaces(p *Config) bool {
+func (c *Call) replaces(p *entry.Config) bool {
 	if c.run == nil || c.run.Without {
 		return false
 	}
-	return c.forced || c.old != nil && c.old.stored() && c.old.Verdict(clock.Now(), &p.Policy, draw) != fresh.Unusable
+	return c.forced || c.old != nil && c.old.Stored() && c.old.Verdict(clock.Now(), &p.Policy, entry.Draw) != fresh.Unusable
 }
 
 // overtakenElsewhere reports whether the execution has to be taken for overtaken in
@@ -311,7 +312,7 @@ func (c *Call) outlast(ctx context.Context, around *nested.Frame) error {
 
 // doubt has those ask the store who want to join the execution for a shared key.
 func (c *Cache) doubt(sharedKey string) {
-	if call, ok := c.Shared.executing.Load(sharedKey); ok {
+	if call, ok := c.executing.Load(sharedKey); ok {
 		call.(*Call).run.Doubted.Store(true)
 	}
 }

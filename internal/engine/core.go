@@ -2,8 +2,6 @@
 // execution that is under way, executes, and publishes what comes back.
 //
 //   - A Cache is everything of a function that does not depend on its types.
-//   - A Config is what the options say of the calls through one handle.
-//   - An Entry is a result in this process.
 //   - A Call is what is under way for one key: a read of the store, or an execution. A Waiter
 //     is one caller's wait for it.
 //   - A Search is one caller's search for a result that it may use.
@@ -15,40 +13,38 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/tier"
-	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // A Cache is everything of a function that does not depend on its types: it works
 // on keys, and on results wrapped in any. All Funcs that With derives from one
 // another share a Cache.
 type Cache struct {
-	Label   string  // for display: the Name, or the runtime's name of fn
-	Batched bool    // of a Batch
-	Types   Typing  // of its results
-	Base    *Config // of the function itself; set before anything is looked up
-
-	Space *tags.Namespace // the group's, or one of the function's own
-	Count *Counters       // held apart: a group keeps them when the function is gone
+	shared.Function
 
 	onceReported atomic.Bool               // that a result can be used only once
 	tagsReported atomic.Bool               // that there are tags, but no group
 	cleared      atomic.Uint64             // the sequence number of the function's last Clear
 	Tier         atomic.Pointer[localTier] // nil if nothing is held in this process
 	newTier      func() *localTier         // a new one, empty
-	Shared       *shared                   // nil without a store; set before base
+	Shared       *shared.Results           // nil without a store; set before base
+	executing    sync.Map                  // the executions under way, by shared key
 	shards       [16]shard
 }
 
@@ -56,34 +52,33 @@ type Cache struct {
 func sequence() uint64 { return tags.Sequence.Load() }
 
 // A localTier holds the function's results in this process.
-type localTier = tier.Tier[Entry, *Entry]
+type localTier = tier.Tier[entry.Entry, *entry.Entry]
 
 // seed is of the hashes that spread keys over shards.
 var seed = maphash.MakeSeed()
 
-// A Typing is what a core knows of the type of results. They are kept as a *R in an any.
-type Typing struct {
-	values.Usage
-	Size  func(value any) int64 // of a *R, on the heap
-	Blank func() any            // a new *R
-}
-
 // New returns the Cache of a function.
-func New(label string, types Typing) *Cache {
-	return &Cache{Label: label, Types: types, Count: new(Counters)}
+func New(label string, types entry.Typing) *Cache {
+	return &Cache{Function: shared.Function{Label: label, Types: types, Count: new(entry.Counters)}}
 }
 
 // HoldLocally has results held in this process: at most entries or, where limit is not
 // zero, limit bytes.
 func (c *Cache) HoldLocally(entries int, limit int64) {
 	c.newTier = func() *localTier {
-		return tier.New[Entry, *Entry](entries, limit, func() { c.Count.evictions.Add(1) })
+		return tier.New[entry.Entry, *entry.Entry](entries, limit, func() { c.Count.Evictions.Add(1) })
 	}
 	c.Tier.Store(c.newTier())
 }
 
+// Share has the function's results shared at p.
+func (c *Cache) Share(p shared.Place) { c.Shared = shared.New(&c.Function, p, member{c}) }
+
+// ScopeText is the part of shared keys that says whose epochs the results depend on.
+func (c *Cache) ScopeText() string { return fleet.WhoseEpochs(c.Space.Path) }
+
 // Start sets the config of the function itself, which is complete from then on.
-func (c *Cache) Start(p *Config) {
+func (c *Cache) Start(p *entry.Config) {
 	if c.Base = p; c.Shared != nil {
 		c.Shared.Collection.Tags = p.Tags
 		c.Space.Reaches(c.Shared.Keyspace)
@@ -92,32 +87,20 @@ func (c *Cache) Start(p *Config) {
 }
 
 // Prepare completes p, for calls of the function.
-func (c *Cache) Prepare(p *Config) {
+func (c *Cache) Prepare(p *entry.Config) {
 	if len(p.Tags) > 0 {
 		c.needsGroup(p)
 	}
 	if c.Shared != nil {
-		p.needs = c.Shared.NeedsOf(p.Tags)
-		c.Shared.codecs.add(p.Codec)
+		p.Needs = c.Shared.NeedsOf(p.Tags)
+		c.Shared.Codecs.Add(p.Codec)
 		c.Shared.NoteTimeout(p.StoreTimeout)
 	}
 }
 
-// allTags returns the policy's own tags, in space, and more.
-func (p *Config) allTags(space *tags.Namespace, more []tags.Tag) []tags.Tag {
-	if len(p.Tags) == 0 {
-		return more
-	}
-	all := make([]tags.Tag, 0, len(p.Tags)+len(more))
-	for _, t := range p.Tags {
-		all = append(all, tags.Tag{Space: space, Name: t})
-	}
-	return append(all, more...)
-}
-
 // needsGroup logs, once, that the function's own tags are good for nothing if it is in
 // no group: nothing invalidates them.
-func (c *Cache) needsGroup(p *Config) {
+func (c *Cache) needsGroup(p *entry.Config) {
 	if c.Space.Path != "" || c.tagsReported.Swap(true) {
 		return
 	}
@@ -132,7 +115,7 @@ func (c *Cache) Shard(key string) *shard {
 // Hit returns the fresh result under key, for a direct policy, if finding it
 // takes neither a look at the clock nor one at the context. It allocates
 // nothing, and key need not outlive the call.
-func (c *Cache) Hit(key string) *Entry {
+func (c *Cache) Hit(key string) *entry.Entry {
 	tick, t := clock.Coarse(), c.Tier.Load()
 	if tick == clock.Stopped || t == nil {
 		return nil
@@ -143,20 +126,17 @@ func (c *Cache) Hit(key string) *Entry {
 			return nil
 		}
 	}
-	if e.Until.Load() <= tick || e.validAt.Load() != sequence() || e.propagates() {
+	if e.Until.Load() <= tick || e.ValidAt.Load() != sequence() || e.Propagates() {
 		return nil
 	}
-	if c.Count.hits.inc()%clock.HitsPerLook == 0 {
+	if c.Count.Hits.Inc()%clock.HitsPerLook == 0 {
 		clock.CatchUp()
 	}
 	return e
 }
 
-// draw returns a random number in (0, 1].
-func draw() float64 { return 1 - rand.Float64() }
-
 // Held returns the result under key whatever its state, or nil.
-func (c *Cache) Held(key string) *Entry {
+func (c *Cache) Held(key string) *entry.Entry {
 	if t := c.Tier.Load(); t != nil {
 		return t.Get(key)
 	}
@@ -174,26 +154,26 @@ func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
 // hold puts e into the tier, unless it is useless already, and reports whether it
 // did. The caller holds the mu of its key's shard, as everyone does who changes
 // what the tier holds under a key; evictions may come in between.
-func (c *Cache) hold(e *Entry) bool {
+func (c *Cache) hold(e *entry.Entry) bool {
 	t := c.Tier.Load()
-	if t == nil || e.Empty() || e.doubtful() || c.overtaken(e.born, e.Tags) {
+	if t == nil || e.Empty() || e.Doubtful() || c.overtaken(e.Born, e.Tags) {
 		return false
 	}
-	e.size = c.weigh(e)
-	e.exact = clock.Bubbled(e.Read)
+	e.Size = e.Weigh(c.Types.Size)
+	e.Exact = clock.Bubbled(e.Read)
 	e.Until.Store(fresh.Cold)
-	if !e.exact && e.share == nil && len(e.Dependencies) == 0 && !e.Incomplete {
+	if !e.Exact && e.Location == nil && len(e.Dependencies) == 0 && !e.Incomplete {
 		e.Until.Store(e.CoarseUntil(c.Base.Beta))
 	}
-	if !DisabledByDefault.Load() {
-		e.validAt.Store(e.born)
+	if !entry.DisabledByDefault.Load() {
+		e.ValidAt.Store(e.Born)
 	}
 	t.Set(e)
-	if e.share == nil {
+	if e.Location == nil {
 		return true
 	}
 	t.NoteCopy(e)
-	if e.doubtful() { // a report came before there was a copy to be found
+	if e.Doubtful() { // a report came before there was a copy to be found
 		t.Remove(e)
 		return false
 	}
@@ -211,7 +191,7 @@ func (c *Cache) ForgetKey(key string) {
 // forget drops the copy of what the store holds under sharedKey.
 func (c *Cache) forget(sharedKey string) {
 	if t := c.Tier.Load(); t != nil {
-		if e := t.CopyOf(sharedKey); e != nil && e.stored() {
+		if e := t.CopyOf(sharedKey); e != nil && e.Stored() {
 			t.Remove(e)
 		}
 	}
@@ -219,13 +199,13 @@ func (c *Cache) forget(sharedKey string) {
 
 // Put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
-func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, value any) error {
-	e := &Entry{
-		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), born: sequence(),
-		Origin: nested.Origin{Tags: p.allTags(c.Space, nil), Trusted: clock.Forever},
+func (c *Cache) Put(ctx context.Context, p *entry.Config, key string, exec Execution, value any) error {
+	e := &entry.Entry{
+		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), Born: sequence(),
+		Origin: nested.Origin{Tags: p.AllTags(c.Space, nil), Trusted: clock.Forever},
 	}
 	hint := nested.NewHint()
-	e.Window = p.lifetime(&hint).Window(clock.At(e.Read), 0, draw())
+	e.Window = p.Lifetime(&hint).Window(clock.At(e.Read), 0, entry.Draw())
 	if c.Shared == nil {
 		c.replace(e, nil)
 		return nil
@@ -234,7 +214,7 @@ func (c *Cache) Put(ctx context.Context, p *Config, key string, exec Execution, 
 	// call one that is not current, so that e is not held after it.
 	call := c.beginSet(key, c.SharedKey(key, exec))
 	defer call.endSet()
-	err := c.Shared.put(ctx, p, call.sharedKey, e)
+	err := c.Shared.Put(ctx, p, call.sharedKey, e)
 	c.replace(e, call)
 	c.Shared.Overtake(c.Shared.Member, key, call.sharedKey)
 	return c.notSet(err)
@@ -260,7 +240,7 @@ func (c *Call) endSet() {
 
 // replace holds e in place of what there is, unless set, the call that has told the store
 // if there is one, is not current any more.
-func (c *Cache) replace(e *Entry, set *Call) {
+func (c *Cache) replace(e *entry.Entry, set *Call) {
 	s := c.Shard(e.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,7 +261,7 @@ func (c *Cache) drop(key string) {
 // Invalidate drops what is held under keys, and detaches the executions that are
 // under way: nobody who comes later gets their results. The store comes first, so
 // that nothing that is read from it afterwards can be from before.
-func (c *Cache) Invalidate(ctx context.Context, p *Config, keys, sharedKeys []string) error {
+func (c *Cache) Invalidate(ctx context.Context, p *entry.Config, keys, sharedKeys []string) error {
 	var err error
 	if c.Shared != nil {
 		err = c.Shared.Invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys, 0)
@@ -291,7 +271,7 @@ func (c *Cache) Invalidate(ctx context.Context, p *Config, keys, sharedKeys []st
 		if c.Shared != nil {
 			c.Shared.Overtake(c.Shared.Member, key, sharedKeys[i])
 		}
-		c.Base.Tell(ctx, eventInvalidation, key)
+		c.Base.Tell(ctx, entry.EventInvalidation, key)
 	}
 	return c.notReached("Invalidate", err)
 }
@@ -308,7 +288,7 @@ func (c *Cache) overtake(key string) {
 // Clear invalidates every result of the function. The sequence number does so in
 // this process, and an epoch in the store; dropping the tier only gives its
 // memory back.
-func (c *Cache) Clear(ctx context.Context, p *Config) error {
+func (c *Cache) Clear(ctx context.Context, p *entry.Config) error {
 	var err error
 	if c.Shared != nil {
 		err = c.Shared.Clear(ctx, p.StoreTimeout)
@@ -320,7 +300,7 @@ func (c *Cache) Clear(ctx context.Context, p *Config) error {
 			other.On.Cleared()
 		}
 	}
-	c.Base.Tell(ctx, EventClear, "")
+	c.Base.Tell(ctx, entry.EventClear, "")
 	return c.notReached("Clear", err)
 }
 
@@ -331,7 +311,7 @@ func (c *Cache) Sweep() {
 	}
 }
 
-func (c *Cache) Stats() (s Stats) {
+func (c *Cache) Stats() (s entry.Stats) {
 	var entries, bytes uint64
 	if t := c.Tier.Load(); t != nil {
 		entries, bytes = t.Held() // before the evictions are read, so that these agree
@@ -370,4 +350,21 @@ func SharedKey(head, key string, exec Execution) string {
 	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
 	b = exec.AppendArgs(b, key)
 	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
+}
+
+// notSet is the error of a Set that did not reach the store. Unlike the deletion of
+// what it was to replace, a Set is not repeated: by then it may be an old one.
+func (c *Cache) notSet(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("memo: %s: Set has not reached the store, where what it was to replace is deleted as soon as that can be reached: %w", c.Label, err)
+}
+
+// notReached is the error of what could not be told to the store yet.
+func (c *Cache) notReached(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("memo: %s: %s has not reached the store yet, and is repeated until it does: %w", c.Label, what, err)
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/values"
 )
@@ -18,7 +20,7 @@ import (
 // it was given up.
 func (c *Call) finish(got returned) {
 	if c.run != nil {
-		defer c.cache.Shared.executing.CompareAndDelete(c.sharedKey, c)
+		defer c.cache.executing.CompareAndDelete(c.sharedKey, c)
 	}
 	switch {
 	case got.abandoned:
@@ -55,7 +57,8 @@ func (c *Call) publish(got returned) {
 	e := c.entryFor(got)
 	if c.run != nil {
 		ctx, stop := c.publishing(e, got)
-		defer c.cache.Shared.publish(ctx, c, e, got)() // when the waiters have gone
+		x := &shared.Published{Run: c.run, Frame: &c.frame, Policy: c.Policy, Absent: got.absent, Err: got.err}
+		defer c.cache.Shared.Publish(ctx, x, e)() // when the waiters have gone
 		stop()
 	}
 	isFailure := got.err != nil && !got.keep
@@ -64,7 +67,7 @@ func (c *Call) publish(got returned) {
 	if isFailure && c.old != nil && !c.left {
 		c.shard.fails(c.old, e.Created)
 	}
-	if e.share == nil || e.stored() {
+	if e.Location == nil || e.Stored() {
 		c.to(verified)
 	} else {
 		c.to(unverified)
@@ -81,7 +84,7 @@ func (c *Call) publish(got returned) {
 
 // hold holds the result in this process, or drops what it is newer than. The caller holds
 // shard.mu.
-func (c *Call) hold(e *Entry) {
+func (c *Call) hold(e *entry.Entry) {
 	switch {
 	case !c.current || e == nil:
 	case e.Kept:
@@ -100,7 +103,7 @@ func (c *Call) oldServes(t int64) bool {
 }
 
 // release lets the waiters go, with e. Only the first call does anything.
-func (c *Call) release(e *Entry, got returned) {
+func (c *Call) release(e *entry.Entry, got returned) {
 	c.shard.mu.Lock()
 	first := !c.released
 	if first {
@@ -130,7 +133,7 @@ func (c *Call) madeElsewhere() bool {
 
 // Survive, deferred, keeps a panic of an observer or a logger from ending the
 // process: nobody who could recover it stands above an execution.
-func (c *Cache) Survive(p *Config) {
+func (c *Cache) Survive(p *entry.Config) {
 	if v := recover(); v != nil {
 		p.Log().Error("memo: an observer or logger panicked", "func", c.Label, "panic", v, "stack", string(debug.Stack()))
 	}
@@ -138,7 +141,7 @@ func (c *Cache) Survive(p *Config) {
 
 // entryFor makes an entry of what came back just now. Its window is empty if it is not to
 // be held.
-func (c *Call) entryFor(got returned) *Entry {
+func (c *Call) entryFor(got returned) *entry.Entry {
 	p, h, read := c.Policy, c.frame.Seal(), got.read
 	if len(h.Added.List) > 0 {
 		c.cache.needsGroup(p)
@@ -150,41 +153,36 @@ func (c *Call) entryFor(got returned) *Entry {
 	switch {
 	case h.NoStore:
 	case got.absent:
-		life = fresh.Lifetime{TTL: p.MissingTTL, Inherit: p.lifetime(h).Inherit}
-		got.err = ErrAbsent
+		life = fresh.Lifetime{TTL: p.MissingTTL, Inherit: p.Lifetime(h).Inherit}
+		got.err = entry.ErrAbsent
 	case got.keep:
-		life = p.lifetime(h)
+		life = p.Lifetime(h)
 	case got.remember:
 		life = fresh.Lifetime{TTL: p.ErrorTTL, Inherit: clock.Forever}
 	}
 	if h.Epochs.Unverifiable() {
 		life = fresh.Lifetime{}
 	}
-	return &Entry{
+	return &entry.Entry{
 		Item: tier.Item{Key: c.key}, Value: got.value, Err: got.err, Kept: got.keep || got.absent || got.err == nil,
-		Window: life.Window(clock.At(read), clock.At(read)-c.ran, draw()),
-		Read:   read, born: c.born, Origin: h.Epochs.Origin(p.allTags(c.frame.Space, h.Tags.List)),
+		Window: life.Window(clock.At(read), clock.At(read)-c.ran, entry.Draw()),
+		Read:   read, Born: c.born, Origin: h.Epochs.Origin(p.AllTags(c.frame.Space, h.Tags.List)),
 	}
 }
 
-// remembers reports whether err is one of those that CacheErrors is for.
-func (p *Config) remembers(err error) bool {
-	return err != nil && p.ErrorTTL > 0 && p.ErrorMatch(err)
-}
-
-func (c *Cache) CountExecution(ctx context.Context, p *Config, key string, took time.Duration, err error) {
-	c.Count.executions.Add(1)
-	c.Count.executionTime.Add(int64(took))
+func (c *Cache) CountExecution(ctx context.Context, p *entry.Config, key string, took time.Duration, err error) {
+	c.Count.Executions.Add(1)
+	c.Count.ExecutionTime.Add(int64(took))
 	if err != nil {
-		c.Count.failures.Add(1)
+		c.Count.Failures.Add(1)
 	}
 	if p.Observe != nil {
-		p.Observe(ctx, eventExecution, key, took, err)
+		p.Observe(ctx, entry.EventExecution, key, took, err)
 	}
 }
 
 // reportBackground logs a failure that no caller sees.
-func (c *Cache) reportBackground(p *Config, got returned) {
+func (c *Cache) reportBackground(p *entry.Config, got returned) {
 	if got.panicked != nil {
 		p.Log().Error("memo: background refresh panicked", "func", c.Label, "panic", got.panicked.Value, "stack", string(got.panicked.Stack))
 		return
@@ -194,7 +192,7 @@ func (c *Cache) reportBackground(p *Config, got returned) {
 
 // UsedUp returns why a result must not be given to more than one caller, nil if it
 // may be. value is a *R.
-func (c *Cache) UsedUp(p *Config, value any) error {
+func (c *Cache) UsedUp(p *entry.Config, value any) error {
 	if p.Cloned || !c.Types.Hides {
 		return nil
 	}

@@ -7,28 +7,31 @@ import (
 	"github.com/seed-0226adef/memo/internal/tags"
 )
 
-// Changed implements memberEvents.
-func (s *shared) Changed(key string) {
-	s.core.doubt(key)
-	s.core.forget(key)
+// A member is a function as its keyspace tells it what happens in the store.
+type member struct{ *Cache }
+
+// Changed implements fleet.MemberEvents.
+func (m member) Changed(key string) {
+	m.doubt(key)
+	m.forget(key)
 }
 
-// Overtaken implements memberEvents.
-func (s *shared) Overtaken(by *fleet.Member, id, key string) {
+// Overtaken implements fleet.MemberEvents.
+func (m member) Overtaken(by *fleet.Member, id, key string) {
 	switch {
-	case s.Member.Version.Shape != by.Version.Shape:
-		s.Cleared()
-	case s.Head == by.Head:
-		s.core.overtake(id)
+	case m.Shared.Member.Version.Shape != by.Version.Shape:
+		m.Cleared()
+	case m.Shared.Head == by.Head:
+		m.overtake(id)
 	default:
-		s.core.overtakeShared(s.Head + strings.TrimPrefix(key, by.Head))
+		m.overtakeShared(m.Shared.Head + strings.TrimPrefix(key, by.Head))
 	}
 }
 
-// Cleared implements memberEvents.
-func (s *shared) Cleared() {
-	tags.NextSequence(s.core.cleared.Store)
-	s.core.Sweep()
+// Cleared implements fleet.MemberEvents.
+func (m member) Cleared() {
+	tags.NextSequence(m.cleared.Store)
+	m.Sweep()
 }
 
 // overtakeShared is overtake for the result that is in the store under sharedKey.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
@@ -14,7 +15,7 @@ import (
 // An Outcome is what a call comes back with: an entry, or the reason why there
 // is none.
 type Outcome struct {
-	Entry    *Entry
+	Entry    *entry.Entry
 	Err      error
 	Panicked *PanicError
 }
@@ -29,9 +30,9 @@ type Outcome struct {
 //  5. and waits for it, until that is done, its context ends, or SoftTimeout has passed.
 //
 // What comes of it may turn out not to be for this caller, who then starts over.
-func (c *Cache) Load(ctx context.Context, p *Config, s *Search) Outcome {
+func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 	if c.Verify(ctx, p, s); s.Verdict.Answers() {
-		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventHit)
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, entry.EventHit)
 		c.refreshFound(ctx, p, s)
 		return Outcome{Entry: s.Entry}
 	}
@@ -71,7 +72,7 @@ func (c *Cache) Load(ctx context.Context, p *Config, s *Search) Outcome {
 
 // refreshFound begins the execution that is to replace what a search has found, if its
 // verdict says so.
-func (c *Cache) refreshFound(ctx context.Context, p *Config, s *Search) {
+func (c *Cache) refreshFound(ctx context.Context, p *entry.Config, s *Search) {
 	if s.Verdict == fresh.Early || s.Verdict == fresh.Revalidate {
 		c.RefreshInBackground(ctx, p, s.Entry, s.Exec)
 	}
@@ -80,7 +81,7 @@ func (c *Cache) refreshFound(ctx context.Context, p *Config, s *Search) {
 // A Waiter is one caller's wait for an execution.
 type Waiter struct {
 	cache  *Cache
-	policy *Config
+	policy *entry.Config
 	around *nested.Frame // of the execution that the call is made by, or nil
 	search *Search       // what the caller knows
 	seq    uint64        // the sequence number before it joined
@@ -121,7 +122,7 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 		w.leader = true
 		return Outcome{}, false, s.led
 	case ended && s.Verdict.Answers():
-		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventSharedHit)
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, entry.EventSharedHit)
 		c.refreshFound(ctx, p, s)
 		return Outcome{Entry: s.Entry}, true, nil
 	case ctx.Err() == nil && soft.Err() != nil && w.usable(old):
@@ -240,8 +241,8 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 }
 
 // usable reports whether the windows still allow an old result to be returned.
-func (w *Waiter) usable(old *Entry) bool {
-	return old != nil && old.Window.Verdict(clock.Now(), &w.policy.Policy, draw) != fresh.Unusable
+func (w *Waiter) usable(old *entry.Entry) bool {
+	return old != nil && old.Window.Verdict(clock.Now(), &w.policy.Policy, entry.Draw) != fresh.Unusable
 }
 
 // take returns what the execution, which is done, has for the caller.
@@ -272,18 +273,18 @@ func (w *Waiter) overtaken(call *Call) bool {
 }
 
 // countJoined counts a call that has waited, but whose context ended first.
-func (c *Cache) countJoined(ctx context.Context, p *Config, key string) {
-	c.Count.joined.Add(1)
-	p.Tell(ctx, eventJoined, key)
+func (c *Cache) countJoined(ctx context.Context, p *entry.Config, key string) {
+	c.Count.Joined.Add(1)
+	p.Tell(ctx, entry.EventJoined, key)
 }
 
 func (w *Waiter) count(ctx context.Context, call *Call) {
-	counter, kind := &w.cache.Count.joined, eventJoined
+	counter, kind := &w.cache.Count.Joined, entry.EventJoined
 	switch elsewhere := call.madeElsewhere(); {
 	case elsewhere && !call.run.Waited:
-		counter, kind = &w.cache.Count.sharedHits, eventSharedHit
+		counter, kind = &w.cache.Count.SharedHits, entry.EventSharedHit
 	case w.leader && !elsewhere:
-		counter, kind = &w.cache.Count.misses, eventMiss
+		counter, kind = &w.cache.Count.Misses, entry.EventMiss
 	}
 	counter.Add(1)
 	w.policy.Tell(ctx, kind, call.key)
@@ -292,7 +293,7 @@ func (w *Waiter) count(ctx context.Context, call *Call) {
 // begin makes an execution of a new call, or of a read that has found nothing, for a
 // caller who leads it and waits for it. ctx lends its values. The caller holds the
 // shard's mu, and sees to start or abandon.
-func (c *Call) begin(ctx context.Context, p *Config, old *Entry, s *Search) {
+func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *Search) {
 	c.Policy, c.old, c.born = p, old, sequence()
 	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
 	c.ran = c.begun
@@ -303,14 +304,14 @@ func (c *Call) begin(ctx context.Context, p *Config, old *Entry, s *Search) {
 		return
 	}
 	c.run = &fleet.Run{
-		Collection: c.cache.Shared.Collection, Key: c.sharedKey, Needs: p.needs,
-		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.epochLife(),
+		Collection: c.cache.Shared.Collection, Key: c.sharedKey, Needs: p.Needs,
+		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.EpochLife(),
 		Deadline: clock.After(c.begun, p.StoreTimeout) - int64(s.took), Outages: c.cache.Shared.Outages.Load(),
 		Forced: c.forced, Seen: s.read.seen, Without: s.asked && s.read.seen == nil, Alone: s.read.why,
 		Waits: c.waits, Accepts: c.accepts,
 	}
 	c.under, c.cancel = context.WithCancel(&c.frame)
-	c.cache.Shared.executing.Store(c.sharedKey, c)
+	c.cache.executing.Store(c.sharedKey, c)
 }
 
 // firstState returns what an execution begins with.
@@ -371,8 +372,21 @@ func (c *Call) waits() {
 // accepts takes another process's result for that of the execution, if it is fresh, and
 // another one than that is to replace.
 func (c *Call) accepts(seen *fleet.Seen) bool {
-	c.obtained = c.cache.Shared.accept(c, seen)
+	c.obtained = c.accept(seen)
 	return c.obtained != nil
+}
+
+// accept returns the result that was seen if it is what the call would execute for: it is
+// fresh, and another one than it is to replace.
+func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
+	if c.old != nil && c.old.Stored() && c.old.Location.Token == seen.Record.Token {
+		return nil
+	}
+	e := c.cache.Shared.Result(c.Policy, c.key, c.run.Key, seen, c.born)
+	if e == nil || clock.Now() >= e.Fresh || c.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, c.Policy.MaxAge) {
+		return nil
+	}
+	return e
 }
 
 // runs notes that fn is run from here on. It returns the context for that, and sees to it
@@ -411,12 +425,12 @@ type returned struct {
 	read      time.Time // when fn returned it; zero if fn did not return
 	err       error
 	panicked  *PanicError
-	keep      bool   // by CacheIf
-	remember  bool   // by CacheErrors
-	absent    bool   // fn left the key out
-	single    bool   // the result can be used only once
-	elsewhere *Entry // another process's result, instead of all that
-	abandoned bool   // nothing was begun
+	keep      bool         // by CacheIf
+	remember  bool         // by CacheErrors
+	absent    bool         // fn left the key out
+	single    bool         // the result can be used only once
+	elsewhere *entry.Entry // another process's result, instead of all that
+	abandoned bool         // nothing was begun
 }
 
 // panicked is what came of a panic with v.
@@ -432,7 +446,7 @@ func panicked(v any) returned {
 func (c *Call) produce(ctx context.Context) returned {
 	value, err := c.exec.Run(ctx)
 	got := returned{value: value, err: err, read: time.Now()}
-	if err == ErrAbsent {
+	if err == entry.ErrAbsent {
 		got.err, got.absent = nil, true
 		return got
 	}
@@ -442,7 +456,7 @@ func (c *Call) produce(ctx context.Context) returned {
 			defer leave()
 		}
 		got.keep = c.Policy.Keeps(value, err)
-		got.remember = !got.keep && c.Policy.remembers(err)
+		got.remember = !got.keep && c.Policy.Remembers(err)
 	}
 	return got
 }

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -16,7 +18,7 @@ import (
 // A process is a function in one process of a fleet. Its fn returns what source holds.
 type process struct {
 	*Cache
-	config *Config
+	config *entry.Config
 	store  *faultstore.Store
 	source int
 	done   chan struct{} // what fn waits for; see blocks
@@ -25,8 +27,8 @@ type process struct {
 // newProcess returns a process that has its results in s.
 func newProcess(s store.Store) *process {
 	p := &process{
-		Cache: New("f", Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
-		config: &Config{
+		Cache: New("f", entry.Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
+		config: &entry.Config{
 			Policy: fresh.Policy{TTL: time.Minute, MaxAge: -1}, LoadTimeout: 30 * time.Second, StoreTimeout: 250 * time.Millisecond,
 			Codec: codec.JSON, LocalTTL: -1, Keeps: func(_ any, err error) bool { return err == nil },
 		},
@@ -37,7 +39,7 @@ func newProcess(s store.Store) *process {
 	if p.store, faulty = s.(*faultstore.Store); !faulty {
 		p.store = faultstore.New(s)
 	}
-	p.Share(Place{Store: p.store, Name: "f", Version: "v"})
+	p.Share(shared.Place{Store: p.store, Name: "f", Version: "v"})
 	p.Prepare(p.config)
 	p.Start(p.config)
 	return p

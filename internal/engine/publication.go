@@ -2,13 +2,13 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
-	"github.com/seed-0226adef/memo/internal/tier"
 )
 
 // A publication is everything that happens to a result after fn has returned: finding
@@ -34,11 +34,8 @@ type publication struct {
 	ended   bool // guarded by mu
 }
 
-// errCrowded is why a publication is abandoned.
-var errCrowded = errors.New("memo: too many results are waiting for the store")
-
 // publishing begins the publication of e, and returns its context. It ends with stop.
-func (c *Call) publishing(e *Entry, got returned) (ctx context.Context, stop func()) {
+func (c *Call) publishing(e *entry.Entry, got returned) (ctx context.Context, stop func()) {
 	if c.run.Epochs == nil {
 		return &c.frame, func() {} // without the store: there is nothing to wait for
 	}
@@ -50,7 +47,7 @@ func (c *Call) publishing(e *Entry, got returned) (ctx context.Context, stop fun
 	if c.Policy.StoreTimeout == 0 {
 		p.linger() // the waiters stay, but may leave at any time
 	} else {
-		own := e.unpublished(p.settling)
+		own := e.Unpublished(p.settling)
 		p.timer = time.AfterFunc(c.run.Left, func() {
 			c.become(lingering)
 			c.release(own, got)
@@ -58,18 +55,6 @@ func (c *Call) publishing(e *Entry, got returned) (ctx context.Context, stop fun
 		})
 	}
 	return ctx, func() { p.end(e) }
-}
-
-// unpublished returns a copy of e for those who do not wait for its publication, which goes
-// on with e.
-func (e *Entry) unpublished(u *nested.Unsettled) *Entry {
-	own := &Entry{
-		Item: tier.Item{Key: e.Key}, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
-		born: e.born, Origin: e.Origin,
-	}
-	own.Unsettled, own.Unverifiable = []*nested.Unsettled{u}, false
-	own.markIncomplete()
-	return own
 }
 
 // linger counts the result among those that wait for the store alone. If they are too
@@ -81,12 +66,12 @@ func (p *publication) linger() {
 		return
 	}
 	if p.lingers = p.cache.Shared.Backlog.Add(p.size); !p.lingers {
-		p.abandon(errCrowded)
+		p.abandon(shared.ErrCrowded)
 	}
 }
 
 // end ends the publication, which has made e what it is going to be.
-func (p *publication) end(e *Entry) {
+func (p *publication) end(e *entry.Entry) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // Refresh executes fn for key now. An execution that is under way began too
 // early to count, and is waited for first: there is one at a time.
-func (c *Cache) Refresh(ctx context.Context, p *Config, s *Search) Outcome {
+func (c *Cache) Refresh(ctx context.Context, p *entry.Config, s *Search) Outcome {
 	around, sh := nested.Of(ctx), c.Shard(s.Key)
 	s.old = nil
 	for wait := true; ; {
@@ -41,7 +42,7 @@ func (c *Cache) Refresh(ctx context.Context, p *Config, s *Search) Outcome {
 
 // RefreshInBackground starts an execution that is to replace e, unless one is
 // under way. Nobody waits for it.
-func (c *Cache) RefreshInBackground(ctx context.Context, p *Config, e *Entry, exec Execution) (started bool) {
+func (c *Cache) RefreshInBackground(ctx context.Context, p *entry.Config, e *entry.Entry, exec Execution) (started bool) {
 	if c.executes(e.Key) {
 		return false
 	}
@@ -53,7 +54,7 @@ func (c *Cache) RefreshInBackground(ctx context.Context, p *Config, e *Entry, ex
 	if call := sh.calls[e.Key]; call != nil && (call.state == setting || call.state.executes() && !call.overtaken()) {
 		return false
 	}
-	if h := c.Held(e.Key); h != e && (h != nil || !e.stored()) || e.backsOff(clock.Now()) {
+	if h := c.Held(e.Key); h != e && (h != nil || !e.Stored()) || e.BacksOff(clock.Now()) {
 		return false // replaced, gone, or backing off by now
 	}
 	call := c.newCall(e.Key, sharedKey, c.firstState())
@@ -78,23 +79,23 @@ const maxFailing = 1 << 10
 
 // fails notes that an attempt to refresh e has failed, also for other copies of e.
 // The caller holds mu.
-func (s *shard) fails(e *Entry, t int64) {
-	e.refreshFailed(t)
-	if !e.stored() {
+func (s *shard) fails(e *entry.Entry, t int64) {
+	e.RefreshFailed(t)
+	if !e.Stored() {
 		return
 	}
 	if s.failing == nil || len(s.failing) >= maxFailing {
-		s.failing = map[string]*Entry{}
+		s.failing = map[string]*entry.Entry{}
 	}
 	s.failing[e.Key] = e
 }
 
 // resume tells e, a copy of a stored result, of earlier attempts to refresh it. The
 // caller holds mu.
-func (s *shard) resume(e *Entry) {
-	if old := s.failing[e.Key]; old != nil && old.share.Token == e.share.Token {
-		e.failures.Store(old.failures.Load())
-		e.retryAt.Store(old.retryAt.Load())
+func (s *shard) resume(e *entry.Entry) {
+	if old := s.failing[e.Key]; old != nil && old.Location.Token == e.Location.Token {
+		e.Failures.Store(old.Failures.Load())
+		e.RetryAt.Store(old.RetryAt.Load())
 	} else {
 		delete(s.failing, e.Key)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -17,10 +18,10 @@ import (
 type Search struct {
 	Key     string
 	Exec    Execution
-	Entry   *Entry        // what was found; nil if nothing was
+	Entry   *entry.Entry  // what was found; nil if nothing was
 	Verdict fresh.Verdict // what the caller may do with it
 
-	old     *Entry        // a result to return if fn fails or takes too long; may be nil
+	old     *entry.Entry  // a result to return if fn fails or takes too long; may be nil
 	waited  bool          // the caller has waited for something
 	took    time.Duration // how long it has waited for the store
 	asked   bool          // the store was asked
@@ -36,14 +37,14 @@ type Search struct {
 }
 
 // NewSearch returns a search that has found e in this process, if that is not nil.
-func NewSearch(key string, exec Execution, e *Entry, v fresh.Verdict) *Search {
+func NewSearch(key string, exec Execution, e *entry.Entry, v fresh.Verdict) *Search {
 	s := &Search{Key: key, Exec: exec}
 	s.found(e, v)
 	return s
 }
 
 // found notes what was found, and what the caller may do with it.
-func (s *Search) found(e *Entry, v fresh.Verdict) {
+func (s *Search) found(e *entry.Entry, v fresh.Verdict) {
 	s.Entry, s.Verdict = e, v
 	if v == fresh.Fallback {
 		s.old = e
@@ -55,18 +56,9 @@ func (s *Search) again() {
 	*s = Search{Key: s.Key, Exec: s.Exec, old: s.old, waited: true}
 }
 
-// leaves returns how long a caller that has waited for the store for took may go on doing
-// so; zero is no limit.
-func (p *Config) leaves(took time.Duration) time.Duration {
-	if p.StoreTimeout == 0 {
-		return 0
-	}
-	return max(p.StoreTimeout-took, time.Nanosecond)
-}
-
 // Find returns the result held under key, if any, and what a call under p may do
 // with it at t.
-func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
+func (c *Cache) Find(p *entry.Config, key string, t int64) (*entry.Entry, fresh.Verdict) {
 	local := c.Tier.Load()
 	if local == nil {
 		return nil, fresh.Unusable
@@ -76,38 +68,26 @@ func (c *Cache) Find(p *Config, key string, t int64) (*Entry, fresh.Verdict) {
 		return nil, fresh.Unusable
 	}
 	seq := sequence()
-	if e.validAt.Load() != seq && c.overtaken(e.born, e.Tags) {
+	if e.ValidAt.Load() != seq && c.overtaken(e.Born, e.Tags) {
 		local.Remove(e)
 		return nil, fresh.Unusable
 	}
 	if v := c.trust(p, e, t); v != fresh.Fresh {
 		return e, v
 	}
-	if !DisabledByDefault.Load() {
-		e.validAt.Store(seq)
+	if !entry.DisabledByDefault.Load() {
+		e.ValidAt.Store(seq)
 	}
-	return e, p.verdict(e, t)
-}
-
-// verdict says what a call may do at t with a result, or with none.
-func (p *Config) verdict(e *Entry, t int64) fresh.Verdict {
-	if e == nil {
-		return fresh.Unusable
-	}
-	v := e.Window.Verdict(t, &p.Policy, draw)
-	if v == fresh.Fallback && e.backsOff(t) {
-		v = fresh.BackingOff
-	}
-	return v
+	return e, p.Verdict(e, t)
 }
 
 // trust returns fresh.Fresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
-func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
-	if e.share == nil && len(e.Dependencies) == 0 && !e.Incomplete {
+func (c *Cache) trust(p *entry.Config, e *entry.Entry, t int64) fresh.Verdict {
+	if e.Location == nil && len(e.Dependencies) == 0 && !e.Incomplete {
 		return fresh.Fresh
 	}
-	until, sure := e.bound(p, t)
+	until, sure := e.Bound(p, t)
 	switch {
 	case t >= until:
 		e.SetUntil(fresh.Cold)
@@ -116,7 +96,7 @@ func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
 		e.SetUntil(fresh.Cold)
 		return fresh.Unverified
 	}
-	if !e.exact && p.LocalTTL == c.Base.LocalTTL {
+	if !e.Exact && p.LocalTTL == c.Base.LocalTTL {
 		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
 	}
 	return fresh.Fresh
@@ -125,21 +105,21 @@ func (c *Cache) trust(p *Config, e *Entry, t int64) fresh.Verdict {
 // Look finds what is held under key and tells what the call may do with it. If
 // it may return it, the call is counted as answered. key need not outlive the
 // call.
-func (c *Cache) Look(ctx context.Context, p *Config, key string) (*Entry, fresh.Verdict) {
+func (c *Cache) Look(ctx context.Context, p *entry.Config, key string) (*entry.Entry, fresh.Verdict) {
 	e, v := c.Find(p, key, clock.Precise())
-	c.answer(ctx, p, key, e, v, eventHit)
+	c.answer(ctx, p, key, e, v, entry.EventHit)
 	return e, v
 }
 
 // answer counts a call that is answered with e, if v says so: as a hit of that kind, or
 // one of an old result.
-func (c *Cache) answer(ctx context.Context, p *Config, key string, e *Entry, v fresh.Verdict, kind EventKind) {
+func (c *Cache) answer(ctx context.Context, p *entry.Config, key string, e *entry.Entry, v fresh.Verdict, kind entry.EventKind) {
 	switch v {
 	case fresh.Fresh, fresh.Early:
-		if kind == eventHit {
-			c.Count.hits.inc()
+		if kind == entry.EventHit {
+			c.Count.Hits.Inc()
 		} else {
-			c.Count.sharedHits.Add(1)
+			c.Count.SharedHits.Add(1)
 		}
 		p.Tell(ctx, kind, key)
 		e.Propagate(ctx)
@@ -149,39 +129,39 @@ func (c *Cache) answer(ctx context.Context, p *Config, key string, e *Entry, v f
 }
 
 // answerStale counts a call as answered with an old result.
-func (c *Cache) answerStale(ctx context.Context, p *Config, old *Entry) Outcome {
-	c.Count.staleHits.Add(1)
-	p.Tell(ctx, eventStaleHit, old.Key)
+func (c *Cache) answerStale(ctx context.Context, p *entry.Config, old *entry.Entry) Outcome {
+	c.Count.StaleHits.Add(1)
+	p.Tell(ctx, entry.EventStaleHit, old.Key)
 	old.Propagate(ctx)
 	return Outcome{Entry: old}
 }
 
 // LookHere looks in this process, where the store confirms what needs that, and counts the
 // caller as answered where it is.
-func (c *Cache) LookHere(ctx context.Context, p *Config, searches ...*Search) {
+func (c *Cache) LookHere(ctx context.Context, p *entry.Config, searches ...*Search) {
 	for _, s := range searches {
 		s.found(c.Find(p, s.Key, clock.Precise()))
 	}
 	c.Verify(ctx, p, searches...)
 	for _, s := range searches {
-		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventHit)
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, entry.EventHit)
 	}
 }
 
 // LookThere looks in the store, and counts the caller as answered where it is; see Read.
-func (c *Cache) LookThere(ctx context.Context, p *Config, searches ...*Search) {
+func (c *Cache) LookThere(ctx context.Context, p *entry.Config, searches ...*Search) {
 	if !c.Read(ctx, p, searches...) {
 		return
 	}
 	for _, s := range searches {
-		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, eventSharedHit)
+		c.answer(ctx, p, s.Key, s.Entry, s.Verdict, entry.EventSharedHit)
 	}
 }
 
 // Verify asks for the epochs, in one round trip to each store, that those results depend
 // on that were found and not verified, and finds them again. They stay unverified only if
 // ctx ends meanwhile.
-func (c *Cache) Verify(ctx context.Context, p *Config, searches ...*Search) {
+func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search) {
 	var dependencies []fleet.Dependency
 	for _, s := range searches {
 		if s.Verdict == fresh.Unverified {
@@ -232,11 +212,11 @@ func askEpochs(ctx context.Context, limit time.Duration, dependencies []fleet.De
 // It is false if ctx ends before.
 //
 // What is found there is held in this process.
-func (c *Cache) Read(ctx context.Context, p *Config, searches ...*Search) (ended bool) {
+func (c *Cache) Read(ctx context.Context, p *entry.Config, searches ...*Search) (ended bool) {
 	if len(searches) == 0 {
 		return true
 	}
-	began, limit := clock.Now(), p.leaves(searches[0].took)
+	began, limit := clock.Now(), p.Leaves(searches[0].took)
 	by := storeclient.DeadlineIn(limit)
 	keys := make([]string, len(searches))
 	for i, s := range searches { // all of them first: a Keyer that panics leaves no read behind
@@ -271,7 +251,7 @@ func (c *Cache) Read(ctx context.Context, p *Config, searches ...*Search) (ended
 // beginRead finds the read for s that is under way, or else begins one, which is the
 // caller's to perform. With a LocalTTL of zero a caller wants a read of its own, that
 // nobody joins.
-func (c *Cache) beginRead(p *Config, s *Search, sharedKey string) (mine bool) {
+func (c *Cache) beginRead(p *entry.Config, s *Search, sharedKey string) (mine bool) {
 	sh := c.Shard(s.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -326,23 +306,23 @@ func (s *Search) await(ctx context.Context, by storeclient.Deadline) {
 
 // learn has the search know what the read that it has waited for has found, unless it
 // has to look again.
-func (c *Cache) learn(p *Config, s *Search) {
+func (c *Cache) learn(p *entry.Config, s *Search) {
 	call := s.reading
 	if call == nil {
 		return
 	}
 	s.reading = nil
 	made := call.read.made
-	if call.read.again || made != nil && c.overtaken(made.born, made.Tags) {
+	if call.read.again || made != nil && c.overtaken(made.Born, made.Tags) {
 		return
 	}
 	s.asked, s.read = true, call.read
-	s.found(made, p.verdict(made, clock.Now()))
+	s.found(made, p.Verdict(made, clock.Now()))
 }
 
 // perform reads for all of searches. It returns when that is done or, then reporting
 // false, when ctx ends; the read goes on for those who have joined it.
-func (c *Cache) perform(ctx context.Context, p *Config, by storeclient.Deadline, searches []*Search) bool {
+func (c *Cache) perform(ctx context.Context, p *entry.Config, by storeclient.Deadline, searches []*Search) bool {
 	values := ctx
 	if storeclient.Outlive(ctx, func(ctx context.Context) { c.readAll(ctx, values, p, by, searches) }) {
 		return true
@@ -367,7 +347,7 @@ func (c *Cache) abandonRead(s *Search) {
 
 // readAll reads in one round trip. values is the context of the caller, for executions
 // that it leads.
-func (c *Cache) readAll(ctx, values context.Context, p *Config, by storeclient.Deadline, searches []*Search) {
+func (c *Cache) readAll(ctx, values context.Context, p *entry.Config, by storeclient.Deadline, searches []*Search) {
 	keys := make([]string, 0, len(searches))
 	asked := make([]*Call, 0, len(searches))
 	for _, s := range searches {
@@ -380,11 +360,11 @@ func (c *Cache) readAll(ctx, values context.Context, p *Config, by storeclient.D
 		if c.Tier.Load() != nil {
 			c.Shared.Subscribe()
 		}
-		seen, err := c.Shared.See(ctx, p.needs, by, keys...)
+		seen, err := c.Shared.See(ctx, p.Needs, by, keys...)
 		for i, call := range asked {
 			call.read.seen, call.read.why = seen[i], err
 		}
-		c.Shared.failed(err)
+		c.Shared.Failed(err)
 	}
 	for _, s := range searches {
 		c.endRead(values, p, s)
@@ -393,10 +373,10 @@ func (c *Cache) readAll(ctx, values context.Context, p *Config, by storeclient.D
 
 // endRead lets those go who wait for the read, and holds what it has found unless the key
 // was invalidated meanwhile. If that does not serve the caller, it leads from here on.
-func (c *Cache) endRead(values context.Context, p *Config, s *Search) {
+func (c *Cache) endRead(values context.Context, p *entry.Config, s *Search) {
 	call := s.reading
 	if seen := call.read.seen; seen != nil && seen.Valid && seen.Record.Kind == wire.KindResult {
-		call.read.made = c.Shared.result(p, call.key, call.sharedKey, seen, call.born)
+		call.read.made = c.Shared.Result(p, call.key, call.sharedKey, seen, call.born)
 	}
 	made := call.read.made
 	sh := call.shard
@@ -407,7 +387,7 @@ func (c *Cache) endRead(values context.Context, p *Config, s *Search) {
 			c.hold(made)
 		}
 	}
-	switch v := p.verdict(made, clock.Now()); {
+	switch v := p.Verdict(made, clock.Now()); {
 	case s.leads && !s.gone && !v.Answers() && sh.calls[call.key] == call:
 		known := *s
 		known.asked, known.read = true, call.read
@@ -429,8 +409,8 @@ func (c *Cache) endRead(values context.Context, p *Config, s *Search) {
 
 // replaced returns the result that an execution would replace which the search has come
 // to, or nil.
-func (c *Cache) replaced(p *Config, s *Search) *Entry {
-	if s.old != nil && s.old.stored() {
+func (c *Cache) replaced(p *entry.Config, s *Search) *entry.Entry {
+	if s.old != nil && s.old.Stored() {
 		return s.old
 	}
 	e, t := c.Held(s.Key), clock.Now()
@@ -441,7 +421,7 @@ func (c *Cache) replaced(p *Config, s *Search) *Entry {
 	case fresh.Unusable:
 		return nil
 	case fresh.Unverified: // if the store still has it, there is nothing to replace
-		if e.stored() && t < e.Fresh {
+		if e.Stored() && t < e.Fresh {
 			return nil
 		}
 	}
@@ -450,7 +430,7 @@ func (c *Cache) replaced(p *Config, s *Search) *Entry {
 
 // Peek returns what a caller may use without executing, be it old, and what it may do with
 // that. It counts nothing.
-func (c *Cache) Peek(ctx context.Context, p *Config, s *Search) (*Entry, fresh.Verdict) {
+func (c *Cache) Peek(ctx context.Context, p *entry.Config, s *Search) (*entry.Entry, fresh.Verdict) {
 	s.peeks = true
 	c.Verify(ctx, p, s)
 	for s.Verdict == fresh.Unusable && c.Shared != nil && !s.asked && ctx.Err() == nil {

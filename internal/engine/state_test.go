@@ -198,15 +198,15 @@ func awaits(t *testing.T, ctx context.Context) (*underWay, *process) {
 	return p.current().in(t, awaiting), other
 }
 
-// A published is a call whose result is on its way to the store.
-type published struct {
+// An onItsWay is a call whose result is on its way to the store.
+type onItsWay struct {
 	*underWay
 	other  *process // which has the same store
 	writes *faultstore.Gate
 }
 
 // publishes returns one whose waiters may wait for the store a fifth of StoreTimeout more.
-func publishes(t *testing.T) *published {
+func publishes(t *testing.T) *onItsWay {
 	s := memstore.New(nil)
 	slow, writes := gated(s, faultstore.Swap)
 	p := newProcess(slow)
@@ -217,21 +217,21 @@ func publishes(t *testing.T) *published {
 	time.Sleep(read)
 	call := p.current().in(t, running)
 	close(done)
-	return &published{call.in(t, publishing), newProcess(s), writes}
+	return &onItsWay{call.in(t, publishing), newProcess(s), writes}
 }
 
-func (p *published) linger(t *testing.T) *published {
+func (p *onItsWay) linger(t *testing.T) *onItsWay {
 	time.Sleep(p.of.config.StoreTimeout / 5)
 	p.in(t, lingering)
 	return p
 }
 
-func (p *published) verify(t *testing.T) {
+func (p *onItsWay) verify(t *testing.T) {
 	p.writes.Open()
 	p.in(t, verified)
 }
 
-func (p *published) invalidate(t *testing.T) {
+func (p *onItsWay) invalidate(t *testing.T) {
 	p.other.invalidate(t.Context())
 	p.writes.Open()
 	p.in(t, unverified)

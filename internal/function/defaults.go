@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/tags"
 )
 
@@ -33,7 +33,7 @@ func (s *Settings) Disabled() bool {
 	if s.bypassSaid {
 		return s.bypass
 	}
-	return engine.DisabledByDefault.Load()
+	return entry.DisabledByDefault.Load()
 }
 
 // Disabled is what Disabled returns.
@@ -54,7 +54,7 @@ func SetDefault(o Options) {
 	before := currentDefaults()
 	tags.NextSequence(func(uint64) { // so that every hit looks once more
 		defaults.Store(&o)
-		engine.DisabledByDefault.Store(s.bypass)
+		entry.DisabledByDefault.Store(s.bypass)
 	})
 	if defaultsRead.Load() && (o.beyondDisabled() || before.beyondDisabled()) {
 		tooLate.Do(func() {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -21,7 +21,7 @@ type Info struct {
 	Name, Group string
 	Batch, Used bool
 	Options     []Setting
-	Stats       engine.Stats
+	Stats       entry.Stats
 }
 
 // A Setting is memo.Setting.

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/tags"
 )
 
@@ -91,7 +92,7 @@ func (f *Function) Settle() {
 		f.HoldLocally(s.Entries, s.Bytes)
 	}
 	if s.Store != nil {
-		f.Share(engine.Place{
+		f.Share(shared.Place{
 			Store: s.Store, Prefix: s.Prefix, Name: s.Name, Version: f.Version(&s),
 			ArgsShape: keys.ArgsShape(f.Signature.arg, s.KeyFunc != nil), Logger: s.Logger,
 		})
@@ -142,7 +143,7 @@ func (f *Function) keyspace() *fleet.Keyspace {
 		return f.Shared.Keyspace
 	}
 	if s := f.Settings(currentDefaults()); s.Store != nil {
-		return engine.KeyspaceOf(s.Store, s.Prefix)
+		return shared.KeyspaceOf(s.Store, s.Prefix)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package function
 
 import (
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 )
 
@@ -9,11 +9,11 @@ import (
 // long, and under which name; see hints.Given.
 func (l Options) Given() (names []string) {
 	// What the two agree on at the end was given: before that they differ in everything.
-	a := Settings{MaxBatch: -1, Config: engine.Config{
+	a := Settings{MaxBatch: -1, Config: entry.Config{
 		Policy:      fresh.Policy{TTL: -1, StaleWhileRevalidate: -1, StaleIfError: -1, Jitter: -1, Beta: -1},
 		SoftTimeout: -1, ErrorTTL: -1, MissingTTL: -1,
 	}}
-	b := Settings{MaxBatch: -2, Keep: true, Clone: true, KeyFunc: true, Config: engine.Config{
+	b := Settings{MaxBatch: -2, Keep: true, Clone: true, KeyFunc: true, Config: entry.Config{
 		Policy:      fresh.Policy{TTL: -2, StaleWhileRevalidate: -2, StaleIfError: -2, Jitter: -2, Beta: -2},
 		SoftTimeout: -2, ErrorTTL: -2, MissingTTL: -2, InheritTTL: true, Tags: []string{""},
 	}}

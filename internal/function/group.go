@@ -11,8 +11,9 @@ import (
 	"weak"
 
 	"github.com/seed-0226adef/memo/internal/clock"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -27,11 +28,11 @@ type Group struct {
 	bubbled bool   // it was made in a synctest bubble; see outermostHere
 
 	mu      sync.Mutex
-	parent  *Group                                      // guarded by mu; the group around it
-	lone    bool                                        // guarded by mu; it joins the default group when its function is first used; see joinDefault
-	inner   []*Group                                    // guarded by mu
-	members map[*engine.Counters]weak.Pointer[Function] // guarded by mu; the functions in use
-	gone    engine.Stats                                // guarded by mu; what functions that were dropped had counted
+	parent  *Group                                     // guarded by mu; the group around it
+	lone    bool                                       // guarded by mu; it joins the default group when its function is first used; see joinDefault
+	inner   []*Group                                   // guarded by mu
+	members map[*entry.Counters]weak.Pointer[Function] // guarded by mu; the functions in use
+	gone    entry.Stats                                // guarded by mu; what functions that were dropped had counted
 }
 
 // NewGroup makes a group with these options.
@@ -41,7 +42,7 @@ func NewGroup(name string, opts Options) *Group {
 	}
 	g := &Group{
 		name: name, own: opts,
-		members: map[*engine.Counters]weak.Pointer[Function]{},
+		members: map[*entry.Counters]weak.Pointer[Function]{},
 		bubbled: clock.Bubbled(time.Now()),
 	}
 	s := Resolve(g.own)
@@ -140,7 +141,7 @@ func (g *Group) enroll(f *Function) {
 }
 
 // strike takes the counters of a function that was dropped over.
-func (g *Group) strike(count *engine.Counters) {
+func (g *Group) strike(count *entry.Counters) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.gone = g.gone.Add(count.Read())
@@ -202,7 +203,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
 			c.Sweep()
-			p.Tell(ctx, engine.EventClear, "")
+			p.Tell(ctx, entry.EventClear, "")
 		}
 	}
 	return g.notReached("Clear", err)
@@ -237,7 +238,7 @@ func (g *Group) Settings() Settings {
 func (g *Group) realms() []*fleet.Keyspace {
 	all := g.space.Reached()
 	if s := g.Settings(); s.Store != nil {
-		all = append(all, engine.KeyspaceOf(s.Store, s.Prefix))
+		all = append(all, shared.KeyspaceOf(s.Store, s.Prefix))
 	}
 	for _, c := range g.functions() {
 		if r := c.keyspace(); r != nil {
@@ -279,7 +280,7 @@ func (g *Group) functions() (all []*Function) {
 }
 
 // Stats returns the sums over the functions, those that were dropped included.
-func (g *Group) Stats() engine.Stats {
+func (g *Group) Stats() entry.Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sum := g.gone

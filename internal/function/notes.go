@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -48,6 +48,6 @@ func (s *Settings) Notes() *Notes {
 	if s.Store == nil {
 		return nil
 	}
-	k := engine.KeyspaceOf(s.Store, s.Prefix)
+	k := shared.KeyspaceOf(s.Store, s.Prefix)
 	return &Notes{keyspace: k, key: k.EpochKey("notes", s.Name, ""), limit: s.StoreTimeout}
 }

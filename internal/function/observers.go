@@ -6,13 +6,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 )
 
 // An Observer is told of the events of functions.
 type Observer struct {
 	Value any // what the user has given
-	Tell  func(ctx context.Context, name string, kind engine.EventKind, key string, took time.Duration, err error)
+	Tell  func(ctx context.Context, name string, kind entry.EventKind, key string, took time.Duration, err error)
 }
 
 // AddObserver returns observers with one more, which is told last, unless it is one of
@@ -30,11 +30,11 @@ func same(a, b any) bool {
 
 // observing returns what tells observers of the events of the function of that name; nil if
 // there are none.
-func observing(observers []Observer, name string) func(context.Context, engine.EventKind, string, time.Duration, error) {
+func observing(observers []Observer, name string) func(context.Context, entry.EventKind, string, time.Duration, error) {
 	if len(observers) == 0 {
 		return nil
 	}
-	return func(ctx context.Context, kind engine.EventKind, key string, took time.Duration, err error) {
+	return func(ctx context.Context, kind entry.EventKind, key string, took time.Duration, err error) {
 		for _, o := range observers {
 			o.Tell(ctx, name, kind, key, took, err)
 		}

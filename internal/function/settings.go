@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
@@ -33,7 +33,7 @@ func (l Options) Apply(s *Settings) {
 
 // Settings are all options together.
 type Settings struct {
-	engine.Config
+	entry.Config
 	Keep                  any // func(R, error) bool
 	Clone                 any // func(R) R
 	KeyFunc               any // func(A) string
@@ -53,7 +53,7 @@ type Settings struct {
 // Resolve lays the levels over memo's own defaults, the weakest first.
 func Resolve(levels ...Options) Settings {
 	s := Settings{
-		Config: engine.Config{
+		Config: entry.Config{
 			Policy:       fresh.Policy{TTL: time.Minute},
 			LoadTimeout:  30 * time.Second,
 			StoreTimeout: storeclient.DefaultTimeout,

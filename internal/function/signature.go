@@ -8,14 +8,14 @@ import (
 	"strings"
 
 	"github.com/seed-0226adef/memo/codec"
-	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // A Signature is what is known of a function's types.
 type Signature struct {
-	engine.Typing
+	entry.Typing
 	arg, result reflect.Type
 	keep        func(option any) func(any, error) bool // adapts a CacheIf to *R
 	check       func(name string, s *Settings)         // panics if an option is for other types
@@ -23,7 +23,7 @@ type Signature struct {
 
 func SignatureOf[A, R any]() Signature {
 	return Signature{
-		Typing: engine.Typing{
+		Typing: entry.Typing{
 			Usage: values.UsageOf(reflect.TypeFor[R]()),
 			Size:  values.SizeOf[R](),
 			Blank: func() any { return new(R) },

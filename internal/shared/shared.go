@@ -1,6 +1,18 @@
-package engine
+// Package shared is the results of a function in its store: it makes entries of records, and
+// records of entries.
+//
+//   - Results is what one function has to do with its store.
+//   - A Function is what is known of it besides its types.
+//   - A Published is an execution whose result is to be published.
+//   - A Place is where results are.
+//
+// The package knows codecs, tags and what a result is worth. It knows neither callers nor what
+// is under way for a key.
+package shared
 
 import (
+	"github.com/seed-0226adef/memo/internal/entry"
+
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,14 +31,31 @@ import (
 	"github.com/seed-0226adef/memo/store"
 )
 
-// A shared is what a function has to do with its store: it makes entries of records, and
-// records of entries.
-type shared struct {
+// Results is what a function has to do with its store.
+type Results struct {
 	*fleet.Collection
-	core      *Cache
-	executing sync.Map // the executions under way, by shared key
-	codecs    codecs
-	reports   reports
+	*Function
+	Codecs  codecs
+	reports reports
+}
+
+// A Function is what is known of a function besides its types.
+type Function struct {
+	Label   string          // for display: the Name, or the runtime's name of fn
+	Batched bool            // of a Batch
+	Types   entry.Typing    // of its results
+	Base    *entry.Config   // of the function itself; set before anything is looked up
+	Space   *tags.Namespace // the group's, or one of the function's own
+	Count   *entry.Counters // held apart: a group keeps them when the function is gone
+}
+
+// A Published is an execution whose result is to be published.
+type Published struct {
+	Run    *fleet.Run
+	Frame  *nested.Frame
+	Policy *entry.Config
+	Absent bool  // fn left the key out
+	Err    error // fn's
 }
 
 // A Place is where a function's results are in a store.
@@ -43,49 +72,46 @@ func KeyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
 	return fleet.KeyspaceOf(s, prefix, func() { tags.NextSequence(func(uint64) {}) })
 }
 
-// Share has the function's results shared at p.
-func (c *Cache) Share(p Place) {
+// New has the results of f shared at p. on is told what happens in the store.
+func New(f *Function, p Place, on fleet.MemberEvents) *Results {
 	k := KeyspaceOf(p.Store, p.Prefix)
-	s := &shared{core: c, Collection: fleet.NewCollection(k, p.Name, p.Version, c.Space.Path, p.ArgsShape)}
-	s.Collection.Member.On = s
-	s.Collection.Report = func(what string, args ...any) { s.report(c.Base, what, args...) }
-	s.Collection.Failed = s.failed
+	s := &Results{Function: f, Collection: fleet.NewCollection(k, p.Name, p.Version, f.Space.Path, p.ArgsShape)}
+	s.Collection.Member.On = on
+	s.Collection.Report = func(what string, args ...any) { s.report(f.Base, what, args...) }
+	s.Collection.Failed = s.Failed
 	for _, known := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
-		s.codecs.add(known)
+		s.Codecs.Add(known)
 	}
 	if p.Logger != nil {
 		k.SetLogger(p.Logger)
 	}
-	c.Shared = s
+	return s
 }
 
-// ScopeText is the part of shared keys that says whose epochs the results depend on.
-func (c *Cache) ScopeText() string { return fleet.WhoseEpochs(c.Space.Path) }
-
-// result makes an entry for this process of a valid result, or returns nil if it
+// Result makes an entry for this process of a valid result, or returns nil if it
 // can serve nothing of p, or cannot be decoded.
-func (s *shared) result(p *Config, key, sharedKey string, seen *fleet.Seen, born uint64) *Entry {
+func (s *Results) Result(p *entry.Config, key, sharedKey string, seen *fleet.Seen, born uint64) *entry.Entry {
 	st := seen.Record
 	read := time.Now()
 	t := clock.At(read)
 	age := max(read.UnixNano()-st.Created, 0) // of a clock that is behind
 	held := new(struct {                      // one piece of memory
-		entry Entry
-		share location
+		entry entry.Entry
+		share entry.Location
 	})
 	e := &held.entry
-	*e = Entry{
-		Item: tier.Item{Key: key}, Kept: true, born: born, Window: st.Window(t, age),
-		Read: read.Add(-time.Duration(age)), asked: seen.At,
-		Origin: nested.Origin{Tags: s.core.tagsOf(st.Tags), Dependencies: seen.Dependencies}, share: &held.share,
+	*e = entry.Entry{
+		Item: tier.Item{Key: key}, Kept: true, Born: born, Window: st.Window(t, age),
+		Read: read.Add(-time.Duration(age)), Asked: seen.At,
+		Origin: nested.Origin{Tags: s.tagsOf(st.Tags), Dependencies: seen.Dependencies}, Location: &held.share,
 	}
-	held.share = location{keyspace: s.Keyspace, key: sharedKey, Token: st.Token, generation: seen.Generation, reports: seen.Reports}
-	if e.Verdict(t, &p.Policy, draw) == fresh.Unusable {
+	held.share = entry.Location{Keyspace: s.Keyspace, Key: sharedKey, Token: st.Token, Generation: seen.Generation, Reports: seen.Reports}
+	if e.Verdict(t, &p.Policy, entry.Draw) == fresh.Unusable {
 		return nil
 	}
 	value, err := s.decode(st)
-	if err == ErrAbsent && s.core.Batched {
-		e.Err, err = ErrAbsent, nil
+	if err == entry.ErrAbsent && s.Batched {
+		e.Err, err = entry.ErrAbsent, nil
 	}
 	if err != nil {
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
@@ -109,7 +135,7 @@ type codecs struct {
 	by map[string]codec.Codec // guarded by mu; by name
 }
 
-func (c *codecs) add(known codec.Codec) {
+func (c *codecs) Add(known codec.Codec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {
@@ -129,11 +155,11 @@ func (c *codecs) named(name []byte) codec.Codec {
 // that it was written with.
 var errCodec = errors.New("memo: the codec is not known here")
 
-func (s *shared) decode(st *wire.Record) (value any, err error) {
+func (s *Results) decode(st *wire.Record) (value any, err error) {
 	if len(st.Codec) == 0 {
-		return s.core.Types.Blank(), ErrAbsent
+		return s.Types.Blank(), entry.ErrAbsent
 	}
-	c := s.codecs.named(st.Codec)
+	c := s.Codecs.named(st.Codec)
 	if c == nil {
 		return nil, fmt.Errorf("%w: %q", errCodec, st.Codec)
 	}
@@ -142,21 +168,21 @@ func (s *shared) decode(st *wire.Record) (value any, err error) {
 			err = fmt.Errorf("memo: the codec panicked: %v", v)
 		}
 	}()
-	value = s.core.Types.Blank()
+	value = s.Types.Blank()
 	return value, c.Decode(st.Payload, value)
 }
 
 // tagsOf returns the tags of a stored result as this process knows them.
-func (c *Cache) tagsOf(stored []wire.TagEpochs) []tags.Tag {
+func (s *Results) tagsOf(stored []wire.TagEpochs) []tags.Tag {
 	if len(stored) == 0 {
 		return nil
 	}
 	scoped := make([]tags.Tag, len(stored))
 	for i := range stored {
-		space := c.Space
+		space := s.Space
 		if stored[i].Path != space.Path {
 			space = tags.At(stored[i].Path)
-			space.Reaches(c.Shared.Keyspace)
+			space.Reaches(s.Keyspace)
 		}
 		scoped[i] = tags.Tag{Space: space, Name: stored[i].Name}
 	}
@@ -165,7 +191,7 @@ func (c *Cache) tagsOf(stored []wire.TagEpochs) []tags.Tag {
 
 // encode returns e as the bytes to be stored under key. st has what e does not know:
 // the tokens, and the epochs of the scopes and the tags.
-func (s *shared) encode(p *Config, key string, e *Entry, st *wire.Record) (b []byte, err error) {
+func (s *Results) encode(p *entry.Config, key string, e *entry.Entry, st *wire.Record) (b []byte, err error) {
 	st.Kind, st.Created = wire.KindResult, e.Read.UnixNano()
 	st.Fresh, st.Cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
 	if e.Fresh == clock.Forever {
@@ -175,7 +201,7 @@ func (s *shared) encode(p *Config, key string, e *Entry, st *wire.Record) (b []b
 	} else {
 		st.Stale = time.Duration(e.End - e.Fresh)
 	}
-	if e.Err == ErrAbsent {
+	if e.Err == entry.ErrAbsent {
 		return st.Encode(key, func(b []byte) ([]byte, error) { return b, nil })
 	}
 	defer func() {
@@ -185,34 +211,4 @@ func (s *shared) encode(p *Config, key string, e *Entry, st *wire.Record) (b []b
 	}()
 	st.Codec = []byte(p.Codec.Name())
 	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.Codec).Append(b, e.Value) })
-}
-
-// ttl returns how long the store is to keep e: until the end of its window. That
-// is counted by the store's clock alone.
-func (e *Entry) ttl() time.Duration {
-	if e.End == clock.Forever {
-		return 0
-	}
-	return time.Duration(e.End - e.Created)
-}
-
-// epochLife returns the life of the epochs that p's results record, as far as p tells.
-func (p *Config) epochLife() time.Duration {
-	if p.TTL == fresh.Forever || p.TTL > fresh.Forever-p.Stale() {
-		return 0
-	}
-	return wire.EpochLife(p.TTL + p.Stale())
-}
-
-// accept returns the result that was seen if it is what call would execute for: it is
-// fresh, and another one than call is to replace.
-func (s *shared) accept(call *Call, seen *fleet.Seen) *Entry {
-	if call.old != nil && call.old.stored() && call.old.share.Token == seen.Record.Token {
-		return nil
-	}
-	e := s.result(call.Policy, call.key, call.run.Key, seen, call.born)
-	if e == nil || clock.Now() >= e.Fresh || call.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, call.Policy.MaxAge) {
-		return nil
-	}
-	return e
 }

@@ -1,4 +1,4 @@
-package engine
+package entry
 
 import (
 	"sync/atomic"
@@ -33,30 +33,30 @@ func (s Stats) Add(o Stats) Stats {
 
 // Counters are what Stats reads. All fields are atomic.
 type Counters struct {
-	hits          striped
-	sharedHits    atomic.Uint64
-	staleHits     atomic.Uint64
-	misses        atomic.Uint64
-	joined        atomic.Uint64
-	executions    atomic.Uint64
-	failures      atomic.Uint64
-	evictions     atomic.Uint64
-	storeErrors   atomic.Uint64
-	executionTime atomic.Int64
+	Hits          striped
+	SharedHits    atomic.Uint64
+	StaleHits     atomic.Uint64
+	Misses        atomic.Uint64
+	Joined        atomic.Uint64
+	Executions    atomic.Uint64
+	Failures      atomic.Uint64
+	Evictions     atomic.Uint64
+	StoreErrors   atomic.Uint64
+	ExecutionTime atomic.Int64
 }
 
 func (c *Counters) Read() Stats {
 	return Stats{
-		Hits:          c.hits.sum(),
-		SharedHits:    c.sharedHits.Load(),
-		StaleHits:     c.staleHits.Load(),
-		Misses:        c.misses.Load(),
-		Joined:        c.joined.Load(),
-		Executions:    c.executions.Load(),
-		Failures:      c.failures.Load(),
-		Evictions:     c.evictions.Load(),
-		StoreErrors:   c.storeErrors.Load(),
-		ExecutionTime: time.Duration(c.executionTime.Load()),
+		Hits:          c.Hits.sum(),
+		SharedHits:    c.SharedHits.Load(),
+		StaleHits:     c.StaleHits.Load(),
+		Misses:        c.Misses.Load(),
+		Joined:        c.Joined.Load(),
+		Executions:    c.Executions.Load(),
+		Failures:      c.Failures.Load(),
+		Evictions:     c.Evictions.Load(),
+		StoreErrors:   c.StoreErrors.Load(),
+		ExecutionTime: time.Duration(c.ExecutionTime.Load()),
 	}
 }
 
@@ -69,8 +69,8 @@ type striped [Stripes]struct {
 
 const Stripes = 16
 
-// inc returns how often its stripe was incremented.
-func (s *striped) inc() uint64 {
+// Inc returns how often its stripe was incremented.
+func (s *striped) Inc() uint64 {
 	var here byte
 	stack := uint64(uintptr(unsafe.Pointer(&here))) >> 10
 	return s[stack*golden>>60].n.Add(1)

@@ -1,4 +1,4 @@
-package engine
+package entry
 
 import (
 	"unsafe"
@@ -19,14 +19,14 @@ const (
 	copyOverhead = 48
 )
 
-// weigh returns how many bytes of the heap e takes, for LocalBytes. It is called
-// before e can be found, and looks at the value.
-func (c *Cache) weigh(e *Entry) int64 {
-	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + c.Types.Size(e.Value)
+// Weigh returns how many bytes of the heap e takes, for LocalBytes, where size is what its
+// value takes. It is called before e can be found, and looks at the value.
+func (e *Entry) Weigh(size func(value any) int64) int64 {
+	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + size(e.Value)
 	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(tags.Tag{})))
 	n += values.Allocated(int64(cap(e.Dependencies)) * int64(unsafe.Sizeof(fleet.Dependency{})))
-	if s := e.share; s != nil {
-		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.key))) + copyOverhead
+	if s := e.Location; s != nil {
+		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.Key))) + copyOverhead
 	}
 	return n
 }

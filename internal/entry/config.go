@@ -1,4 +1,4 @@
-package engine
+package entry
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/tags"
+	"github.com/seed-0226adef/memo/internal/values"
+	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // A Config is what the options say of the calls through one handle.
@@ -34,7 +37,7 @@ type Config struct {
 	Keeps   func(value any, err error) bool                                                      // which results are kept
 	Asks    bool                                                                                 // keeps is the user's
 	Observe func(ctx context.Context, kind EventKind, key string, took time.Duration, err error) // nil if nobody observes
-	needs   []fleet.Need                                                                         // the epochs that its results depend on
+	Needs   []fleet.Need                                                                         // the epochs that its results depend on
 }
 
 // Log returns the logger in use.
@@ -48,9 +51,9 @@ func (p *Config) Log() *slog.Logger {
 // Lend returns the context for what a call under ctx may leave behind; see nested.Lend.
 func (p *Config) Lend(ctx context.Context) context.Context { return nested.Lend(ctx, p.ContextFrom) }
 
-// lifetime returns what the policy, and fn itself by its hints, say about a
+// Lifetime returns what the policy, and fn itself by its hints, say about a
 // result.
-func (p *Config) lifetime(h *nested.Hint) fresh.Lifetime {
+func (p *Config) Lifetime(h *nested.Hint) fresh.Lifetime {
 	l := fresh.Lifetime{TTL: p.TTL, Jitter: p.Jitter, Stale: p.Stale(), Inherit: clock.Forever}
 	if h.HasTTL {
 		l.TTL = h.TTL
@@ -61,17 +64,24 @@ func (p *Config) lifetime(h *nested.Hint) fresh.Lifetime {
 	return l
 }
 
+// A Typing is what is known of the type of results. They are kept as a *R in an any.
+type Typing struct {
+	values.Usage
+	Size  func(value any) int64 // of a *R, on the heap
+	Blank func() any            // a new *R
+}
+
 // An EventKind says what happened. The kinds are those of memo.EventKind.
 type EventKind int
 
 const (
-	eventHit EventKind = iota + 1
-	eventSharedHit
-	eventStaleHit
-	eventMiss
-	eventJoined
-	eventExecution
-	eventInvalidation
+	EventHit EventKind = iota + 1
+	EventSharedHit
+	EventStaleHit
+	EventMiss
+	EventJoined
+	EventExecution
+	EventInvalidation
 	EventClear
 )
 
@@ -86,3 +96,49 @@ func (p *Config) Tell(ctx context.Context, kind EventKind, key string) {
 // defaults says anything of it. While it is set, no entry is marked as valid, so that
 // no hit is answered without a look at it.
 var DisabledByDefault atomic.Bool
+
+// AllTags returns the policy's own tags, in space, and more.
+func (p *Config) AllTags(space *tags.Namespace, more []tags.Tag) []tags.Tag {
+	if len(p.Tags) == 0 {
+		return more
+	}
+	all := make([]tags.Tag, 0, len(p.Tags)+len(more))
+	for _, t := range p.Tags {
+		all = append(all, tags.Tag{Space: space, Name: t})
+	}
+	return append(all, more...)
+}
+
+// EpochLife returns the life of the epochs that p's results record, as far as p tells.
+func (p *Config) EpochLife() time.Duration {
+	if p.TTL == fresh.Forever || p.TTL > fresh.Forever-p.Stale() {
+		return 0
+	}
+	return wire.EpochLife(p.TTL + p.Stale())
+}
+
+// Remembers reports whether err is one of those that CacheErrors is for.
+func (p *Config) Remembers(err error) bool {
+	return err != nil && p.ErrorTTL > 0 && p.ErrorMatch(err)
+}
+
+// Verdict says what a call may do at t with a result, or with none.
+func (p *Config) Verdict(e *Entry, t int64) fresh.Verdict {
+	if e == nil {
+		return fresh.Unusable
+	}
+	v := e.Window.Verdict(t, &p.Policy, Draw)
+	if v == fresh.Fallback && e.BacksOff(t) {
+		v = fresh.BackingOff
+	}
+	return v
+}
+
+// Leaves returns how long a caller that has waited for the store for took may go on doing
+// so; zero is no limit.
+func (p *Config) Leaves(took time.Duration) time.Duration {
+	if p.StoreTimeout == 0 {
+		return 0
+	}
+	return max(p.StoreTimeout-took, time.Nanosecond)
+}

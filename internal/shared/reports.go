@@ -1,6 +1,8 @@
-package engine
+package shared
 
 import (
+	"github.com/seed-0226adef/memo/internal/entry"
+
 	"errors"
 	"sync"
 	"time"
@@ -51,12 +53,12 @@ func (r *reports) due(what string, t int64) (unsaid int, ok bool) {
 
 // warn logs something wrong that the function met in the store, as often as reports
 // allow. what is one of a few fixed texts.
-func (s *shared) warn(p *Config, what string, args ...any) {
+func (s *Results) warn(p *entry.Config, what string, args ...any) {
 	unsaid, ok := s.reports.due(what, clock.Now())
 	if !ok {
 		return
 	}
-	args = append([]any{"func", s.core.Label}, args...)
+	args = append([]any{"func", s.Label}, args...)
 	if unsaid > 0 {
 		args = append(args, "unreported", unsaid)
 	}
@@ -64,30 +66,30 @@ func (s *shared) warn(p *Config, what string, args ...any) {
 }
 
 // report is warn for what counts as an error of the store.
-func (s *shared) report(p *Config, what string, args ...any) {
-	s.core.Count.storeErrors.Add(1)
+func (s *Results) report(p *entry.Config, what string, args ...any) {
+	s.Count.StoreErrors.Add(1)
 	s.warn(p, what, args...)
 }
 
-// failed counts an operation that did not succeed. While the store is left alone
+// Failed counts an operation that did not succeed. While the store is left alone
 // there are none.
-func (s *shared) failed(err error) {
+func (s *Results) Failed(err error) {
 	if err != nil && !unsent(err) {
-		s.core.Count.storeErrors.Add(1)
+		s.Count.StoreErrors.Add(1)
 	}
 }
 
 // unsent reports whether err says why an operation was not tried.
 func unsent(err error) bool {
-	return errors.Is(err, storeclient.ErrOut) || errors.Is(err, fleet.ErrPending) || errors.Is(err, storeclient.ErrBusy) || errors.Is(err, errCrowded)
+	return errors.Is(err, storeclient.ErrOut) || errors.Is(err, fleet.ErrPending) || errors.Is(err, storeclient.ErrBusy) || errors.Is(err, ErrCrowded)
 }
 
 // lost reports that a result which should be in the store is not there: the next process
 // executes it again. Of a store that is left alone that is told already, for all of
 // its functions together, as it is of one that refuses writes; and one that still has to
 // be told of an invalidation must not take results.
-func (s *shared) lost(call *Call, why error) {
-	p, key, outages := call.Policy, call.run.Key, call.run.Outages
+func (s *Results) lost(x *Published, why error) {
+	p, key, outages := x.Policy, x.Run.Key, x.Run.Outages
 	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
@@ -98,3 +100,6 @@ func (s *shared) lost(call *Call, why error) {
 		}
 	})
 }
+
+// ErrCrowded is why a publication is abandoned.
+var ErrCrowded = errors.New("memo: too many results are waiting for the store")

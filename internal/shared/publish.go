@@ -1,0 +1,235 @@
+package shared
+
+import (
+	"github.com/seed-0226adef/memo/internal/entry"
+
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/storeclient"
+	"github.com/seed-0226adef/memo/internal/wire"
+	"github.com/seed-0226adef/memo/store"
+)
+
+// Publish stores what x came back with, as e, and ties e to the store. ctx is that of the
+// publication. What must not be stored, because it has been invalidated, is not to be
+// held either. What cannot be is held for as long as a copy would be trusted.
+//
+// The function that Publish returns gives back what others need not wait for.
+func (s *Results) Publish(ctx context.Context, x *Published, e *entry.Entry) (finish func()) {
+	e.Location = &entry.Location{Keyspace: s.Keyspace, Key: x.Run.Key, Generation: s.Notifications.Generation.Load(), Reports: s.Notifications.Of(x.Run.Key).Load()}
+	e.Asked = e.Created
+	if x.Run.Epochs == nil { // nobody can tell when everything of the function is cleared
+		s.lostIfWanted(x, e, x.Run.Alone)
+		e.Unstored()
+		e.MarkIncomplete()
+		return func() {}
+	}
+	taken := x.Frame.Seal().Epochs.Complete(ctx)
+	if e.Settle(taken); e.Unverifiable {
+		e.Expire()
+	}
+	e.Dependencies = append(e.Dependencies, s.FencesFor(x.Run.Epochs)...)
+	t := x.Run.Lease.Load()
+	if t == nil {
+		if s.Failed(s.tie(ctx, x, e, taken)); x.Run.Refused {
+			return func() {}
+		}
+		s.lostIfWanted(x, e, x.Run.Alone)
+		e.Unstored()
+		return func() {}
+	}
+	t.Converting.Lock() // what the result is to replace does not change any more
+	defer t.Converting.Unlock()
+	t.Failed++ // for a note in the lease's place, which others may see before the result
+	err := s.offer(ctx, x, t, e, taken)
+	if err != nil {
+		s.lost(x, err)
+		e.Unstored()
+	}
+	s.Failed(err)
+	if e.Stored() {
+		t.Failed = 0
+	}
+	if t.State().Refresh || err != nil { // nobody is made to wait for a store that fails again
+		return t.Release
+	}
+	t.Release()
+	return func() {}
+}
+
+// lostIfWanted reports that e is not stored though it should be. Without a reason
+// another process stores its own.
+func (s *Results) lostIfWanted(x *Published, e *entry.Entry, why error) {
+	if why != nil && !e.Empty() && (e.Err == nil || e.Err == entry.ErrAbsent) {
+		s.lost(x, why)
+	}
+}
+
+// tie makes e, which is not to be stored, depend on the epochs of its tags.
+func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *nested.Epochs) error {
+	if e.Empty() || e.Incomplete {
+		return nil
+	}
+	_, fences, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
+	switch {
+	case err != nil:
+		e.MarkIncomplete()
+	case !current:
+		e.MarkUnverifiable()
+	default:
+		e.Dependencies = append(e.Dependencies, fences...)
+	}
+	return err
+}
+
+// offer stores e, if it is to be stored and the lease is still good. The error is
+// that of a store that has failed.
+func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *entry.Entry, taken *nested.Epochs) error {
+	lease := t.State()
+	if e.Empty() || e.Err != nil && !x.Absent {
+		if x.Err == nil && lease.Refresh {
+			return t.Leave(x.Run.Key, lease.Target) // a result that is not kept is newer than what is there
+		}
+		return s.tie(ctx, x, e, taken)
+	}
+	if e.Incomplete { // it may be older than the epochs that its tags have by now
+		s.lost(x, errLoose)
+		return nil
+	}
+	tags, fences, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
+	if err != nil {
+		e.MarkIncomplete()
+		return err
+	}
+	if !current {
+		e.MarkUnverifiable()
+		return nil
+	}
+	e.Dependencies = append(e.Dependencies, fences...)
+	if err := s.Prolong(ctx, storeclient.Unhurried(x.Policy.StoreTimeout), e.TTL(), s.Recorded(e.Dependencies, x.Run.Epochs)); err != nil {
+		return err
+	}
+	token := store.NewToken()
+	err = x.Run.Replace(ctx, t, func(old store.Token) error {
+		st := &wire.Record{Token: token, Replaced: old, Scopes: s.ScopesOf(x.Run.Epochs), Tags: tags}
+		return x.Run.Write(ctx, old, e.TTL(), func() ([]byte, error) { return s.encodeFor(x, e, st) })
+	})
+	switch {
+	case err == nil:
+		e.Location.Token = token
+		s.expectOwn(e.Location)
+		if !lease.Refresh {
+			t.End()
+		}
+	case errors.Is(err, store.ErrConflict):
+		e.Expire() // invalidated, or overtaken
+	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
+		s.ReportRefused(err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// expectOwn takes one report of the key for that of the write that was just made, if
+// the store reports so exactly that this is certain.
+func (s *Results) expectOwn(sh *entry.Location) {
+	if s.Prompt && s.Notifications.State.Load() == fleet.Connected {
+		sh.Reports++
+	}
+}
+
+// errLoose is why a result is not stored that was made from one without epochs.
+var errLoose = errors.New("memo: a result that it was made from is not in the store, and has tags")
+
+// errUnencodable is why a result is not stored that its codec refuses.
+var errUnencodable = errors.New("memo: the codec refuses the result")
+
+// Put stores e as Set does, whatever is there. If that fails, what is there is
+// invalidated: it is older. A result that the store cannot take is not an error,
+// as it is none of Call's: it stays in this process.
+func (s *Results) Put(ctx context.Context, p *entry.Config, key string, e *entry.Entry) error {
+	e.Location = &entry.Location{Keyspace: s.Keyspace, Key: key, Generation: s.Notifications.Generation.Load(), Reports: s.Notifications.Of(key).Load()}
+	e.Asked = e.Created
+	if p.StoreTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
+		ctx = context.WithoutCancel(ctx)
+	}
+	last := s.LastPending()
+	by := storeclient.DeadlineIn(p.StoreTimeout)
+	value, token, err := s.prepare(ctx, p, by, key, e)
+	if err == nil && value != nil {
+		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Set(ctx, key, value, e.TTL()) })
+	}
+	switch {
+	case err == nil && value != nil:
+		e.Location.Token = token
+		s.expectOwn(e.Location)
+		s.Acknowledge(key, last)
+		return s.Invalidate(ctx, by, []string{key}, 1)
+	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
+		s.ReportRefused(err)
+		return s.Invalidate(ctx, by, []string{key}, 0)
+	case err == nil:
+		return s.Invalidate(ctx, by, []string{key}, 0)
+	}
+	s.Failed(err)
+	s.AddPending(key, fleet.PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, nil)
+	return err
+}
+
+// prepare returns e as it is to be stored, nil if it is not.
+func (s *Results) prepare(ctx context.Context, p *entry.Config, by storeclient.Deadline, key string, e *entry.Entry) (value []byte, token store.Token, err error) {
+	if e.Empty() {
+		return nil, token, nil
+	}
+	epochs, err := s.Ensure(ctx, by, p.EpochLife(), p.Needs)
+	if err != nil {
+		e.Trusted = clock.After(e.Asked, fleet.EpochTrust)
+		e.MarkIncomplete()
+		return nil, token, err
+	}
+	e.Dependencies = s.FencesFor(epochs)
+	var tags []wire.TagEpochs
+	for _, tag := range p.Tags {
+		te := wire.TagEpochs{Path: s.Path, Name: tag}
+		for _, n := range s.TagNeeds(te.Path, tag) {
+			te.Epochs = append(te.Epochs, epochs[n.Key].Token)
+			e.Dependencies = append(e.Dependencies, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
+		}
+		tags = append(tags, te)
+	}
+	if err := s.Prolong(ctx, by, e.TTL(), s.Recorded(e.Dependencies, epochs)); err != nil {
+		return nil, token, err
+	}
+	token = store.NewToken()
+	if value, err = s.encode(p, key, e, &wire.Record{Token: token, Scopes: s.ScopesOf(epochs), Tags: tags}); err != nil {
+		err = fmt.Errorf("%w: %w", errUnencodable, err)
+	}
+	return value, token, err
+}
+
+// tagsFor returns the tags of e, what x came back with, and sees to it that invalidations
+// of their groups reach the store.
+func (s *Results) tagsFor(x *Published, e *entry.Entry) []fleet.Tag {
+	h := x.Frame.Seal()
+	tags := make([]fleet.Tag, len(e.Tags))
+	for i, t := range e.Tags {
+		t.Space.Reaches(s.Keyspace)
+		tags[i] = fleet.Tag{Path: t.Space.Path, Name: t.Name, Added: h.Added.Has(t)}
+	}
+	return tags
+}
+
+// encodeFor is encode for what x came back with.
+func (s *Results) encodeFor(x *Published, e *entry.Entry, st *wire.Record) ([]byte, error) {
+	value, err := s.encode(x.Policy, x.Run.Key, e, st)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnencodable, err)
+	}
+	return value, nil
+}

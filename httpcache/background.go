@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"runtime/debug"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // backgroundTimeout bounds one validation in the background, whose end nobody
@@ -52,7 +54,7 @@ func (x *exchange) refreshInBackground() {
 func (x *exchange) madeAgain() (*http.Request, func(*http.Request)) {
 	server, _ := x.r.Context().Value(http.ServerContextKey).(*http.Server)
 	target, err := url.ParseRequestURI(x.r.RequestURI)
-	if server == nil || err != nil || x.face != handlerFace {
+	if server == nil || err != nil || x.face != rules.HandlerFace {
 		return x.anew(context.WithoutCancel(x.r.Context())), x.refresh
 	}
 	ctx := context.WithValue(baseContext(server, x.r), http.ServerContextKey, server)
@@ -124,7 +126,7 @@ func (x *exchange) refresh(r *http.Request) {
 // renew has the handler validate or replace the response that is at hand, unless
 // somebody else does.
 func (x *exchange) renew() {
-	x.miss = wasStale
+	x.miss = rules.WasStale
 	if x.old == nil || !x.enter() {
 		return
 	}

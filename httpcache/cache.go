@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
@@ -23,8 +24,8 @@ import (
 // All methods are safe for concurrent use. A Cache needs no Close.
 type Cache struct {
 	opts     Options
-	server   *policy // of every Handler
-	client   *policy // of every Transport
+	server   *rules.Policy // of every Handler
+	client   *rules.Policy // of every Transport
 	fn       *memo.Func[errand, *record]
 	group    *memo.Group
 	leading  sync.Map // keys to *leader: who runs what
@@ -119,7 +120,7 @@ func (c *Cache) isShared() bool { return hints.IsShared(c.fn) }
 func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 	var errs []error
 	for _, s := range urls {
-		one, u, err := c.server.parsePurge(s)
+		one, u, err := parsePurge(c.server, s)
 		switch {
 		case err != nil:
 		case one != nil:
@@ -134,25 +135,29 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 
 // purge drops what is held for a URL, of both faces.
 func (c *Cache) purge(ctx context.Context, u *url.URL) error {
-	p, host := c.server, purgeHost(u.Host)
-	for _, name := range p.purgeNames(u) {
+	p, host := c.server, rules.PurgeHost(u.Host)
+	for _, name := range p.PurgeNames(u) {
 		c.purges.counter(name).Add(1)
 	}
 	schemes := []string{"http", "https"}
 	if s := strings.ToLower(u.Scheme); s != "" && !slices.Contains(schemes, s) {
 		schemes = append(schemes, s)
 	}
-	var drop []errand
-	for _, face := range []face{handlerFace, transportFace} {
+	var drop []string
+	for _, face := range []rules.Face{rules.HandlerFace, rules.TransportFace} {
 		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
 			for _, scheme := range schemes {
-				for _, form := range p.purgeTargets(u) {
-					drop = p.purgedKeys(drop, face, method, scheme, host, form)
+				for _, form := range p.PurgeTargets(u) {
+					drop = p.PurgedKeys(drop, face, method, scheme, host, form)
 				}
 			}
 		}
 	}
-	return c.fn.Invalidate(ctx, drop...)
+	keys := make([]errand, len(drop))
+	for i, key := range drop {
+		keys[i].key = key
+	}
+	return c.fn.Invalidate(ctx, keys...)
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag
@@ -192,19 +197,19 @@ func newIndex(names []string) *record {
 
 // appendVariant appends the key of the variant that an index has for a request.
 // The zero byte is in no resource's key, so the two cannot be mistaken.
-func (p *policy) appendVariant(b []byte, resource string, index *record, r *http.Request, digest string) []byte {
+func appendVariant(p *rules.Policy, b []byte, resource string, index *record, r *http.Request, digest string) []byte {
 	b = append(b, 0)
 	b = append(b, resource...)
 	b = append(b, 0)
 	b = append(b, index.Generation...)
-	if rewritten(r) {
-		b = appendText(b, r.URL.RequestURI())
+	if rules.Rewritten(r) {
+		b = rules.AppendText(b, r.URL.RequestURI())
 	}
 	b = append(b, 0)
-	b = appendText(b, digest)
-	b = p.extra.appendTo(b, r)
-	if !p.shared {
-		b = p.appendPrincipal(b, r)
+	b = rules.AppendText(b, digest)
+	b = p.Extra.AppendTo(b, r)
+	if !p.Shared {
+		b = p.AppendPrincipal(b, r)
 	}
-	return appendSelecting(b, index.Names, r.Header)
+	return rules.AppendSelecting(b, index.Names, r.Header)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
@@ -55,7 +56,7 @@ func (o *Options) check() {
 			refuse("Options." + field.name + " is negative (" + field.d.String() + "); zero turns it off")
 		}
 	}
-	if o.Identity != "" && !isToken(o.Identity) {
+	if o.Identity != "" && !rules.IsToken(o.Identity) {
 		refuse("Options.Identity is \"" + o.Identity + "\", but it has to be a token: letters, digits and !#$%&'*+-.^_`|~")
 	}
 	o.checkMethods()
@@ -68,7 +69,7 @@ func (o *Options) check() {
 func (o *Options) checkMethods() {
 	for _, m := range o.Methods {
 		switch {
-		case !isToken(m) || m == http.MethodConnect || m == http.MethodTrace:
+		case !rules.IsToken(m) || m == http.MethodConnect || m == http.MethodTrace:
 			refuse("Options.Methods holds \"" + m + "\", whose responses cannot be stored")
 		case m == http.MethodGet || m == http.MethodHead:
 			refuse("Options.Methods holds \"" + m + "\", whose responses are stored in any case; leave it out")
@@ -82,13 +83,13 @@ func (o *Options) checkMethods() {
 // checkNames panics for names of fields and cookies that no request and no response has,
 // and for those that count in any case.
 func (o *Options) checkNames() {
-	key, credentials := canonicalNames(o.KeyHeaders), canonicalNames(o.CredentialHeaders)
+	key, credentials := rules.CanonicalNames(o.KeyHeaders), rules.CanonicalNames(o.CredentialHeaders)
 	for _, list := range []struct {
 		option, of string
 		names      []string
 	}{{"CredentialHeaders", "field", credentials}, {"Targets", "field", o.Targets}, {"KeyHeaders", "field", key}, {"KeyCookies", "cookie", o.KeyCookies}} {
 		for _, name := range list.names {
-			if !isToken(name) {
+			if !rules.IsToken(name) {
 				refuse("Options." + list.option + " holds \"" + name + "\", which is the name of no " + list.of + "; a name has letters, digits and !#$%&'*+-.^_`|~")
 			}
 		}
@@ -96,7 +97,7 @@ func (o *Options) checkNames() {
 	if slices.Contains(key, "Host") {
 		refuse("Options.KeyHeaders holds \"Host\", which is part of the key in any case; leave it out")
 	}
-	for _, name := range principalFields {
+	for _, name := range rules.PrincipalFields {
 		if slices.Contains(credentials, name) {
 			refuse("Options.CredentialHeaders holds \"" + name + "\", which tells who sends a request in any case; leave it out")
 		}

@@ -6,19 +6,21 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // An exchange is one request to a handler behind the cache, and its answer.
 type exchange struct {
 	cache  *Cache
-	policy *policy
-	face   face
+	policy *rules.Policy
+	face   rules.Face
 	next   http.Handler
 	w      http.ResponseWriter
 	r      *http.Request
 	now    time.Time
 
-	asked      directives
+	asked      rules.Directives
 	authorized bool   // the request carries Authorization
 	personal   bool   // it tells who sends it, by that or otherwise
 	partition  string // of its Transport
@@ -28,12 +30,12 @@ type exchange struct {
 	top    *record // what a look under the resource's key has found already, if looked
 	looked bool
 
-	resource string  // the key of what was asked for; see locate
-	spelling string  // how that was spelled, if not as its purge form
-	key      string  // the key of the record that answers: the resource's or a variant's
-	index    *record // under the resource's key, if that is one
-	old      *record // the response that is stored, if there is one
-	miss     forward // why it does not do
+	resource string        // the key of what was asked for; see locate
+	spelling string        // how that was spelled, if not as its purge form
+	key      string        // the key of the record that answers: the resource's or a variant's
+	index    *record       // under the resource's key, if that is one
+	old      *record       // the response that is stored, if there is one
+	miss     rules.Forward // why it does not do
 
 	upTo   uint64 // the patterns that count, as a version; see learn
 	unsure bool   // whether there are more cannot be found out
@@ -57,8 +59,8 @@ func (x *exchange) answer() {
 // answered answers with what is stored, if that may be used at once. A request that
 // must leave no trace (no-store) is none that it looks for.
 func (x *exchange) answered() bool {
-	if x.asked.any(noStore) {
-		x.miss = byRequest
+	if x.asked.Any(rules.NoStore) {
+		x.miss = rules.ByRequest
 		return false
 	}
 	x.find()
@@ -67,7 +69,7 @@ func (x *exchange) answered() bool {
 
 // find looks for a stored response.
 func (x *exchange) find() {
-	x.index, x.old, x.miss = nil, nil, uriMiss
+	x.index, x.old, x.miss = nil, nil, rules.UriMiss
 	ctx := x.r.Context()
 	x.learn()
 	x.resource, x.spelling = x.locate()
@@ -80,33 +82,33 @@ func (x *exchange) find() {
 	switch {
 	case top != nil && top.Kind == anIndex:
 		x.index = top
-	case x.split(), x.face == transportFace && top != nil && top.Kind == aResponse:
+	case x.split(), x.face == rules.TransportFace && top != nil && top.Kind == aResponse:
 		x.index = x.cache.openIndex(ctx, x.resource)
 	default:
 		x.take(top)
 		return
 	}
 	x.key = x.variant(x.index)
-	x.miss = varyMiss
+	x.miss = rules.VaryMiss
 	x.take(x.cache.peek(ctx, x.key))
 	x.findPart()
 }
 
 // locate returns the key of what was asked for, and its spelling.
 func (x *exchange) locate() (resource, spelling string) {
-	if x.face == transportFace {
-		return x.policy.locateURL(x.face, x.r.Method, requested(x.r))
+	if x.face == rules.TransportFace {
+		return x.policy.LocateURL(x.face, x.r.Method, requested(x.r))
 	}
-	scheme, target := targetLine(x.r)
-	return x.policy.locate(x.face, x.r.Method, scheme, x.r.Host, target)
+	scheme, target := rules.TargetLine(x.r)
+	return x.policy.Locate(x.face, x.r.Method, scheme, x.r.Host, target)
 }
 
 // target returns the URL that was asked for.
 func (x *exchange) target() *url.URL {
-	if x.face == transportFace {
+	if x.face == rules.TransportFace {
 		return requested(x.r)
 	}
-	return targetOf(x.r)
+	return rules.TargetOf(x.r)
 }
 
 // split reports whether the resource's key alone selects nothing, whatever its
@@ -115,17 +117,17 @@ func (x *exchange) target() *url.URL {
 // place of no one's. But there is time to make its index with the first response,
 // which says what it varies by.)
 func (x *exchange) split() bool {
-	return x.spelling != "" || !x.policy.extra.empty() || x.digest != "" || rewritten(x.r)
+	return x.spelling != "" || !x.policy.Extra.Empty() || x.digest != "" || rules.Rewritten(x.r)
 }
 
 // variant returns the key of the variant that an index has for the request.
 func (x *exchange) variant(index *record) string {
-	key := x.policy.appendVariant(nil, x.resource, index, x.r, x.digest)
+	key := appendVariant(x.policy, nil, x.resource, index, x.r, x.digest)
 	if x.spelling != "" { // the resource's key says whether there is one
-		key = appendText(key, x.spelling)
+		key = rules.AppendText(key, x.spelling)
 	}
-	if x.face == transportFace {
-		key = appendText(append(key, '|'), x.partition)
+	if x.face == rules.TransportFace {
+		key = rules.AppendText(append(key, '|'), x.partition)
 	}
 	return string(key)
 }
@@ -151,10 +153,10 @@ func (x *exchange) take(rec *record) {
 	switch rec.Kind {
 	case aResponse:
 		if x.old = x.current(rec); x.old != nil && !x.holds(x.old) {
-			x.old, x.miss = nil, bypassed
+			x.old, x.miss = nil, rules.Bypassed
 		}
 	case aPass:
-		x.miss = bypassed
+		x.miss = rules.Bypassed
 	}
 }
 
@@ -162,7 +164,7 @@ func (x *exchange) take(rec *record) {
 // handler, or by waiting for somebody who does.
 func (x *exchange) fetch() {
 	switch {
-	case x.asked.any(onlyIfCached): // RFC 9111, section 5.2.1.7
+	case x.asked.Any(rules.OnlyIfCached): // RFC 9111, section 5.2.1.7
 		x.refuse(http.StatusGatewayTimeout)
 		return
 	case !x.mayLead():
@@ -187,7 +189,7 @@ const maxJoins = 3
 // mayLead reports whether a run for this request may answer others.
 func (x *exchange) mayLead() bool {
 	switch {
-	case x.miss == bypassed, x.asked.any(noStore), x.r.Method == http.MethodHead:
+	case x.miss == rules.Bypassed, x.asked.Any(rules.NoStore), x.r.Method == http.MethodHead:
 		return false
 	case len(x.r.Header["Range"]) > 0 && x.old == nil:
 		return false
@@ -204,7 +206,7 @@ func overridesMethod(h http.Header) bool {
 }
 
 // shares reports whether one validation of the response answers several requests.
-func (d *derived) shares() bool { return !d.cc.any(noCache) && d.lifetime > 0 }
+func (d *derived) shares() bool { return !d.CacheControl.Any(rules.NoCache) && d.Lifetime > 0 }
 
 // joinOnce runs the handler for everyone who waits, or waits. It is false if the
 // request has to try again, or alone.
@@ -231,7 +233,7 @@ func (x *exchange) joinOnce() bool {
 	case errors.Is(ans.err, errOverdue):
 		x.gaveUp()
 	}
-	x.miss = bypassed
+	x.miss = rules.Bypassed
 	x.leave()
 	x.direct()
 	return true
@@ -244,7 +246,7 @@ func (x *exchange) accept(rec *record) bool {
 	if rec.Kind == anIndex {
 		x.index = rec
 		x.key = x.variant(rec)
-		x.old, x.miss = nil, varyMiss
+		x.old, x.miss = nil, rules.VaryMiss
 		rec = x.cache.peek(x.r.Context(), x.key)
 	}
 	x.take(rec)
@@ -265,15 +267,15 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 	}
 	x.now = time.Now()
 	switch v := x.judge(x.old); v {
-	case isFresh, isStale, isRefreshing:
+	case rules.IsFresh, rules.IsStale, rules.IsRefreshing:
 		x.serve(v, collapsed)
 		return true
-	case mustFetch:
-		x.old, x.miss = nil, bypassed
+	case rules.MustFetch:
+		x.old, x.miss = nil, rules.Bypassed
 	default:
-		x.miss = wasStale
-		if d := x.old.look(); d.left(x.now) > 0 && !d.cc.any(noCache) {
-			x.miss = byRequest
+		x.miss = rules.WasStale
+		if d := x.old.look(); d.Left(x.now) > 0 && !d.CacheControl.Any(rules.NoCache) {
+			x.miss = rules.ByRequest
 		}
 	}
 	return false
@@ -283,16 +285,16 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 // lifetime nobody has given is not for requests that tell who sends them by
 // Options.CredentialHeaders: it may say that one has to log in. (Cookie does not
 // count here, for browsers send some with everything.)
-func (x *exchange) judge(rec *record) verdict {
-	if rec.Assumed && x.policy.shared && x.policy.hasCredential(x.r) {
-		return mustFetch
+func (x *exchange) judge(rec *record) rules.Verdict {
+	if rec.Assumed && x.policy.Shared && x.policy.HasCredential(x.r) {
+		return rules.MustFetch
 	}
-	return x.policy.judge(&rec.look().terms, &x.asked, x.authorized, x.now)
+	return x.policy.Judge(&rec.look().Terms, &x.asked, x.authorized, x.now)
 }
 
 // mayBeStale reports whether the stored response stands in for a failure.
 func (x *exchange) mayBeStale() bool {
-	return x.old != nil && x.policy.mayServeOnError(&x.old.look().terms, &x.asked, x.authorized, time.Now())
+	return x.old != nil && x.policy.MayServeOnError(&x.old.look().Terms, &x.asked, x.authorized, time.Now())
 }
 
 // carryOut runs the handler for everyone who waits for run.

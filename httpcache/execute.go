@@ -8,6 +8,8 @@ import (
 	"net/textproto"
 	"slices"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // execute runs the handler, and answers the client. run, if it is not nil, lands
@@ -45,12 +47,12 @@ func (x *exchange) leaveUnbegun(rec *recorder) {
 	x.release()
 	rec.run.land(landing{err: errPass})
 	x.count(rec)
-	if x.miss == byMethod {
-		rec.reply = x.policy.receptionOf(http.StatusOK, rec.ownHeader(), rec.started, time.Now())
+	if x.miss == rules.ByMethod {
+		rec.reply = x.policy.ReceptionOf(http.StatusOK, rec.ownHeader(), rec.started, time.Now())
 		x.invalidate(rec)
 	}
-	if !x.policy.keepTags {
-		deleteTags(rec.Header())
+	if !x.policy.KeepTags {
+		rules.DeleteTags(rec.Header())
 	}
 }
 
@@ -77,7 +79,7 @@ func (x *exchange) conclude(rec *recorder) {
 		rec.then()
 	case rec.mode == storing && rec.run != nil:
 		x.land(rec)
-	case rec.mode == storing && x.miss == byMethod:
+	case rec.mode == storing && x.miss == rules.ByMethod:
 		x.storeForGet(rec)
 	case rec.mode == storing:
 		x.storePart(rec)
@@ -99,10 +101,10 @@ func (x *exchange) purgesNow(run *run) uint64 {
 
 // markNow returns the mark of a handler that begins now. What it would validate must not
 // have been purged by a pattern since it was found.
-func (x *exchange) markNow() mark {
+func (x *exchange) markNow() rules.Mark {
 	m := x.cache.patterns().now()
-	if x.old != nil && x.upTo < m.version {
-		if x.upTo = m.version; x.overtaken(x.old) {
+	if x.old != nil && x.upTo < m.Version {
+		if x.upTo = m.Version; x.overtaken(x.old) {
 			x.old = nil
 		}
 	}
@@ -128,7 +130,7 @@ func (x *exchange) request(rec *recorder) *http.Request {
 	rec.asks = x.old != nil && x.old.canValidate() && r.Method != http.MethodHead
 	if rec.asks || rec.run != nil {
 		r.Header = r.Header.Clone() // what is in the key must not change, even if values are rewritten in place
-		for _, name := range preconditions {
+		for _, name := range rules.Preconditions {
 			delete(r.Header, name)
 		}
 	}
@@ -136,9 +138,9 @@ func (x *exchange) request(rec *recorder) *http.Request {
 		r.Body = io.NopCloser(bytes.NewReader(x.payload))
 	}
 	if rec.asks {
-		x.old.origins().condition(r.Header)
+		x.old.origins().Condition(r.Header)
 	}
-	if q := x.policy.visibleQuery(r.URL.RawQuery); rec.run != nil && q != r.URL.RawQuery {
+	if q := x.policy.VisibleQuery(r.URL.RawQuery); rec.run != nil && q != r.URL.RawQuery {
 		u := *r.URL
 		u.RawQuery = q
 		r.URL = &u
@@ -153,15 +155,15 @@ func (x *exchange) request(rec *recorder) *http.Request {
 // written.
 func (x *exchange) decide(rec *recorder, status int) {
 	own := rec.ownHeader()
-	rec.reply = x.policy.receptionOf(status, own, rec.started, time.Now())
-	rec.reply.mark = rec.mark
+	rec.reply = x.policy.ReceptionOf(status, own, rec.started, time.Now())
+	rec.reply.Mark = rec.mark
 	switch {
 	case status == http.StatusNotModified && rec.asks:
 		x.hold(rec)
-		if x.old.origins().validates(own) {
+		if x.old.origins().Validates(own) {
 			rec.then = func() { x.validated(rec) }
 		}
-	case isError(status) && x.mayBeStale():
+	case rules.IsError(status) && x.mayBeStale():
 		x.hold(rec)
 		rec.then = func() {
 			rec.run.land(landing{err: errStale})
@@ -182,35 +184,35 @@ func (x *exchange) hold(rec *recorder) {
 func (x *exchange) pass(rec *recorder) {
 	r := rec.reply
 	hint := hintOf(rec.ctx)
-	rec.life = x.policy.lifeOf(r, hint.TTL, hint.HasTTL, x.personal)
-	why := x.policy.mayStore(r, x.r.Header, &x.asked, &rec.life)
+	rec.life = x.policy.LifeOf(r, hint.TTL, hint.HasTTL, x.personal)
+	why := x.policy.MayStore(r, x.r.Header, &x.asked, &rec.life)
 	switch {
 	case hint.NoStore:
-		why = hintedNoStore
-	case why == storable && isEventStream(r.header):
-		why = endless
-	case why == storable && rec.declared > x.policy.maxBody:
-		why = tooLarge
-	case why == storable:
-		if _, ok := varyNames(r.header["Vary"]); !ok {
-			why = varyAll
+		why = rules.HintedNoStore
+	case why == rules.Storable && isEventStream(r.Header):
+		why = rules.Endless
+	case why == rules.Storable && rec.declared > x.policy.MaxBody:
+		why = rules.TooLarge
+	case why == rules.Storable:
+		if _, ok := rules.VaryNames(r.Header["Vary"]); !ok {
+			why = rules.VaryAll
 		}
 	}
-	if why == storable && rec.run != nil && rec.declared > 0 && hasBody(r.status) && !rec.makeRoom(rec.declared) {
-		why = noRoom
+	if why == rules.Storable && rec.run != nil && rec.declared > 0 && hasBody(r.Status) && !rec.makeRoom(rec.declared) {
+		why = rules.NoRoom
 	}
 	rec.mode = passing
 	switch {
-	case x.miss == byMethod:
+	case x.miss == rules.ByMethod:
 		x.invalidate(rec)
 		if x.mayAnswerGet(r) {
 			rec.mode = storing
 		}
-	case why == storable && rec.run != nil, why == partialResponse && rec.run == nil && x.isPart(r, &rec.life):
+	case why == rules.Storable && rec.run != nil, why == rules.PartialResponse && rec.run == nil && x.isPart(r, &rec.life):
 		rec.mode = storing
 	default:
 		x.release()
-		rec.run.land(x.unshared(r.status, why))
+		rec.run.land(x.unshared(r.Status, why))
 	}
 	if rec.mode == passing {
 		rec.pace()
@@ -222,8 +224,8 @@ func (x *exchange) pass(rec *recorder) {
 // unshared is what a run lands with whose response nobody else can have. For a
 // moment others who ask for the resource need not wait to learn that, unless it
 // may have been for this request's sake, or for a reason that may soon be over.
-func (x *exchange) unshared(status int, why reason) landing {
-	if x.personal || x.old != nil || status >= 400 || x.asked.has != 0 || why == partialResponse || why == noRoom {
+func (x *exchange) unshared(status int, why rules.Reason) landing {
+	if x.personal || x.old != nil || status >= 400 || x.asked.Has != 0 || why == rules.PartialResponse || why == rules.NoRoom {
 		return landing{err: errPass}
 	}
 	return landing{rec: &record{Kind: aPass}, keep: passLife}
@@ -243,24 +245,24 @@ func (x *exchange) count(rec *recorder) {
 // writeHeader sends the header of a response that goes to the client, with what
 // the cache has to say, or lets it wait. If the client's own conditions are met by
 // it, the client gets a 304 in its place.
-func (x *exchange) writeHeader(rec *recorder, why reason) {
+func (x *exchange) writeHeader(rec *recorder, why rules.Reason) {
 	r, h := rec.reply, rec.Header()
-	if !x.policy.keepTags {
-		deleteTags(h)
+	if !x.policy.KeepTags {
+		rules.DeleteTags(h)
 	}
-	if len(r.header["Date"]) == 0 && r.status >= 200 {
-		date := r.received.UTC().Format(http.TimeFormat)
-		h["Date"], r.header["Date"] = []string{date}, []string{date}
+	if len(r.Header["Date"]) == 0 && r.Status >= 200 {
+		date := r.Received.UTC().Format(http.TimeFormat)
+		h["Date"], r.Header["Date"] = []string{date}, []string{date}
 	}
 	told := hintOf(rec.ctx).HasTTL
-	if rec.mode == storing && x.policy.clientControl != nil && len(r.header["Cache-Control"]) == 0 {
-		h["Cache-Control"], told = slices.Clone(x.policy.clientControl), true
+	if rec.mode == storing && x.policy.ClientControl != nil && len(r.Header["Cache-Control"]) == 0 {
+		h["Cache-Control"], told = slices.Clone(x.policy.ClientControl), true
 	}
 	if rec.mode == storing && told && len(h["Cache-Control"]) > 0 { // as setFields does
-		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+		h["Date"] = []string{r.Received.UTC().Format(http.TimeFormat)}
 		delete(h, "Age")
 	}
-	x.announce(h, &cacheStatus{forward: x.miss, stored: rec.mode == storing, detail: string(why)})
+	x.announce(h, &rules.CacheStatus{Forward: x.miss, Stored: rec.mode == storing, Detail: string(why)})
 	if rec.isLate() {
 		rec.waits()
 		return
@@ -270,23 +272,23 @@ func (x *exchange) writeHeader(rec *recorder, why reason) {
 
 // sendHeader sends the header, or a 304 in its place.
 func (x *exchange) sendHeader(rec *recorder) {
-	if rec.reply.status == http.StatusOK && rec.run != nil && x.clientHas(rec.reply) {
+	if rec.reply.Status == http.StatusOK && rec.run != nil && x.clientHas(rec.reply) {
 		rec.muted = true
 		x.notModified(rec)
 		return
 	}
 	rec.show()
 	if !rec.implied || len(rec.Header()["Content-Encoding"]) > 0 {
-		rec.ResponseWriter.WriteHeader(rec.reply.status)
+		rec.ResponseWriter.WriteHeader(rec.reply.Status)
 		rec.implied = false
 	}
 }
 
 // clientHas reports whether the response is what the client says to have. It is
 // asked only when its conditions have been kept from the handler.
-func (x *exchange) clientHas(r *reception) bool {
-	v := validatorsOf(r)
-	return (v.etag != "" || !v.modified.IsZero()) && v.notModified(x.r.Header, r.received)
+func (x *exchange) clientHas(r *rules.Reception) bool {
+	v := rules.ValidatorsOf(r)
+	return (v.ETag != "" || !v.Modified.IsZero()) && v.NotModified(x.r.Header, r.Received)
 }
 
 // notModified sends a 304 in place of a response whose header has been written.
@@ -301,16 +303,16 @@ func (x *exchange) notModified(rec *recorder) {
 }
 
 // announce adds what this cache says of itself to a header.
-func (x *exchange) announce(h http.Header, s *cacheStatus) {
+func (x *exchange) announce(h http.Header, s *rules.CacheStatus) {
 	x.addStatus(h, s)
-	if x.policy.xCache {
+	if x.policy.XCache {
 		h["X-Cache"] = slices.Clone(verdictNames[false])
 	}
 }
 
 // addStatus adds this cache's member to Cache-Status.
-func (x *exchange) addStatus(h http.Header, s *cacheStatus) {
-	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.appendTo(nil, x.policy.identity)))
+func (x *exchange) addStatus(h http.Header, s *rules.CacheStatus) {
+	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.AppendTo(nil, x.policy.Identity)))
 }
 
 // land stores a response that the handler has written to its end.
@@ -326,20 +328,20 @@ func (x *exchange) land(rec *recorder) {
 	trailer := rec.trailer()
 	r := rec.reply
 	if hint.HasTTL { // perhaps since the header was written
-		rec.life = x.policy.lifeOf(r, hint.TTL, true, x.personal)
+		rec.life = x.policy.LifeOf(r, hint.TTL, true, x.personal)
 	}
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, &rec.life, hint.HasTTL, rec.body, trailer)
+	response := newResponse(x.policy, r, &rec.life, hint.HasTTL, rec.body, trailer)
 	rec.tag(response)
 	x.cache.count.stored.Add(1)
-	rec.run.land(x.place(response, r.header))
+	rec.run.land(x.place(response, r.Header))
 	x.answerPart(rec, response)
 }
 
 // finishHeader completes the header that is stored: the trailer is stored apart.
 func (x *exchange) finishHeader(rec *recorder) {
-	h := rec.reply.header
-	for name := range members(h["Trailer"]) {
+	h := rec.reply.Header
+	for name := range rules.Members(h["Trailer"]) {
 		delete(h, textproto.CanonicalMIMEHeaderKey(name))
 	}
 }
@@ -352,12 +354,12 @@ func (x *exchange) finishHeader(rec *recorder) {
 //   - Where the index does not know all that it varies by, not at all: the index
 //     is replaced by one that does, for the next request.
 func (x *exchange) place(rec *record, h http.Header) landing {
-	l := landing{rec: rec, tags: tagsOf(h)}
+	l := landing{rec: rec, tags: rules.TagsOf(h)}
 	d := rec.look()
-	l.keep = x.policy.keepFor(&d.terms, rec.canValidate(), time.Now())
-	names, _ := varyNames(h["Vary"])
+	l.keep = x.policy.KeepFor(&d.Terms, rec.canValidate(), time.Now())
+	names, _ := rules.VaryNames(h["Vary"])
 	switch {
-	case x.index == nil && (len(names) > 0 || x.face == transportFace):
+	case x.index == nil && (len(names) > 0 || x.face == rules.TransportFace):
 		l.variant, l.rec = rec, newIndex(names)
 		l.variantKey = x.variant(l.rec)
 	case x.index != nil && !containsAll(x.index.Names, names):
@@ -372,7 +374,7 @@ func (x *exchange) widen(names []string) {
 	names = slices.Concat(x.index.Names, names)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	if len(names) <= maxVary {
+	if len(names) <= rules.MaxVary {
 		x.cache.store(context.WithoutCancel(x.r.Context()), x.resource, newIndex(names), indexLife, nil)
 	}
 }
@@ -391,35 +393,35 @@ func containsAll(all, some []string) bool {
 func (x *exchange) validated(rec *recorder) {
 	hint := hintOf(rec.ctx)
 	fresh, why := x.refreshed(rec.reply, hint.TTL, hint.HasTTL)
-	if hint.NoStore || why != storable && why != nothingToReuse {
+	if hint.NoStore || why != rules.Storable && why != rules.NothingToReuse {
 		rec.run.land(landing{err: errPass})
 	}
 	rec.run.land(x.landingOf(fresh, rec.reply))
 	x.now = time.Now()
 	x.cache.count.revalidated.Add(1)
-	for _, name := range cookieFields { // which are for this client alone, unless they are stored
-		if lines := rec.reply.header[name]; len(lines) > 0 && len(fresh.Header[name]) == 0 {
+	for _, name := range rules.CookieFields { // which are for this client alone, unless they are stored
+		if lines := rec.reply.Header[name]; len(lines) > 0 && len(fresh.Header[name]) == 0 {
 			x.w.Header()[name] = slices.Concat(x.w.Header()[name], lines)
 		}
 	}
-	x.respond(fresh, &cacheStatus{forward: x.miss, status: http.StatusNotModified, stored: rec.run != nil})
+	x.respond(fresh, &rules.CacheStatus{Forward: x.miss, Status: http.StatusNotModified, Stored: rec.run != nil})
 }
 
 // learnFromHead updates the stored response to GET by one to HEAD, or drops it if
 // the two are not about the same (RFC 9111, section 4.3.5).
 func (x *exchange) learnFromHead(rec *recorder) {
-	if rec.reply == nil || rec.reply.status != http.StatusOK || x.old.Status != http.StatusOK || x.asked.any(noStore) {
+	if rec.reply == nil || rec.reply.Status != http.StatusOK || x.old.Status != http.StatusOK || x.asked.Any(rules.NoStore) {
 		return
 	}
-	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.header
-	if !x.old.origins().validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
+	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.Header
+	if !x.old.origins().Validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
 		if err := x.cache.fn.Invalidate(ctx, errand{key: x.key}); err != nil {
 			x.cache.log().Warn("memo: httpcache: a response that a HEAD disagrees with could not be dropped", "error", err)
 		}
 		return
 	}
 	fresh, why := x.refreshed(rec.reply, 0, false)
-	if _, busy := x.cache.leading.Load(x.key); busy || why != storable {
+	if _, busy := x.cache.leading.Load(x.key); busy || why != rules.Storable {
 		return // what a GET brings in this moment is better
 	}
 	update := newRun()

@@ -5,10 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // header makes a header of lines such as "Age: 5". NOW+n stands for an HTTP-date n
 // seconds after someDay.
+var someDay = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
 func header(lines ...string) http.Header {
 	h := http.Header{}
 	for _, line := range lines {
@@ -25,11 +29,11 @@ func header(lines ...string) http.Header {
 	return h
 }
 
-func sharedPolicy() *policy  { return new(Options).policy(true) }
-func privatePolicy() *policy { return new(Options).policy(false) }
+func sharedPolicy() *rules.Policy  { return new(Options).policy(true) }
+func privatePolicy() *rules.Policy { return new(Options).policy(false) }
 
-func receivedNow(p *policy, status int, lines ...string) *reception {
-	return p.receptionOf(status, header(lines...), someDay, someDay)
+func receivedNow(p *rules.Policy, status int, lines ...string) *rules.Reception {
+	return p.ReceptionOf(status, header(lines...), someDay, someDay)
 }
 
 func TestFreshnessLifetime(t *testing.T) {
@@ -56,11 +60,11 @@ func TestFreshnessLifetime(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p := sharedPolicy(), privatePolicy()
-			if l := s.lifeOf(receivedNow(s, 200, tt.lines...), 0, false, false); l.lifetime != tt.shared {
-				t.Errorf("in a shared cache: got %v, want %v", l.lifetime, tt.shared)
+			if l := s.LifeOf(receivedNow(s, 200, tt.lines...), 0, false, false); l.Lifetime != tt.shared {
+				t.Errorf("in a shared cache: got %v, want %v", l.Lifetime, tt.shared)
 			}
-			if l := p.lifeOf(receivedNow(p, 200, tt.lines...), 0, false, false); l.lifetime != tt.private {
-				t.Errorf("in a private cache: got %v, want %v", l.lifetime, tt.private)
+			if l := p.LifeOf(receivedNow(p, 200, tt.lines...), 0, false, false); l.Lifetime != tt.private {
+				t.Errorf("in a private cache: got %v, want %v", l.Lifetime, tt.private)
 			}
 		})
 	}
@@ -70,11 +74,11 @@ func TestHeuristicsAreForStatusCodesThatAllowThem(t *testing.T) {
 	p := sharedPolicy()
 	for status, want := range map[int]bool{200: true, 203: true, 204: true, 404: true, 405: true, 410: true, 414: true, 501: true,
 		201: false, 202: false, 302: false, 403: false, 500: false, 502: false, 503: false, 504: false, 599: false} {
-		l := p.lifeOf(receivedNow(p, status, "Last-Modified: NOW-1000"), 0, false, false)
-		if got := l.lifetime > 0; got != want {
+		l := p.LifeOf(receivedNow(p, status, "Last-Modified: NOW-1000"), 0, false, false)
+		if got := l.Lifetime > 0; got != want {
 			t.Errorf("%d: fresh by heuristics is %v, want %v", status, got, want)
 		}
-		if l := p.lifeOf(receivedNow(p, status, "Last-Modified: NOW-1000", "Cache-Control: public"), 0, false, false); l.lifetime == 0 {
+		if l := p.LifeOf(receivedNow(p, status, "Last-Modified: NOW-1000", "Cache-Control: public"), 0, false, false); l.Lifetime == 0 {
 			t.Errorf("%d with public is not fresh by heuristics", status)
 		}
 	}
@@ -98,8 +102,8 @@ func TestOptionsTTLStandsInForWhatAResponseDoesNotSay(t *testing.T) {
 		{"somebody's own", 200, true, nil, 0},
 	}
 	for _, tt := range tests {
-		if l := p.lifeOf(receivedNow(p, tt.status, tt.lines...), 0, false, tt.personal); l.lifetime != tt.want {
-			t.Errorf("%s: got %v, want %v", tt.name, l.lifetime, tt.want)
+		if l := p.LifeOf(receivedNow(p, tt.status, tt.lines...), 0, false, tt.personal); l.Lifetime != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, l.Lifetime, tt.want)
 		}
 	}
 }
@@ -124,17 +128,17 @@ func TestAge(t *testing.T) {
 		{"a fraction", 0, []string{"Date: NOW", "Age: 7200.0"}, 0},
 		{"a negative number", 0, []string{"Date: NOW", "Age: -7200"}, 0},
 		{"a quoted number", 0, []string{"Date: NOW", `Age: "7200"`}, 0},
-		{"a huge number", 0, []string{"Date: NOW", "Age: 99999999999999999999"}, forever},
+		{"a huge number", 0, []string{"Date: NOW", "Age: 99999999999999999999"}, rules.Forever},
 	}
 	p := sharedPolicy()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := p.receptionOf(200, header(tt.lines...), someDay.Add(-tt.delay), someDay)
-			l := p.lifeOf(r, 0, false, false)
-			if got := l.age(someDay); got != tt.want {
+			r := p.ReceptionOf(200, header(tt.lines...), someDay.Add(-tt.delay), someDay)
+			l := p.LifeOf(r, 0, false, false)
+			if got := l.Age(someDay); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
-			if got := l.age(someDay.Add(7 * time.Second)); got != tt.want+7*time.Second && tt.name != "Date in the future" {
+			if got := l.Age(someDay.Add(7 * time.Second)); got != tt.want+7*time.Second && tt.name != "Date in the future" {
 				t.Errorf("seven seconds later: got %v, want %v", got, tt.want+7*time.Second)
 			}
 		})

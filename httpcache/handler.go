@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
@@ -65,7 +66,7 @@ func (c *Cache) Handler(next http.Handler) http.Handler {
 
 type handler struct {
 	cache  *Cache
-	policy *policy
+	policy *rules.Policy
 	next   http.Handler
 }
 
@@ -78,12 +79,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case isStream(r.Header):
 			h.next.ServeHTTP(w, r)
 			return
-		case r.ContentLength != 0 || isForOrigin(r.Header):
+		case r.ContentLength != 0 || rules.IsForOrigin(r.Header):
 			h.bypass(w, r)
 			return
 		}
 		h.serve(w, r, "", nil)
-	case slices.Contains(h.policy.methods, r.Method):
+	case slices.Contains(h.policy.Methods, r.Method):
 		h.serveWithBody(w, r)
 	default:
 		h.serveOther(w, r)
@@ -100,7 +101,7 @@ func isStream(h http.Header) bool {
 // should wait for.
 func isEventStream(h http.Header) bool {
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(trim(kind), "text/event-stream")
+	return strings.EqualFold(rules.Trim(kind), "text/event-stream")
 }
 
 // keyBuffers hold keys while they are looked up.
@@ -119,14 +120,14 @@ func releaseKey(buffer *[]byte) {
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, payload []byte) {
 	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, digest: digest, payload: payload}
 	x.authorized = len(r.Header["Authorization"]) > 0
-	if !h.policy.ignoreRequests {
-		x.asked = requestDirectives(r.Header)
+	if !h.policy.IgnoreRequests {
+		x.asked = rules.RequestDirectives(r.Header)
 	}
 	if h.hit(&x) {
 		return
 	}
 	y := x // x stays on the stack of a hit
-	y.personal = h.policy.isPersonal(r)
+	y.personal = h.policy.IsPersonal(r)
 	defer y.giveBack()
 	if h.cache.isRefresh(r) {
 		y.find()
@@ -140,20 +141,20 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, digest string, p
 // is [exchange.find] and [exchange.serveIfUsable] for that case, which is why
 // nothing outlives it but what it sends.
 func (h *handler) hit(x *exchange) bool {
-	if x.asked.any(noStore) || x.digest != "" || !h.policy.extra.empty() {
+	if x.asked.Any(rules.NoStore) || x.digest != "" || !h.policy.Extra.Empty() {
 		return false
 	}
 	buffer := keyBuffers.Get().(*[]byte)
 	defer releaseKey(buffer)
-	key := h.policy.appendServed((*buffer)[:0], x.r)
+	key := h.policy.AppendServed((*buffer)[:0], x.r)
 	*buffer = key
 	rec := h.cache.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
 	x.top, x.looked = rec, true
-	if rec == nil || rec.Kind != aResponse || rewritten(x.r) {
+	if rec == nil || rec.Kind != aResponse || rules.Rewritten(x.r) {
 		return false
 	}
 	x.now = time.Now()
-	if !h.cache.trusts(rec, x.now) || x.judge(rec) != isFresh {
+	if !h.cache.trusts(rec, x.now) || x.judge(rec) != rules.IsFresh {
 		return false
 	}
 	if !h.cache.lend(rec) {
@@ -167,7 +168,7 @@ func (h *handler) hit(x *exchange) bool {
 
 // bypass has next answer a request that no response is stored for.
 func (h *handler) bypass(w http.ResponseWriter, r *http.Request) {
-	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: bypassed}
+	x := exchange{cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: rules.Bypassed}
 	x.direct()
 }
 
@@ -178,11 +179,11 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 	case isStream(r.Header):
 		h.next.ServeHTTP(w, r)
 		return
-	case isForOrigin(r.Header):
+	case rules.IsForOrigin(r.Header):
 		h.bypass(w, r)
 		return
 	}
-	body, whole, rest, taken := h.cache.inflight.readBody(r, h.policy.maxRequestBody)
+	body, whole, rest, taken := h.cache.inflight.readBody(r, h.policy.MaxRequestBody)
 	defer h.cache.inflight.release(taken)
 	if !whole {
 		r = r.WithContext(r.Context())
@@ -196,7 +197,7 @@ func (h *handler) serveWithBody(w http.ResponseWriter, r *http.Request) {
 // digestOf returns the digest of a request's body and of what says how to read it.
 func digestOf(h http.Header, body []byte) string {
 	sum := sha256.New()
-	sum.Write(appendSelecting(nil, []string{"Content-Encoding", "Content-Type"}, h))
+	sum.Write(rules.AppendSelecting(nil, []string{"Content-Encoding", "Content-Type"}, h))
 	sum.Write(body)
 	return hex.EncodeToString(sum.Sum(nil))
 }

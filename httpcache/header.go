@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A handler for whom a drain may write has a header of its own, from the beginning: it
@@ -88,7 +90,7 @@ func (rec *recorder) leave() {
 
 func (rec *recorder) showTrailers() {
 	h := rec.ResponseWriter.Header()
-	for name := range members(rec.header["Trailer"]) {
+	for name := range rules.Members(rec.header["Trailer"]) {
 		name = http.CanonicalHeaderKey(name)
 		if lines := rec.header[name]; len(lines) > 0 {
 			h[name] = slices.Clone(lines)
@@ -111,7 +113,7 @@ func (rec *recorder) ownHeader() http.Header {
 	own := make(http.Header, len(h))
 	for written, lines := range h {
 		name := http.CanonicalHeaderKey(written)
-		if before, ok := rec.initial[written]; !ok || rec.exchange.policy.governs(name) || !slices.Equal(before, lines) {
+		if before, ok := rec.initial[written]; !ok || rec.exchange.policy.Governs(name) || !slices.Equal(before, lines) {
 			own[name] = slices.Concat(own[name], lines)
 		}
 	}
@@ -140,9 +142,9 @@ func (rec *recorder) trailer() http.Header {
 
 // addTrailer adds to t the trailer fields in h.
 func (rec *recorder) addTrailer(t, h http.Header) {
-	for name := range members(rec.reply.header["Trailer"]) {
+	for name := range rules.Members(rec.reply.Header["Trailer"]) {
 		name = http.CanonicalHeaderKey(name)
-		if lines := h[name]; len(lines) > 0 && len(rec.reply.header[name]) == 0 {
+		if lines := h[name]; len(lines) > 0 && len(rec.reply.Header[name]) == 0 {
 			t[name] = slices.Clone(lines)
 		}
 	}

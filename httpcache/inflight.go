@@ -82,9 +82,9 @@ func (rec *recorder) makeRoom(n int64) bool {
 	if need <= size {
 		return true
 	}
-	grown := max(need, min(2*size, x.policy.maxBody), minCopy)
+	grown := max(need, min(2*size, x.policy.MaxBody), minCopy)
 	if rec.declared >= need {
-		grown = min(rec.declared, x.policy.maxBody)
+		grown = min(rec.declared, x.policy.MaxBody)
 	}
 	if !x.reserve(grown) {
 		return false

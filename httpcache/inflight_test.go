@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A crowd is many clients, each of which asks for a long page of its own. All handlers
@@ -32,7 +33,7 @@ func (c *crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=60")
 	w.Header().Set("Content-Type", "text/plain")
 	if c.declared {
-		w.Header().Set("Content-Length", decimal(int64(c.size)))
+		w.Header().Set("Content-Length", rules.Decimal(int64(c.size)))
 	}
 	for i := 0; i < c.size; i += len(filler) {
 		if i == c.size/2 {

@@ -3,6 +3,8 @@ package httpcache
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // isSafe reports whether a method is safe (RFC 9110, section 9.2.1), so that its
@@ -47,7 +49,7 @@ func sameOrigin(base *url.URL, lines []string) (*url.URL, bool) {
 	if u.Path == ref.Path {
 		u.RawPath = ref.RawPath // as it is written, for purgeTargets
 	}
-	if purgeHost(u.Host) != purgeHost(base.Host) {
+	if rules.PurgeHost(u.Host) != rules.PurgeHost(base.Host) {
 		return nil, false
 	}
 	u.Fragment, u.RawFragment = "", ""

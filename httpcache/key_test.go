@@ -6,10 +6,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
-func served(p *policy, target string) string {
-	return string(p.appendServed(nil, httptest.NewRequest("GET", target, nil)))
+func served(p *rules.Policy, target string) string {
+	return string(p.AppendServed(nil, httptest.NewRequest("GET", target, nil)))
 }
 
 func TestAKeyIsWhatWasAskedForExactly(t *testing.T) {
@@ -28,28 +30,28 @@ func TestAKeyIsWhatWasAskedForExactly(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "http://a.example/", nil)
 	r.TLS = &tls.ConnectionState{}
-	if key := string(p.appendServed(nil, r)); key == served(p, "http://a.example/") {
+	if key := string(p.AppendServed(nil, r)); key == served(p, "http://a.example/") {
 		t.Error("http and https have one key")
 	}
 	if a, b := served(p, "http://A.example:80/"), served(p, "http://a.example/"); a != b {
 		t.Errorf("the same host has two keys, %q and %q", a, b)
 	}
 	r = httptest.NewRequest("POST", "http://a.example/", nil)
-	if key := string(p.appendServed(nil, r)); key == served(p, "http://a.example/") {
+	if key := string(p.AppendServed(nil, r)); key == served(p, "http://a.example/") {
 		t.Error("GET and POST have one key")
 	}
 }
 
 func TestAURLHasTheKeyOfItsRequests(t *testing.T) {
-	for _, p := range []*policy{sharedPolicy(), (&Options{SortQuery: true, IgnoreParams: []string{"utm_*"}}).policy(true)} {
+	for _, p := range []*rules.Policy{sharedPolicy(), (&Options{SortQuery: true, IgnoreParams: []string{"utm_*"}}).policy(true)} {
 		for _, target := range []string{"http://a.example/", "http://a.example", "http://A.example:80/x%2Fy?b=1&a=2&utm_x=3", "https://a.example:443/%C3%A9"} {
 			u, err := url.Parse(target)
 			if err != nil {
 				t.Fatal(err)
 			}
 			r := httptest.NewRequest("GET", target, nil)
-			want := string(p.appendServed(nil, r))
-			if got := string(p.appendResource(nil, handlerFace, "GET", u.Scheme, u.Host, requestTarget(u))); got != want {
+			want := string(p.AppendServed(nil, r))
+			if got := string(p.AppendResource(nil, rules.HandlerFace, "GET", u.Scheme, u.Host, rules.RequestTarget(u))); got != want {
 				t.Errorf("%s: got %q, want %q", target, got, want)
 			}
 		}
@@ -62,11 +64,11 @@ func TestQueriesAreSortedAndFilteredOnlyWhenAsked(t *testing.T) {
 		"": "", "a=1": "a=1", "b=1&a=2": "a=2&b=1", "b=2&b=1&a": "a&b=2&b=1",
 		"utm_source=x&a=1": "a=1", "utm_=x": "", "%75tm_source=x&a=1": "a=1", "ref=1&reference=2": "reference=2",
 	} {
-		if got := p.canonicalQuery(query); got != want {
+		if got := p.CanonicalQuery(query); got != want {
 			t.Errorf("canonicalQuery(%q) = %q, want %q", query, got, want)
 		}
 	}
-	if got := p.visibleQuery("b=1&utm_x=2&a=3"); got != "b=1&a=3" {
+	if got := p.VisibleQuery("b=1&utm_x=2&a=3"); got != "b=1&a=3" {
 		t.Errorf("visibleQuery = %q", got)
 	}
 }
@@ -88,7 +90,7 @@ func TestRewrittenRequestsAreRecognised(t *testing.T) {
 		r := httptest.NewRequest("GET", tt.target, nil)
 		r.RequestURI = r.URL.RequestURI()
 		tt.change(r)
-		if got := rewritten(r); got != tt.want {
+		if got := rules.Rewritten(r); got != tt.want {
 			t.Errorf("%s as %s: got %v, want %v", tt.target, r.URL, got, tt.want)
 		}
 	}
@@ -100,7 +102,7 @@ func TestExtraKeysKeepRequestsApart(t *testing.T) {
 	key := func(lines ...string) string {
 		r := httptest.NewRequest("GET", "http://a.example/", nil)
 		r.Header = header(lines...)
-		return string(p.appendVariant(nil, "resource", index, r, ""))
+		return string(appendVariant(p, nil, "resource", index, r, ""))
 	}
 	seen := map[string][]string{}
 	for _, lines := range [][]string{nil, {"X-Tenant: a"}, {"X-Tenant: b"}, {"Cookie: lang=a"}, {"Cookie: lang=b"}, {"Cookie: lang=a; lang=b"}, {"User: a"}, {"User: a", "X-Tenant: a"}} {
@@ -148,16 +150,16 @@ func TestInvalidatedBy(t *testing.T) {
 
 func TestCacheStatus(t *testing.T) {
 	tests := []struct {
-		s    cacheStatus
+		s    rules.CacheStatus
 		want string
 	}{
-		{cacheStatus{hit: true, hasTTL: true, ttl: 1500e6}, "memo; hit; ttl=1"},
-		{cacheStatus{hit: true, hasTTL: true, ttl: -1500e6}, "memo; hit; ttl=-2"},
-		{cacheStatus{forward: uriMiss, stored: true}, "memo; fwd=uri-miss; stored"},
-		{cacheStatus{forward: wasStale, status: 304, collapsed: true, detail: "x"}, "memo; fwd=stale; fwd-status=304; collapsed; detail=x"},
+		{rules.CacheStatus{Hit: true, HasTTL: true, TTL: 1500e6}, "memo; hit; ttl=1"},
+		{rules.CacheStatus{Hit: true, HasTTL: true, TTL: -1500e6}, "memo; hit; ttl=-2"},
+		{rules.CacheStatus{Forward: rules.UriMiss, Stored: true}, "memo; fwd=uri-miss; stored"},
+		{rules.CacheStatus{Forward: rules.WasStale, Status: 304, Collapsed: true, Detail: "x"}, "memo; fwd=stale; fwd-status=304; collapsed; detail=x"},
 	}
 	for _, tt := range tests {
-		if got := string(tt.s.appendTo(nil, "memo")); got != tt.want {
+		if got := string(tt.s.AppendTo(nil, "memo")); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A short response without an ETag gets the one that the cache makes in its first
@@ -23,7 +25,7 @@ func (rec *recorder) isLate() bool {
 	if _, piped := rec.ResponseWriter.(*pipe); piped || rec.run == nil || rec.mode != storing {
 		return false
 	}
-	return r.status == http.StatusOK && rec.declared <= lateSize && len(r.header["Etag"]) == 0 && len(r.header["Trailer"]) == 0
+	return r.Status == http.StatusOK && rec.declared <= lateSize && len(r.Header["Etag"]) == 0 && len(r.Header["Trailer"]) == 0
 }
 
 // awaitsPart reports whether the client gets a part of a response that is being stored.
@@ -33,16 +35,16 @@ func (rec *recorder) isLate() bool {
 func (rec *recorder) awaitsPart() bool {
 	x, r := rec.exchange, rec.reply
 	lines := x.r.Header["Range"]
-	if rec.run == nil || rec.mode != storing || r.status != http.StatusOK || len(lines) != 1 || x.r.Method != http.MethodGet {
+	if rec.run == nil || rec.mode != storing || r.Status != http.StatusOK || len(lines) != 1 || x.r.Method != http.MethodGet {
 		return false
 	}
-	if !x.policy.ranges && !hasMember(r.header["Accept-Ranges"], "bytes") || x.clientHas(r) || !validatorsOf(r).ifRange(x.r.Header, r.received) {
+	if !x.policy.Ranges && !rules.HasMember(r.Header["Accept-Ranges"], "bytes") || x.clientHas(r) || !rules.ValidatorsOf(r).IfRange(x.r.Header, r.Received) {
 		return false
 	}
 	if rec.declared < 0 {
 		return true
 	}
-	_, ok := parseRange(lines[0], rec.declared)
+	_, ok := rules.ParseRange(lines[0], rec.declared)
 	return ok
 }
 
@@ -56,7 +58,7 @@ func (x *exchange) answerPart(rec *recorder, stored *record) {
 	rec.thaw()
 	if len(parts) == 0 {
 		rec.resetHeader()
-		x.announce(rec.Header(), &cacheStatus{forward: x.miss, stored: true})
+		x.announce(rec.Header(), &rules.CacheStatus{Forward: x.miss, Stored: true})
 	}
 	rec.show()
 	x.writeParts(stored.Body, parts)
@@ -95,6 +97,6 @@ func (rec *recorder) thaw() {
 // tag puts the ETag that the stored response has into the header that waits.
 func (rec *recorder) tag(stored *record) {
 	if lines := stored.Header["Etag"]; rec.late != nil && len(lines) > 0 {
-		rec.late["Etag"], rec.reply.header["Etag"] = slices.Clone(lines), slices.Clone(lines)
+		rec.late["Etag"], rec.reply.Header["Etag"] = slices.Clone(lines), slices.Clone(lines)
 	}
 }

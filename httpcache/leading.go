@@ -4,13 +4,15 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A leader is the note, in Cache.leading, that a request runs the handler for a key,
 // or is about to. Others that come meanwhile look at it before they wait.
 type leader struct {
 	alone   bool        // nobody waits for it; see exchange.alone
-	mark    mark        // when it began
+	mark    rules.Mark  // when it began
 	overdue atomic.Bool // somebody has waited for it as long as anybody should
 }
 
@@ -40,7 +42,7 @@ func (x *exchange) enter() bool {
 
 // alone reports whether the request is one that waits for nobody, and that nobody
 // waits for.
-func (x *exchange) alone() bool { return x.personal && !x.policy.collapsePersonal }
+func (x *exchange) alone() bool { return x.personal && !x.policy.CollapsePersonal }
 
 // leave takes the note of enter back.
 func (x *exchange) leave() {
@@ -69,11 +71,11 @@ func (x *exchange) noteLead(lead context.Context) {
 // waitLimit returns for how long the request may still wait for others; it is negative
 // where nothing limits that. All of its waiting counts together.
 func (x *exchange) waitLimit() time.Duration {
-	if x.policy.waitTimeout < 0 {
+	if x.policy.WaitTimeout < 0 {
 		return -1
 	}
 	if x.waitUntil.IsZero() {
-		x.waitUntil = time.Now().Add(x.policy.waitTimeout)
+		x.waitUntil = time.Now().Add(x.policy.WaitTimeout)
 	}
 	return max(time.Until(x.waitUntil), 0)
 }

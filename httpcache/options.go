@@ -2,10 +2,10 @@ package httpcache
 
 import (
 	"net/http"
-	"net/textproto"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // Options say how a [Cache] treats HTTP. The zero value, and nil, are safe and
@@ -189,70 +189,49 @@ const (
 	defaultLocalBytes     = 128 << 20
 )
 
-// A policy is what one face of a cache, a handler or a transport, goes by.
-type policy struct {
-	face face
-
-	shared, storeSetCookie, collapsePersonal, ignoreRequests bool
-	sortQuery, xCache, keepTags, ranges                      bool
-
-	credentials map[string]bool // by canonical names
-
-	ttl, heuristicMax, staleIfError, keepStale time.Duration
-	waitTimeout                                time.Duration // negative for no limit
-	maxBody, maxRequestBody                    int64
-
-	clientControl []string // Cache-Control for responses without one; may be nil
-	identity      string
-	targets       []string
-	methods       []string
-	ignoreParams  []string
-	extra         extraKey
-}
-
 // server returns the policy of handlers.
-func (o *Options) server() *policy {
+func (o *Options) server() *rules.Policy {
 	p := o.policy(true)
-	p.face, p.ranges = handlerFace, o.Ranges
-	p.heuristicMax = max(o.HeuristicMax, 0)
+	p.Face, p.Ranges = rules.HandlerFace, o.Ranges
+	p.HeuristicMax = max(o.HeuristicMax, 0)
 	return p
 }
 
 // client returns the policy of transports.
-func (o *Options) client() *policy {
+func (o *Options) client() *rules.Policy {
 	p := o.policy(o.Shared)
-	p.face, p.ranges = transportFace, true
+	p.Face, p.Ranges = rules.TransportFace, true
 	return p
 }
 
 // policy resolves what is the same for both faces. It panics when the options make
 // no sense.
-func (o *Options) policy(shared bool) *policy {
+func (o *Options) policy(shared bool) *rules.Policy {
 	o.check()
-	p := &policy{
-		shared: shared, storeSetCookie: o.StoreSetCookie, collapsePersonal: o.CollapsePersonal,
-		ignoreRequests: o.IgnoreRequests, sortQuery: o.SortQuery, xCache: o.XCache, keepTags: o.KeepTags,
-		ttl: o.TTL, staleIfError: o.StaleIfError,
-		heuristicMax:   max(orDefault(o.HeuristicMax, defaultHeuristicMax), 0),
-		keepStale:      max(orDefault(o.KeepStale, defaultKeepStale), 0),
-		waitTimeout:    orDefault(o.WaitTimeout, defaultWaitTimeout),
-		maxBody:        max(orDefault(o.MaxBody, defaultMaxBody), 0),
-		maxRequestBody: orDefault(o.MaxRequestBody, defaultMaxRequestBody),
-		identity:       o.Identity,
-		methods:        slices.Clone(o.Methods),
-		credentials:    o.credentialSet(),
-		ignoreParams:   slices.Clone(o.IgnoreParams),
-		extra:          extraKey{canonicalNames(o.KeyHeaders), slices.Clone(o.KeyCookies), o.Key},
+	p := &rules.Policy{
+		Shared: shared, StoreSetCookie: o.StoreSetCookie, CollapsePersonal: o.CollapsePersonal,
+		IgnoreRequests: o.IgnoreRequests, SortQuery: o.SortQuery, XCache: o.XCache, KeepTags: o.KeepTags,
+		TTL: o.TTL, StaleIfError: o.StaleIfError,
+		HeuristicMax:   max(orDefault(o.HeuristicMax, defaultHeuristicMax), 0),
+		KeepStale:      max(orDefault(o.KeepStale, defaultKeepStale), 0),
+		WaitTimeout:    orDefault(o.WaitTimeout, defaultWaitTimeout),
+		MaxBody:        max(orDefault(o.MaxBody, defaultMaxBody), 0),
+		MaxRequestBody: orDefault(o.MaxRequestBody, defaultMaxRequestBody),
+		Identity:       o.Identity,
+		Methods:        slices.Clone(o.Methods),
+		Credentials:    rules.CredentialSet(o.CredentialHeaders),
+		IgnoreParams:   slices.Clone(o.IgnoreParams),
+		Extra:          rules.ExtraKey{Headers: rules.CanonicalNames(o.KeyHeaders), Cookies: slices.Clone(o.KeyCookies), Of: o.Key},
 	}
-	if p.identity == "" {
-		p.identity = "memo"
+	if p.Identity == "" {
+		p.Identity = "memo"
 	}
 	if o.ClientTTL > 0 {
-		p.clientControl = []string{"max-age=" + decimal(int64(o.ClientTTL/time.Second))}
+		p.ClientControl = []string{"max-age=" + rules.Decimal(int64(o.ClientTTL/time.Second))}
 	}
 	if shared {
-		if p.targets = slices.Clone(o.Targets); o.Targets == nil {
-			p.targets = []string{"CDN-Cache-Control"}
+		if p.Targets = slices.Clone(o.Targets); o.Targets == nil {
+			p.Targets = []string{"CDN-Cache-Control"}
 		}
 	}
 	return p
@@ -263,13 +242,4 @@ func orDefault[N int64 | time.Duration](n, otherwise N) N {
 		return otherwise
 	}
 	return n
-}
-
-func canonicalNames(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // serveOther answers a request of a method that is not answered from the cache.
@@ -16,9 +18,9 @@ func (h *handler) serveOther(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := &exchange{
-		cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: byMethod,
-		authorized: len(r.Header["Authorization"]) > 0, personal: h.policy.isPersonal(r),
-		asked: requestDirectives(r.Header), release: func() {},
+		cache: h.cache, policy: h.policy, next: h.next, w: w, r: r, miss: rules.ByMethod,
+		authorized: len(r.Header["Authorization"]) > 0, personal: h.policy.IsPersonal(r),
+		asked: rules.RequestDirectives(r.Header), release: func() {},
 	}
 	defer x.settle()
 	x.execute(r.Context(), nil)
@@ -31,9 +33,9 @@ func (x *exchange) invalidate(rec *recorder) {
 		return
 	}
 	ctx := context.WithoutCancel(x.r.Context())
-	own := x.policy.purgeNames(x.target())
-	for _, u := range invalidatedBy(x.target(), rec.reply.status, rec.reply.header) {
-		rec.purges += x.cache.purges.shared(own, x.policy.purgeNames(u))
+	own := x.policy.PurgeNames(x.target())
+	for _, u := range invalidatedBy(x.target(), rec.reply.Status, rec.reply.Header) {
+		rec.purges += x.cache.purges.shared(own, x.policy.PurgeNames(u))
 		if err := x.cache.purge(ctx, u); err != nil {
 			x.cache.log().Warn("memo: httpcache: what a request has changed could not be dropped", "error", err)
 		}
@@ -47,7 +49,7 @@ func (x *exchange) purged(rec *recorder) bool {
 
 // purgesOf returns a number that is another one after each purge of a resource.
 func (x *exchange) purgesOf(u *url.URL) uint64 {
-	return x.cache.purges.at(x.policy.purgeNames(u))
+	return x.cache.purges.at(x.policy.PurgeNames(u))
 }
 
 // storeBeside stores what the handler wrote under a key that no run stands for,
@@ -61,7 +63,7 @@ func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep
 	}
 	ctx := context.WithoutCancel(x.r.Context())
 	x.cache.count.stored.Add(1)
-	x.cache.store(ctx, key, response, keep, tagsOf(rec.reply.header))
+	x.cache.store(ctx, key, response, keep, rules.TagsOf(rec.reply.Header))
 	if x.purged(rec) {
 		if err := x.cache.fn.Invalidate(ctx, errand{key: key}); err != nil {
 			x.cache.log().Warn("memo: httpcache: a response that a purge has made too old could not be dropped", "error", err)
@@ -72,30 +74,30 @@ func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep
 // mayAnswerGet reports whether the response to a POST is stored to answer GET: it
 // says that it describes its own target, and how long it is fresh (RFC 9110,
 // section 9.3.3; RFC 9111, section 4).
-func (x *exchange) mayAnswerGet(r *reception) bool {
-	return x.r.Method == http.MethodPost && r.status == http.StatusOK && !x.personal && !x.cache.isShared() &&
-		describesTarget(x.target(), r.header)
+func (x *exchange) mayAnswerGet(r *rules.Reception) bool {
+	return x.r.Method == http.MethodPost && r.Status == http.StatusOK && !x.personal && !x.cache.isShared() &&
+		describesTarget(x.target(), r.Header)
 }
 
 // storeForGet stores a response to a POST that mayAnswerGet, unless something has
 // been dropped since the handler began.
 func (x *exchange) storeForGet(rec *recorder) {
-	if !rec.complete() || !rec.makeRoomToStore() || len(rec.reply.header["Vary"]) > 0 || !x.policy.extra.empty() {
+	if !rec.complete() || !rec.makeRoomToStore() || len(rec.reply.Header["Vary"]) > 0 || !x.policy.Extra.Empty() {
 		return
 	}
 	r := rec.reply
 	l := &rec.life
-	if _, given := x.policy.explicitLifetime(r); !given || x.policy.mayStore(r, x.r.Header, &x.asked, l) != storable {
+	if _, given := x.policy.ExplicitLifetime(r); !given || x.policy.MayStore(r, x.r.Header, &x.asked, l) != rules.Storable {
 		return
 	}
 	x.finishHeader(rec)
-	response := x.policy.newResponse(r, l, false, rec.body, nil)
+	response := newResponse(x.policy, r, l, false, rec.body, nil)
 	d := response.look()
-	key, spelling := x.policy.locateURL(x.face, http.MethodGet, x.target())
+	key, spelling := x.policy.LocateURL(x.face, http.MethodGet, x.target())
 	if spelling != "" {
 		return
 	}
-	if x.face == transportFace { // where no response is under that key
+	if x.face == rules.TransportFace { // where no response is under that key
 		ctx := context.WithoutCancel(x.r.Context())
 		index := x.cache.peek(ctx, key)
 		if index == nil || index.Kind != anIndex {
@@ -104,5 +106,5 @@ func (x *exchange) storeForGet(rec *recorder) {
 		x.resource = key
 		key = x.variant(index)
 	}
-	x.storeBeside(rec, key, response, x.policy.keepFor(&d.terms, response.canValidate(), time.Now()))
+	x.storeBeside(rec, key, response, x.policy.KeepFor(&d.Terms, response.canValidate(), time.Now()))
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // Parts of a body are not combined, neither with one another nor with what is
@@ -32,7 +34,7 @@ func (x *exchange) findPart() {
 	if key, ok := x.partKey(x.index); ok {
 		rec := x.cache.peek(x.r.Context(), key)
 		x.now = time.Now()
-		if rec != nil && !x.overtaken(rec) && x.judge(rec) == isFresh && x.holds(rec) {
+		if rec != nil && !x.overtaken(rec) && x.judge(rec) == rules.IsFresh && x.holds(rec) {
 			x.old = rec
 		}
 	}
@@ -40,17 +42,17 @@ func (x *exchange) findPart() {
 
 // isPart reports whether a response is a part that may be stored: it says itself
 // how long it is fresh, and is one part.
-func (x *exchange) isPart(r *reception, l *life) bool {
-	if _, ok := x.partKey(newIndex(nil)); !ok || x.cache.isShared() || r.status != http.StatusPartialContent || !l.explicit || l.left(r.received) <= 0 {
+func (x *exchange) isPart(r *rules.Reception, l *rules.Life) bool {
+	if _, ok := x.partKey(newIndex(nil)); !ok || x.cache.isShared() || r.Status != http.StatusPartialContent || !l.Explicit || l.Left(r.Received) <= 0 {
 		return false
 	}
-	lines := r.header["Content-Range"]
+	lines := r.Header["Content-Range"]
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "bytes ") {
 		return false
 	}
 	whole := *r
-	whole.status = http.StatusOK // the other conditions are the same
-	return x.policy.mayStore(&whole, x.r.Header, &x.asked, l) == storable
+	whole.Status = http.StatusOK // the other conditions are the same
+	return x.policy.MayStore(&whole, x.r.Header, &x.asked, l) == rules.Storable
 }
 
 // storePart stores a part under its resource's index, which a purge drops it with.
@@ -66,10 +68,10 @@ func (x *exchange) storePart(rec *recorder) {
 		}
 		index = x.cache.openIndex(ctx, x.resource)
 	}
-	names, ok := varyNames(r.header["Vary"])
+	names, ok := rules.VaryNames(r.Header["Vary"])
 	if !ok || !containsAll(index.Names, names) {
 		return
 	}
 	key, _ := x.partKey(index)
-	x.storeBeside(rec, key, x.policy.newResponse(r, &rec.life, false, rec.body, nil), rec.life.left(r.received))
+	x.storeBeside(rec, key, newResponse(x.policy, r, &rec.life, false, rec.body, nil), rec.life.Left(r.Received))
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
@@ -30,13 +31,6 @@ func (p *pattern) matches(host string, forms []string) bool {
 	return (p.host == "" || p.host == host) && slices.ContainsFunc(forms, func(form string) bool {
 		return form == p.target || p.prefix && strings.HasPrefix(form, p.target)
 	})
-}
-
-// A mark is what a response knows of the patterns when its handler begins.
-type mark struct {
-	version uint64 // in this process; zero for a response that was read from a store
-	log     string // the name of the store's log, and how far it went
-	seq     uint64
 }
 
 // patterns are those that were purged. With a shared store, its log has them for the
@@ -73,10 +67,10 @@ func newPatterns(c *Cache) func() *patterns {
 }
 
 // now returns the mark of a handler that begins now.
-func (p *patterns) now() mark {
+func (p *patterns) now() rules.Mark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return mark{p.version.Load(), p.log.name, p.log.seq}
+	return rules.Mark{Version: p.version.Load(), Log: p.log.name, Seq: p.log.seq}
 }
 
 // add notes a pattern. The caller holds p.mu.
@@ -92,7 +86,7 @@ func (p *patterns) add(one pattern) {
 
 // overtook reports whether a response with that mark was purged by a pattern that this
 // process had learned of at version upTo. What is older than since was compared before.
-func (p *patterns) overtook(m mark, since, upTo uint64, host string, forms []string) bool {
+func (p *patterns) overtook(m rules.Mark, since, upTo uint64, host string, forms []string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tooOld(m) {
@@ -100,9 +94,9 @@ func (p *patterns) overtook(m mark, since, upTo uint64, host string, forms []str
 	}
 	for i := len(p.list) - 1; i >= 0 && p.list[i].version > since; i-- {
 		one := &p.list[i]
-		newer := one.version > m.version
-		if m.version == 0 {
-			newer = one.seq == 0 || one.seq > m.seq
+		newer := one.version > m.Version
+		if m.Version == 0 {
+			newer = one.seq == 0 || one.seq > m.Seq
 		}
 		if one.version <= upTo && newer && one.matches(host, forms) {
 			return true
@@ -113,15 +107,15 @@ func (p *patterns) overtook(m mark, since, upTo uint64, host string, forms []str
 
 // tooOld reports whether a response is from before what is remembered. The caller holds
 // p.mu.
-func (p *patterns) tooOld(m mark) bool {
-	if m.version > 0 {
-		return m.version < p.floor
+func (p *patterns) tooOld(m rules.Mark) bool {
+	if m.Version > 0 {
+		return m.Version < p.floor
 	}
-	return p.notes != nil && (m.log != p.log.name || m.seq < p.log.floor)
+	return p.notes != nil && (m.Log != p.log.name || m.Seq < p.log.floor)
 }
 
 // parsePurge reads what Purge is given: a pattern, or else the URL of one resource.
-func (p *policy) parsePurge(s string) (one *pattern, u *url.URL, err error) {
+func parsePurge(p *rules.Policy, s string) (one *pattern, u *url.URL, err error) {
 	rest, prefix := strings.CutSuffix(s, "*")
 	if u, err = url.Parse(rest); err != nil {
 		return nil, nil, err
@@ -135,7 +129,7 @@ func (p *policy) parsePurge(s string) (one *pattern, u *url.URL, err error) {
 	if u.Host != "" && u.Path == "" {
 		return nil, nil, fmt.Errorf("memo: httpcache: Purge(%q): the * may stand at the end of a path only, as in https://example.com/*", s)
 	}
-	one = &pattern{host: purgeHost(u.Host), prefix: prefix, target: p.purgeTargets(u)[0]}
+	one = &pattern{host: rules.PurgeHost(u.Host), prefix: prefix, target: p.PurgeTargets(u)[0]}
 	if prefix && u.ForceQuery {
 		one.target += "?"
 	}
@@ -187,7 +181,7 @@ func (x *exchange) overtaken(rec *record) bool {
 		return false
 	}
 	u := x.target()
-	if p.overtook(rec.mark(), since, x.upTo, purgeHost(u.Host), x.policy.purgeTargets(u)) {
+	if p.overtook(rec.mark(), since, x.upTo, rules.PurgeHost(u.Host), x.policy.PurgeTargets(u)) {
 		return true
 	}
 	d.compared.CompareAndSwap(since, x.upTo)
@@ -223,11 +217,11 @@ func (x *exchange) drop(key string) {
 // outdates reports whether a pattern was purged since a leader began, so that what it
 // brings is not for who comes now.
 func (x *exchange) outdates(l *leader) bool {
-	if x.upTo <= l.mark.version {
+	if x.upTo <= l.mark.Version {
 		return false
 	}
 	u := x.target()
-	return x.cache.patterns().overtook(l.mark, l.mark.version, x.upTo, purgeHost(u.Host), x.policy.purgeTargets(u))
+	return x.cache.patterns().overtook(l.mark, l.mark.Version, x.upTo, rules.PurgeHost(u.Host), x.policy.PurgeTargets(u))
 }
 
 var errManyPatterns = errors.New("memo: httpcache: other processes keep purging")

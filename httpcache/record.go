@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A record is what the cache holds under one key: a response, or what has to be
@@ -58,14 +60,14 @@ const (
 
 // derived is what follows from a response and is needed at every use of it.
 type derived struct {
-	terms
-	validators
-	full       fieldLines    // the fields of the response itself
-	short      fieldLines    // those of a 304 in its place
-	vary       []string      // what both have in Vary
-	controlled bool          // the response has a Cache-Control of its own
-	compared   atomic.Uint64 // the version up to which patterns were compared
-	ranges     bool          // whose maker answers requests for a Range
+	rules.Terms
+	rules.Validators
+	full       rules.FieldLines // the fields of the response itself
+	short      rules.FieldLines // those of a 304 in its place
+	vary       []string         // what both have in Vary
+	controlled bool             // the response has a Cache-Control of its own
+	compared   atomic.Uint64    // the version up to which patterns were compared
+	ranges     bool             // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 	lending    lending
 }
@@ -79,7 +81,7 @@ type stamp struct {
 }
 
 // mark returns what the response knows of patterns.
-func (r *record) mark() mark { return mark{r.version, r.Log, r.Seq} }
+func (r *record) mark() rules.Mark { return rules.Mark{Version: r.version, Log: r.Log, Seq: r.Seq} }
 
 // look returns what follows from the response.
 func (r *record) look() *derived {
@@ -93,24 +95,24 @@ func (r *record) look() *derived {
 func (r *record) derive() *derived {
 	born := time.Unix(0, r.Born)
 	made := time.Unix(0, r.Made)
-	cc, _ := responseDirectives(r.Header, r.Targets)
+	cc, _ := rules.ResponseDirectives(r.Header, r.Targets)
 	if r.Given {
-		cc.has &^= noCache // which is for others
+		cc.Has &^= rules.NoCache // which is for others
 	}
-	rec := reception{header: r.Header, received: made}
+	rec := rules.Reception{Header: r.Header, Received: made}
 	d := &derived{
-		terms:      terms{life: life{born: born, lifetime: time.Duration(r.Life)}, cc: cc, status: r.Status},
-		validators: validators{etag: r.Header.Get("Etag"), text: r.Header.Get("Last-Modified"), date: rec.date()},
+		Terms:      rules.Terms{Life: rules.Life{Born: born, Lifetime: time.Duration(r.Life)}, CacheControl: cc, Status: r.Status},
+		Validators: rules.Validators{ETag: r.Header.Get("Etag"), Text: r.Header.Get("Last-Modified"), Date: rec.Date()},
 	}
-	d.authorizes = cc.any(public | mustRevalidate | sMaxAge)
-	d.modified, _ = rec.dateField("Last-Modified")
-	d.ranges = hasMember(r.Header["Accept-Ranges"], "bytes")
+	d.Authorizes = cc.Any(rules.Public | rules.MustRevalidate | rules.SMaxAge)
+	d.Modified, _ = rec.DateField("Last-Modified")
+	d.ranges = rules.HasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
-	d.full, d.short = linesOf(r.Header, func(name string) (in, inShort bool) {
-		if isCookieField(name) && !r.Shared {
+	d.full, d.short = rules.LinesOf(r.Header, func(name string) (in, inShort bool) {
+		if rules.IsCookieField(name) && !r.Shared {
 			return false, false // an older version has stored it
 		}
-		return true, isInNotModified(name) && (name != "Last-Modified" || d.etag == "" || r.OwnETag)
+		return true, isInNotModified(name) && (name != "Last-Modified" || d.ETag == "" || r.OwnETag)
 	})
 	return d
 }
@@ -122,7 +124,7 @@ func (r *record) Hidden(allocated func(int64) int64) int64 {
 		return 0
 	}
 	const moment, status = 16, 64 // bytes of text, or nearly so
-	return allocated(int64(unsafe.Sizeof(derived{}))) + allocated(int64(len(r.Header))*int64(unsafe.Sizeof(line{}))) +
+	return allocated(int64(unsafe.Sizeof(derived{}))) + allocated(int64(len(r.Header))*int64(unsafe.Sizeof(rules.Line{}))) +
 		allocated(int64(unsafe.Sizeof(stamp{}))) + moment + status
 }
 
@@ -142,27 +144,27 @@ func isInNotModified(name string) bool {
 
 // newResponse makes the record of a response that may be stored. body and trailer
 // are kept.
-func (p *policy) newResponse(r *reception, l *life, given bool, body []byte, trailer http.Header) *record {
-	h := p.storedFields(r)
+func newResponse(p *rules.Policy, r *rules.Reception, l *rules.Life, given bool, body []byte, trailer http.Header) *record {
+	h := p.StoredFields(r)
 	if isWasteful(body) {
 		body = bytes.Clone(body) // which is what it weighs as long as it is held
 	}
 	if len(h["Date"]) == 0 {
-		h["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+		h["Date"] = []string{r.Received.UTC().Format(http.TimeFormat)}
 	}
 	rec := &record{
-		Kind: aResponse, Status: r.status, Body: body, Trailer: packed(trailer),
-		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: p.shared, Targets: p.targets, Given: given, Assumed: l.assumed,
-		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
+		Kind: aResponse, Status: r.Status, Body: body, Trailer: rules.Packed(trailer),
+		Born: l.Born.UnixNano(), Life: int64(l.Lifetime), Made: time.Now().UnixNano(),
+		Shared: p.Shared, Targets: p.Targets, Given: given, Assumed: l.Assumed,
+		Log: r.Mark.Log, Seq: r.Mark.Seq, version: r.Mark.Version,
 	}
-	if r.status == http.StatusOK && len(h["Etag"]) == 0 && p.shared {
+	if r.Status == http.StatusOK && len(h["Etag"]) == 0 && p.Shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
 	}
-	if len(trailer) > 0 || !hasBody(r.status) {
+	if len(trailer) > 0 || !hasBody(r.Status) {
 		delete(h, "Content-Length")
 	}
-	rec.Header = packed(h)
+	rec.Header = rules.Packed(h)
 	return rec
 }
 
@@ -187,14 +189,14 @@ func hasBody(status int) bool {
 // validators that it gave itself.
 func (r *record) canValidate() bool {
 	d := r.look()
-	return d.etag != "" && !r.OwnETag || d.text != ""
+	return d.ETag != "" && !r.OwnETag || d.Text != ""
 }
 
 // origins returns the validators that the origin itself gave.
-func (r *record) origins() *validators {
-	v := r.look().validators
+func (r *record) origins() *rules.Validators {
+	v := r.look().Validators
 	if r.OwnETag {
-		v.etag = ""
+		v.ETag = ""
 	}
 	return &v
 }
@@ -202,31 +204,31 @@ func (r *record) origins() *validators {
 // refreshed returns a record of the same response, updated by a response that
 // validated it or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4),
 // and whether that may be stored.
-func (x *exchange) refreshed(r *reception, given time.Duration, hasGiven bool) (*record, reason) {
+func (x *exchange) refreshed(r *rules.Reception, given time.Duration, hasGiven bool) (*record, rules.Reason) {
 	p, old := x.policy, x.old
 	merged := maps.Clone(old.Header)
-	update := p.storedFields(r)
-	updateFields(merged, update)
+	update := p.StoredFields(r)
+	rules.UpdateFields(merged, update)
 	if len(update["Date"]) == 0 {
-		merged["Date"] = []string{r.received.UTC().Format(http.TimeFormat)}
+		merged["Date"] = []string{r.Received.UTC().Format(http.TimeFormat)}
 	}
-	whole := p.receptionOf(old.Status, withAge(merged, r.header["Age"]), r.requested, r.received)
-	l := p.lifeOf(whole, given, hasGiven, x.personal)
-	if len(r.header["Date"]) == 0 && len(r.header["Age"]) == 0 {
-		l.born = r.received
+	whole := p.ReceptionOf(old.Status, withAge(merged, r.Header["Age"]), r.Requested, r.Received)
+	l := p.LifeOf(whole, given, hasGiven, x.personal)
+	if len(r.Header["Date"]) == 0 && len(r.Header["Age"]) == 0 {
+		l.Born = r.Received
 	}
 	return &record{
-		Kind: aResponse, Status: old.Status, Header: packed(merged), Body: old.Body, Trailer: old.Trailer,
-		Born: l.born.UnixNano(), Life: int64(l.lifetime), Made: time.Now().UnixNano(),
-		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.assumed,
-		Log: r.mark.log, Seq: r.mark.seq, version: r.mark.version,
-	}, p.mayStore(whole, x.r.Header, &x.asked, &l)
+		Kind: aResponse, Status: old.Status, Header: rules.Packed(merged), Body: old.Body, Trailer: old.Trailer,
+		Born: l.Born.UnixNano(), Life: int64(l.Lifetime), Made: time.Now().UnixNano(),
+		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.Assumed,
+		Log: r.Mark.Log, Seq: r.Mark.Seq, version: r.Mark.Version,
+	}, p.MayStore(whole, x.r.Header, &x.asked, &l)
 }
 
 // landingOf is what a run lands with that has refreshed the stored response.
-func (x *exchange) landingOf(fresh *record, r *reception) landing {
-	keep := x.policy.keepFor(&fresh.look().terms, fresh.canValidate(), r.received)
-	return landing{rec: fresh, of: x.old, keep: keep, tags: tagsOf(r.header)}
+func (x *exchange) landingOf(fresh *record, r *rules.Reception) landing {
+	keep := x.policy.KeepFor(&fresh.look().Terms, fresh.canValidate(), r.Received)
+	return landing{rec: fresh, of: x.old, keep: keep, tags: rules.TagsOf(r.Header)}
 }
 
 // withAge returns h with an Age field, for reading the life of a response.
@@ -241,17 +243,17 @@ func withAge(h http.Header, age []string) http.Header {
 
 // stampAt returns what goes out with the response at this age. One that the cache
 // vouches for has a Date, and no Age; see [exchange.setFields].
-func (r *record) stampAt(p *policy, vouched bool, now time.Time) *stamp {
+func (r *record) stampAt(p *rules.Policy, vouched bool, now time.Time) *stamp {
 	d := r.look()
-	second := int64(d.age(now) / time.Second)
+	second := int64(d.Age(now) / time.Second)
 	if s := d.stamp.Load(); s != nil && s.second == second {
 		return s
 	}
 	left := time.Duration(r.Life) - time.Duration(second)*time.Second
-	status := cacheStatus{hit: true, ttl: left, hasTTL: true}
+	status := rules.CacheStatus{Hit: true, TTL: left, HasTTL: true}
 	s := &stamp{second: second}
-	s.status[0] = string(status.appendTo(nil, p.identity))
-	if s.moment[0] = decimal(second); vouched {
+	s.status[0] = string(status.AppendTo(nil, p.Identity))
+	if s.moment[0] = rules.Decimal(second); vouched {
 		s.moment[0] = now.UTC().Format(http.TimeFormat)
 	}
 	d.stamp.Store(s)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
 // A recorder is the http.ResponseWriter of a handler that is run to answer a
@@ -34,17 +36,17 @@ type recorder struct {
 	header   http.Header     // the handler's, where it is not the client's; see header.go
 	same     http.Header     // what both were when they were the same
 	started  time.Time
-	mark     mark   // what is known of patterns when the handler begins
-	purges   uint64 // how often the resource had been purged when the handler began; see purged
+	mark     rules.Mark // what is known of patterns when the handler begins
+	purges   uint64     // how often the resource had been purged when the handler began; see purged
 
 	wrote    bool // the final header is decided on
 	implied  bool // by a Write, which will do the same to the client's ResponseWriter
 	mode     mode
 	then     func() // what is done in place of a response that is held
 	muted    bool   // the client gets no body, or no more
-	reply    *reception
-	life     life // of the reply
-	asks     bool // the handler was asked whether the stored response is still good
+	reply    *rules.Reception
+	life     rules.Life // of the reply
+	asks     bool       // the handler was asked whether the stored response is still good
 	body     []byte
 	drain    *drain      // writes to the client; nil as long as the handler does
 	late     http.Header // the header, when it waits for the body's end; see late.go
@@ -89,7 +91,7 @@ func (rec *recorder) WriteHeader(status int) {
 // contentLength returns a valid Content-Length, or -1.
 func contentLength(h http.Header) int64 {
 	if lines := h["Content-Length"]; len(lines) == 1 {
-		if n, ok := parseOffset(lines[0]); ok {
+		if n, ok := rules.ParseOffset(lines[0]); ok {
 			return n
 		}
 	}
@@ -114,7 +116,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	case holding:
 		return len(p), nil
 	}
-	if !hasBody(rec.reply.status) {
+	if !hasBody(rec.reply.Status) {
 		rec.written -= int64(len(p))
 		return 0, http.ErrBodyNotAllowed
 	}
@@ -130,7 +132,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 
 // copy keeps p, unless that makes the copy too large, or all copies together.
 func (rec *recorder) copy(p []byte) {
-	if int64(len(rec.body)+len(p)) > rec.exchange.policy.maxBody || !rec.makeRoom(int64(len(p))) {
+	if int64(len(rec.body)+len(p)) > rec.exchange.policy.MaxBody || !rec.makeRoom(int64(len(p))) {
 		rec.stopStoring()
 		return
 	}
@@ -197,7 +199,7 @@ func (rec *recorder) toClient(p []byte) (int, error) {
 	case rec.drain != nil, rec.mode == storing && len(rec.body) > directSize && rec.mayDrain():
 		if rec.drain == nil {
 			if rec.implied { // the handler may go on with the header
-				rec.ResponseWriter.WriteHeader(rec.reply.status)
+				rec.ResponseWriter.WriteHeader(rec.reply.Status)
 				rec.implied = false
 			}
 			rec.drain = newDrain(rec.ResponseWriter, rec.body, len(rec.body)-len(p))
@@ -321,7 +323,7 @@ func (rec *recorder) complete() bool {
 	switch {
 	case rec.failed:
 		return false
-	case rec.declared < 0 || !hasBody(rec.reply.status):
+	case rec.declared < 0 || !hasBody(rec.reply.Status):
 		return rec.ctx.Err() == nil
 	}
 	return rec.declared == rec.written

@@ -3,11 +3,13 @@ package httpcache
 import (
 	"testing"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
-func termsOf(p *policy, lines ...string) *terms {
+func termsOf(p *rules.Policy, lines ...string) *rules.Terms {
 	r := receivedNow(p, 200, lines...)
-	return &terms{life: p.lifeOf(r, 0, false, false), cc: r.cc, status: 200, authorizes: r.authorizes()}
+	return &rules.Terms{Life: p.LifeOf(r, 0, false, false), CacheControl: r.CacheControl, Status: 200, Authorizes: r.Authorizes()}
 }
 
 func TestJudge(t *testing.T) {
@@ -16,41 +18,41 @@ func TestJudge(t *testing.T) {
 		name            string
 		response        []string
 		request         string
-		shared, private verdict
+		shared, private rules.Verdict
 	}{
-		{"fresh", []string{"Cache-Control: max-age=100"}, "", isFresh, isFresh},
-		{"stale", []string{"Cache-Control: max-age=50"}, "", mustValidate, mustValidate},
-		{"just stale", []string{"Cache-Control: max-age=60"}, "", mustValidate, mustValidate},
-		{"no-cache", []string{"Cache-Control: max-age=100, no-cache"}, "", mustValidate, mustValidate},
-		{"no-cache of fields", []string{`Cache-Control: max-age=100, no-cache="a"`}, "", isFresh, isFresh},
-		{"must-revalidate is about what is stale", []string{"Cache-Control: max-age=100, must-revalidate"}, "", isFresh, isFresh},
-		{"asked for validation", []string{"Cache-Control: max-age=100"}, "no-cache", mustValidate, mustValidate},
-		{"asked for a younger one", []string{"Cache-Control: max-age=100"}, "max-age=59", mustValidate, mustValidate},
-		{"young enough", []string{"Cache-Control: max-age=100"}, "max-age=60", isFresh, isFresh},
-		{"asked for one that lasts", []string{"Cache-Control: max-age=100"}, "min-fresh=41", mustValidate, mustValidate},
-		{"lasts long enough", []string{"Cache-Control: max-age=100"}, "min-fresh=40", isFresh, isFresh},
-		{"a reload of what never changes", []string{"Cache-Control: max-age=100, immutable"}, "max-age=0", isFresh, isFresh},
-		{"a reload of what never changed", []string{"Cache-Control: max-age=50, immutable"}, "max-age=0", mustValidate, mustValidate},
-		{"a forced reload of what never changes", []string{"Cache-Control: max-age=100, immutable"}, "no-cache", mustValidate, mustValidate},
-		{"stale will do", []string{"Cache-Control: max-age=50"}, "max-stale", isStale, isStale},
-		{"a little stale will do", []string{"Cache-Control: max-age=50"}, "max-stale=10", isStale, isStale},
-		{"too stale", []string{"Cache-Control: max-age=50"}, "max-stale=9", mustValidate, mustValidate},
-		{"stale must not do", []string{"Cache-Control: max-age=50, must-revalidate"}, "max-stale", mustValidate, mustValidate},
-		{"stale must not do for many", []string{"Cache-Control: max-age=50, proxy-revalidate"}, "max-stale", mustValidate, isStale},
-		{"s-maxage forbids stale use", []string{"Cache-Control: max-age=50, s-maxage=50"}, "max-stale", mustValidate, isStale},
-		{"refreshing", []string{"Cache-Control: max-age=50, stale-while-revalidate=11"}, "", isRefreshing, isRefreshing},
-		{"after the window", []string{"Cache-Control: max-age=50, stale-while-revalidate=10"}, "", mustValidate, mustValidate},
-		{"both windows are said", []string{"Cache-Control: s-maxage=50, max-age=50, stale-while-revalidate=11"}, "", isRefreshing, isRefreshing},
-		{"refreshing is forbidden", []string{"Cache-Control: max-age=50, must-revalidate, stale-while-revalidate=11"}, "", mustValidate, mustValidate},
+		{"fresh", []string{"Cache-Control: max-age=100"}, "", rules.IsFresh, rules.IsFresh},
+		{"stale", []string{"Cache-Control: max-age=50"}, "", rules.MustValidate, rules.MustValidate},
+		{"just stale", []string{"Cache-Control: max-age=60"}, "", rules.MustValidate, rules.MustValidate},
+		{"no-cache", []string{"Cache-Control: max-age=100, no-cache"}, "", rules.MustValidate, rules.MustValidate},
+		{"no-cache of fields", []string{`Cache-Control: max-age=100, no-cache="a"`}, "", rules.IsFresh, rules.IsFresh},
+		{"must-revalidate is about what is stale", []string{"Cache-Control: max-age=100, must-revalidate"}, "", rules.IsFresh, rules.IsFresh},
+		{"asked for validation", []string{"Cache-Control: max-age=100"}, "no-cache", rules.MustValidate, rules.MustValidate},
+		{"asked for a younger one", []string{"Cache-Control: max-age=100"}, "max-age=59", rules.MustValidate, rules.MustValidate},
+		{"young enough", []string{"Cache-Control: max-age=100"}, "max-age=60", rules.IsFresh, rules.IsFresh},
+		{"asked for one that lasts", []string{"Cache-Control: max-age=100"}, "min-fresh=41", rules.MustValidate, rules.MustValidate},
+		{"lasts long enough", []string{"Cache-Control: max-age=100"}, "min-fresh=40", rules.IsFresh, rules.IsFresh},
+		{"a reload of what never changes", []string{"Cache-Control: max-age=100, immutable"}, "max-age=0", rules.IsFresh, rules.IsFresh},
+		{"a reload of what never changed", []string{"Cache-Control: max-age=50, immutable"}, "max-age=0", rules.MustValidate, rules.MustValidate},
+		{"a forced reload of what never changes", []string{"Cache-Control: max-age=100, immutable"}, "no-cache", rules.MustValidate, rules.MustValidate},
+		{"stale will do", []string{"Cache-Control: max-age=50"}, "max-stale", rules.IsStale, rules.IsStale},
+		{"a little stale will do", []string{"Cache-Control: max-age=50"}, "max-stale=10", rules.IsStale, rules.IsStale},
+		{"too stale", []string{"Cache-Control: max-age=50"}, "max-stale=9", rules.MustValidate, rules.MustValidate},
+		{"stale must not do", []string{"Cache-Control: max-age=50, must-revalidate"}, "max-stale", rules.MustValidate, rules.MustValidate},
+		{"stale must not do for many", []string{"Cache-Control: max-age=50, proxy-revalidate"}, "max-stale", rules.MustValidate, rules.IsStale},
+		{"s-maxage forbids stale use", []string{"Cache-Control: max-age=50, s-maxage=50"}, "max-stale", rules.MustValidate, rules.IsStale},
+		{"refreshing", []string{"Cache-Control: max-age=50, stale-while-revalidate=11"}, "", rules.IsRefreshing, rules.IsRefreshing},
+		{"after the window", []string{"Cache-Control: max-age=50, stale-while-revalidate=10"}, "", rules.MustValidate, rules.MustValidate},
+		{"both windows are said", []string{"Cache-Control: s-maxage=50, max-age=50, stale-while-revalidate=11"}, "", rules.IsRefreshing, rules.IsRefreshing},
+		{"refreshing is forbidden", []string{"Cache-Control: max-age=50, must-revalidate, stale-while-revalidate=11"}, "", rules.MustValidate, rules.MustValidate},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			asked := parseCacheControl([]string{tt.request})
+			asked := rules.ParseCacheControl([]string{tt.request})
 			s, p := sharedPolicy(), privatePolicy()
-			if got := s.judge(termsOf(s, tt.response...), &asked, false, someDay.Add(later)); got != tt.shared {
+			if got := s.Judge(termsOf(s, tt.response...), &asked, false, someDay.Add(later)); got != tt.shared {
 				t.Errorf("shared: got %v, want %v", got, tt.shared)
 			}
-			if got := p.judge(termsOf(p, tt.response...), &asked, false, someDay.Add(later)); got != tt.private {
+			if got := p.Judge(termsOf(p, tt.response...), &asked, false, someDay.Add(later)); got != tt.private {
 				t.Errorf("private: got %v, want %v", got, tt.private)
 			}
 		})
@@ -59,11 +61,11 @@ func TestJudge(t *testing.T) {
 
 func TestAnAuthorizedRequestGetsOnlyWhatIsMeantForAll(t *testing.T) {
 	p := sharedPolicy()
-	if got := p.judge(termsOf(p, "Cache-Control: max-age=100"), &directives{}, true, someDay); got != mustFetch {
-		t.Errorf("got %v, want %v", got, mustFetch)
+	if got := p.Judge(termsOf(p, "Cache-Control: max-age=100"), &rules.Directives{}, true, someDay); got != rules.MustFetch {
+		t.Errorf("got %v, want %v", got, rules.MustFetch)
 	}
-	if got := p.judge(termsOf(p, "Cache-Control: max-age=100, public"), &directives{}, true, someDay); got != isFresh {
-		t.Errorf("with public: got %v, want %v", got, isFresh)
+	if got := p.Judge(termsOf(p, "Cache-Control: max-age=100, public"), &rules.Directives{}, true, someDay); got != rules.IsFresh {
+		t.Errorf("with public: got %v, want %v", got, rules.IsFresh)
 	}
 }
 
@@ -86,8 +88,8 @@ func TestStaleOnError(t *testing.T) {
 		{"asked not to", "max-age=50", "no-cache", false},
 	}
 	for _, tt := range tests {
-		asked := parseCacheControl([]string{tt.request})
-		if got := p.mayServeOnError(termsOf(p, "Cache-Control: "+tt.response), &asked, false, someDay.Add(time.Minute)); got != tt.want {
+		asked := rules.ParseCacheControl([]string{tt.request})
+		if got := p.MayServeOnError(termsOf(p, "Cache-Control: "+tt.response), &asked, false, someDay.Add(time.Minute)); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/hints"
 )
 
@@ -52,7 +53,7 @@ func (c *Cache) Transport(next http.RoundTripper) http.RoundTripper {
 
 type transport struct {
 	cache  *Cache
-	policy *policy
+	policy *rules.Policy
 	next   http.RoundTripper
 
 	partition string    // what it stores is in this one's alone
@@ -60,34 +61,34 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if hints.Bypassed(r.Context()) || r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || isForOrigin(r.Header) {
+	if hints.Bypassed(r.Context()) || r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || rules.IsForOrigin(r.Header) {
 		return t.next.RoundTrip(r)
 	}
 	if r.Method == "" { // which is how clients may write GET
 		r = r.WithContext(r.Context())
 		r.Method = http.MethodGet
 	}
-	x := &exchange{cache: t.cache, policy: t.policy, face: transportFace, partition: t.partition, r: r, release: func() {}}
+	x := &exchange{cache: t.cache, policy: t.policy, face: rules.TransportFace, partition: t.partition, r: r, release: func() {}}
 	x.authorized = len(r.Header["Authorization"]) > 0
 	raw := hasRawNames(r.Header)
-	x.personal = raw || t.policy.isPersonal(r)
-	if !t.policy.ignoreRequests {
-		x.asked = requestDirectives(r.Header)
+	x.personal = raw || t.policy.IsPersonal(r)
+	if !t.policy.IgnoreRequests {
+		x.asked = rules.RequestDirectives(r.Header)
 	}
 	switch {
-	case raw && (r.Method == http.MethodGet || r.Method == http.MethodHead || slices.Contains(t.policy.methods, r.Method)):
+	case raw && (r.Method == http.MethodGet || r.Method == http.MethodHead || slices.Contains(t.policy.Methods, r.Method)):
 		return t.next.RoundTrip(r)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		if r.Body != nil && r.Body != http.NoBody {
 			return t.next.RoundTrip(r)
 		}
 		return t.answer(x, func() {})
-	case slices.Contains(t.policy.methods, r.Method) && r.Body != nil:
+	case slices.Contains(t.policy.Methods, r.Method) && r.Body != nil:
 		return t.withBody(x)
 	case r.Method == http.MethodConnect:
 		return t.next.RoundTrip(r)
 	}
-	x.miss = byMethod
+	x.miss = rules.ByMethod
 	return t.start(x, x.direct)
 }
 
@@ -122,7 +123,7 @@ func (t *transport) answer(x *exchange, done func()) (*http.Response, error) {
 
 // withBody answers a request of one of Options.Methods.
 func (t *transport) withBody(x *exchange) (*http.Response, error) {
-	body, whole, rest, taken := t.cache.inflight.readBody(x.r, t.policy.maxRequestBody)
+	body, whole, rest, taken := t.cache.inflight.readBody(x.r, t.policy.MaxRequestBody)
 	done := func() { t.cache.inflight.release(taken) }
 	if !whole {
 		defer done()
@@ -239,7 +240,7 @@ func (b emptyBody) Close() error           { return b.p.Close() }
 
 func newHTTPResponse(status int, h http.Header, r *http.Request) *http.Response {
 	res := &http.Response{
-		StatusCode: status, Status: decimal(int64(status)) + " " + http.StatusText(status),
+		StatusCode: status, Status: rules.Decimal(int64(status)) + " " + http.StatusText(status),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: contentLength(h), Request: r,
 	}
@@ -275,12 +276,12 @@ func relay(w http.ResponseWriter, res *http.Response) {
 	for name, lines := range res.Header {
 		h[name] = lines
 	}
-	removeHopByHop(h)
-	if etag := h.Get("Etag"); res.Uncompressed && isStrong(etag) {
+	rules.RemoveHopByHop(h)
+	if etag := h.Get("Etag"); res.Uncompressed && rules.IsStrong(etag) {
 		h["Etag"] = []string{"W/" + etag} // it is that of the compressed bytes
 	}
 	if res.ContentLength >= 0 && len(h["Content-Length"]) == 0 && res.Request != nil && res.Request.Method != http.MethodHead && hasBody(res.StatusCode) {
-		h["Content-Length"] = []string{decimal(res.ContentLength)}
+		h["Content-Length"] = []string{rules.Decimal(res.ContentLength)}
 	}
 	w.WriteHeader(res.StatusCode)
 	if _, err := io.Copy(writerOnly{w}, res.Body); err != nil {

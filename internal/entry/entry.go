@@ -36,7 +36,7 @@ type Entry struct {
 	// What a hit reads comes first, to be close together.
 
 	tier.Item // Until is the instant until which the coarse time suffices to call the entry fresh
-	// validAt is the sequence number at which the entry was last found not to
+	// ValidAt is the sequence number at which the entry was last found not to
 	// be overtaken.
 	ValidAt atomic.Uint64
 
@@ -55,7 +55,7 @@ type Entry struct {
 	Asked    int64     // when it was read from the store, or executed
 	Exact    bool      // the coarse time must not be used for it
 
-	// failures counts attempts in a row to refresh the entry that failed, and
+	// Failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
 	// the key's shard.
 	Failures atomic.Uint32

@@ -28,7 +28,7 @@ var (
 // Off reports whether calls under ctx run fn and touch no cache.
 func (s *Settings) Off(ctx context.Context) bool { return s.Disabled() || Bypassed(ctx) }
 
-// disabled reports whether all calls do so.
+// Disabled reports whether all calls do so.
 func (s *Settings) Disabled() bool {
 	if s.bypassSaid {
 		return s.bypass

@@ -227,7 +227,7 @@ func (g *Group) tell(what func(r *fleet.Keyspace, limit time.Duration) error) er
 	return errors.Join(errs...)
 }
 
-// settings returns the options of the group as its functions see them.
+// Settings returns the options of the group as its functions see them.
 func (g *Group) Settings() Settings {
 	return Resolve(append([]Options{currentDefaults()}, g.levels()...)...)
 }

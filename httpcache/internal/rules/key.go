@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -17,9 +17,9 @@ import (
 // The host is the one that net/http gives. X-Forwarded-Host and its like are read
 // by nobody here: anyone can send them.
 
-// appendResource appends the key of a resource. target is its path, escaped, and
+// AppendResource appends the key of a resource. target is its path, escaped, and
 // its query with the question mark.
-func (p *policy) appendResource(b []byte, face face, method, scheme, host, target string) []byte {
+func (p *Policy) AppendResource(b []byte, face Face, method, scheme, host, target string) []byte {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -29,25 +29,25 @@ func (p *policy) appendResource(b []byte, face face, method, scheme, host, targe
 	b = append(b, scheme...)
 	b = append(b, "://"...)
 	b = append(b, canonicalHost(scheme, host)...)
-	if !p.sortQuery && len(p.ignoreParams) == 0 {
+	if !p.SortQuery && len(p.IgnoreParams) == 0 {
 		return append(b, target...)
 	}
 	path, query, _ := strings.Cut(target, "?")
 	b = append(b, path...)
-	if query = p.canonicalQuery(query); query != "" {
+	if query = p.CanonicalQuery(query); query != "" {
 		b = append(b, '?')
 		b = append(b, query...)
 	}
 	return b
 }
 
-// A face is what a key begins with, so that a handler and a transport that share a
+// A Face is what a key begins with, so that a handler and a transport that share a
 // cache do not share responses: they go by different rules.
-type face string
+type Face string
 
 const (
-	handlerFace   face = ""
-	transportFace face = "client:"
+	HandlerFace   Face = ""
+	TransportFace Face = "client:"
 )
 
 // canonicalHost returns a host in lower case and without its scheme's own port
@@ -62,13 +62,13 @@ func canonicalHost(scheme, host string) string {
 	return strings.ToLower(host)
 }
 
-// locateURL is locate for the resource that u names.
-func (p *policy) locateURL(face face, method string, u *url.URL) (key, spelling string) {
-	return p.locate(face, method, strings.ToLower(u.Scheme), u.Host, requestTarget(u))
+// LocateURL is locate for the resource that u names.
+func (p *Policy) LocateURL(face Face, method string, u *url.URL) (key, spelling string) {
+	return p.Locate(face, method, strings.ToLower(u.Scheme), u.Host, RequestTarget(u))
 }
 
-// requestTarget returns the path and query that a client asks for to get u.
-func requestTarget(u *url.URL) string {
+// RequestTarget returns the path and query that a client asks for to get u.
+func RequestTarget(u *url.URL) string {
 	if u.Opaque != "" { // which is what net/http asks for then
 		return u.RequestURI()
 	}
@@ -82,30 +82,30 @@ func requestTarget(u *url.URL) string {
 	return target
 }
 
-// appendServed appends the exact key of the resource that a server was asked for: by
+// AppendServed appends the exact key of the resource that a server was asked for: by
 // the target of the request as it came, whatever others before the handler have
 // made of its URL.
-func (p *policy) appendServed(b []byte, r *http.Request) []byte {
-	scheme, target := targetLine(r)
-	return p.appendResource(b, handlerFace, r.Method, scheme, r.Host, target)
+func (p *Policy) AppendServed(b []byte, r *http.Request) []byte {
+	scheme, target := TargetLine(r)
+	return p.AppendResource(b, HandlerFace, r.Method, scheme, r.Host, target)
 }
 
-// targetLine returns the scheme and the target that a server was asked for.
-func targetLine(r *http.Request) (scheme, target string) {
+// TargetLine returns the scheme and the target that a server was asked for.
+func TargetLine(r *http.Request) (scheme, target string) {
 	scheme, target = "http", r.RequestURI
 	if r.TLS != nil {
 		scheme = "https"
 	}
 	if !strings.HasPrefix(target, "/") {
-		target = requestTarget(r.URL)
+		target = RequestTarget(r.URL)
 	}
 	return scheme, target
 }
 
-// rewritten reports whether the URL that the handler sees is another than the
+// Rewritten reports whether the URL that the handler sees is another than the
 // one that was asked for, as below http.StripPrefix. It is part of the variants'
 // keys then.
-func rewritten(r *http.Request) bool {
+func Rewritten(r *http.Request) bool {
 	uri := r.RequestURI
 	if !strings.HasPrefix(uri, "/") {
 		return false
@@ -118,8 +118,8 @@ func rewritten(r *http.Request) bool {
 	return uri != r.URL.RequestURI()
 }
 
-// targetOf returns the URL that a server was asked for.
-func targetOf(r *http.Request) *url.URL {
+// TargetOf returns the URL that a server was asked for.
+func TargetOf(r *http.Request) *url.URL {
 	u := *r.URL
 	if strings.HasPrefix(r.RequestURI, "/") {
 		if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -133,14 +133,14 @@ func targetOf(r *http.Request) *url.URL {
 	return &u
 }
 
-// canonicalQuery returns the part of a query that is in the key, by the options.
-func (p *policy) canonicalQuery(query string) string {
+// CanonicalQuery returns the part of a query that is in the key, by the options.
+func (p *Policy) CanonicalQuery(query string) string {
 	if query == "" {
 		return ""
 	}
 	params := strings.Split(query, "&")
 	params = slices.DeleteFunc(params, p.ignores)
-	if p.sortQuery {
+	if p.SortQuery {
 		slices.SortStableFunc(params, func(a, b string) int {
 			return strings.Compare(paramName(a), paramName(b))
 		})
@@ -148,18 +148,18 @@ func (p *policy) canonicalQuery(query string) string {
 	return strings.Join(params, "&")
 }
 
-// visibleQuery returns the part of a query that the handler gets to see.
-func (p *policy) visibleQuery(query string) string {
-	if query == "" || len(p.ignoreParams) == 0 {
+// VisibleQuery returns the part of a query that the handler gets to see.
+func (p *Policy) VisibleQuery(query string) string {
+	if query == "" || len(p.IgnoreParams) == 0 {
 		return query
 	}
 	return strings.Join(slices.DeleteFunc(strings.Split(query, "&"), p.ignores), "&")
 }
 
 // ignores reports whether a parameter is none of the key's.
-func (p *policy) ignores(param string) bool {
+func (p *Policy) ignores(param string) bool {
 	name := paramName(param)
-	return slices.ContainsFunc(p.ignoreParams, func(pattern string) bool {
+	return slices.ContainsFunc(p.IgnoreParams, func(pattern string) bool {
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 			return strings.HasPrefix(name, prefix)
 		}
@@ -175,39 +175,39 @@ func paramName(param string) string {
 	return name
 }
 
-// An extraKey is what the options add to the key.
-type extraKey struct {
-	headers, cookies []string
-	of               func(*http.Request) string
+// An ExtraKey is what the options add to the key.
+type ExtraKey struct {
+	Headers, Cookies []string
+	Of               func(*http.Request) string
 }
 
-func (e *extraKey) empty() bool {
-	return len(e.headers) == 0 && len(e.cookies) == 0 && e.of == nil
+func (e *ExtraKey) Empty() bool {
+	return len(e.Headers) == 0 && len(e.Cookies) == 0 && e.Of == nil
 }
 
-// appendTo appends what the request has, in a form that is equal only if all of
+// AppendTo appends what the request has, in a form that is equal only if all of
 // it is.
-func (e *extraKey) appendTo(b []byte, r *http.Request) []byte {
-	b = appendSelecting(b, e.headers, r.Header)
-	for _, name := range e.cookies {
+func (e *ExtraKey) AppendTo(b []byte, r *http.Request) []byte {
+	b = AppendSelecting(b, e.Headers, r.Header)
+	for _, name := range e.Cookies {
 		values := r.CookiesNamed(name)
 		b = strconv.AppendInt(b, int64(len(values)), 10)
 		for _, c := range values {
-			b = appendText(b, c.Value)
+			b = AppendText(b, c.Value)
 		}
 	}
-	if e.of != nil {
-		b = appendText(b, e.of(r))
+	if e.Of != nil {
+		b = AppendText(b, e.Of(r))
 	}
 	return b
 }
 
-// appendText appends s with its length in front.
-func appendText(b []byte, s string) []byte {
+// AppendText appends s with its length in front.
+func AppendText(b []byte, s string) []byte {
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(s)), 10)
 	b = append(b, ':')
 	return append(b, s...)
 }
 
-func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+func Decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,17 +1,17 @@
-package httpcache
+package rules
 
 import (
 	"iter"
 	"strings"
 )
 
-// members yields the members of a list-based field (RFC 9110, section 5.6.1):
+// Members yields the members of a list-based field (RFC 9110, section 5.6.1):
 // what stands between the commas of all its lines, which count as one. Commas
 // within a quoted string separate nothing. Space around members is taken off,
 // and empty members are skipped.
 //
 // A quoted string that does not end takes up the rest of its line.
-func members(lines []string) iter.Seq[string] {
+func Members(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
 			for line != "" {
@@ -35,14 +35,14 @@ func cutMember(line string) (member, rest string) {
 		case c == '\\' && quoted:
 			i++
 		case c == ',' && !quoted:
-			return trim(line[:i]), line[i+1:]
+			return Trim(line[:i]), line[i+1:]
 		}
 	}
-	return trim(line), ""
+	return Trim(line), ""
 }
 
-// trim takes optional white space (RFC 9110, section 5.6.3) off both ends.
-func trim(s string) string {
+// Trim takes optional white space (RFC 9110, section 5.6.3) off both ends.
+func Trim(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
 	}
@@ -73,8 +73,8 @@ func unquote(s string) (text string, ok bool) {
 	return "", false
 }
 
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
+// IsToken reports whether s is a token (RFC 9110, section 5.6.2).
+func IsToken(s string) bool {
 	for i := range len(s) {
 		if !isTokenByte(s[i]) {
 			return false
@@ -88,9 +88,9 @@ func isTokenByte(c byte) bool {
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// hasMember reports whether a list-based field has a member, whatever its case.
-func hasMember(lines []string, member string) bool {
-	for m := range members(lines) {
+// HasMember reports whether a list-based field has a member, whatever its case.
+func HasMember(lines []string, member string) bool {
+	for m := range Members(lines) {
 		if strings.EqualFold(m, member) {
 			return true
 		}

@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"

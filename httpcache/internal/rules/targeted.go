@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -8,22 +8,22 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// responseDirectives returns what a response says to this cache: its first valid
+// ResponseDirectives returns what a response says to this cache: its first valid
 // targeted field (RFC 9213, section 2.2), which then stands in place of
 // Cache-Control and Expires, or else Cache-Control.
-func responseDirectives(h http.Header, targets []string) (d directives, targeted bool) {
+func ResponseDirectives(h http.Header, targets []string) (d Directives, targeted bool) {
 	for _, name := range targets {
 		if d, ok := parseTargeted(h[textproto.CanonicalMIMEHeaderKey(name)]); ok {
 			return d, true
 		}
 	}
-	return parseCacheControl(h["Cache-Control"]), false
+	return ParseCacheControl(h["Cache-Control"]), false
 }
 
 // parseTargeted reads a targeted field: a dictionary of structured fields (RFC
 // 9213, section 2.1), whose keys are directives and whose parameters mean
 // nothing. One that is empty or cannot be parsed is ignored as a whole.
-func parseTargeted(lines []string) (d directives, ok bool) {
+func parseTargeted(lines []string) (d Directives, ok bool) {
 	if len(lines) == 0 {
 		return d, false
 	}
@@ -44,7 +44,7 @@ func parseTargeted(lines []string) (d directives, ok bool) {
 }
 
 // addItem takes a directive in whose argument is a bare item.
-func (d *directives) addItem(is directive, value any) {
+func (d *Directives) addItem(is directive, value any) {
 	switch v := value.(type) {
 	case bool:
 		if v {
@@ -52,7 +52,7 @@ func (d *directives) addItem(is directive, value any) {
 		}
 	case int64:
 		if n := d.number(is); n != nil && v >= 0 {
-			d.has |= is
+			d.Has |= is
 			*n = time.Duration(min(v, maxSeconds)) * time.Second
 			return
 		}

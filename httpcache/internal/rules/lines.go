@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -6,41 +6,41 @@ import (
 	"sync"
 )
 
-// A line is a field, ready to be put into a header.
-type line struct {
-	name   string
-	values []string
+// A Line is a field, ready to be put into a header.
+type Line struct {
+	Name   string
+	Values []string
 }
 
-// fieldLines are fields, and how many values they have together.
-type fieldLines struct {
-	list   []line
-	values int
+// FieldLines are fields, and how many values they have together.
+type FieldLines struct {
+	List   []Line
+	Values int
 }
 
-// linesOf returns those fields of h that are wanted, and a part of these in the same
+// LinesOf returns those fields of h that are wanted, and a part of these in the same
 // memory.
-func linesOf(h http.Header, wanted func(name string) (inFull, inShort bool)) (full, short fieldLines) {
-	full.list = make([]line, 0, len(h))
+func LinesOf(h http.Header, wanted func(name string) (inFull, inShort bool)) (full, short FieldLines) {
+	full.List = make([]Line, 0, len(h))
 	for name, values := range h {
 		inFull, inShort := wanted(name)
 		if !inFull {
 			continue
 		}
-		at := len(full.list)
-		full.list, full.values = append(full.list, line{name, values}), full.values+len(values)
+		at := len(full.List)
+		full.List, full.Values = append(full.List, Line{name, values}), full.Values+len(values)
 		if inShort {
-			n := len(short.list)
-			full.list[n], full.list[at] = full.list[at], full.list[n]
-			short.list, short.values = full.list[:n+1], short.values+len(values)
+			n := len(short.List)
+			full.List[n], full.List[at] = full.List[at], full.List[n]
+			short.List, short.Values = full.List[:n+1], short.Values+len(values)
 		}
 	}
 	return full, short
 }
 
-// packed returns a copy of h whose values are in memory of their own, and in one piece:
+// Packed returns a copy of h whose values are in memory of their own, and in one piece:
 // a value may be a small part of what somebody has read, which would be held as long.
-func packed(h http.Header) http.Header {
+func Packed(h http.Header) http.Header {
 	if h == nil {
 		return nil
 	}
@@ -70,10 +70,10 @@ func packed(h http.Header) http.Header {
 // written to: middlewares rewrite them in place. So none of them is ever in memory that
 // a stored response, or another answer, has as well.
 
-// cutLines returns memory for n values. It is cut from a larger piece, of which no
+// CutLines returns memory for n values. It is cut from a larger piece, of which no
 // part is given out twice, so that a hit need not allocate: a header that is kept
 // keeps such a piece, of 4 KiB.
-func cutLines(n int) []string {
+func CutLines(n int) []string {
 	from := pieces.Get().(*piece)
 	if len(from.rest) < n {
 		from.rest = make([]string, max(n, pieceSize))
@@ -91,17 +91,17 @@ const pieceSize = 256
 
 var pieces = sync.Pool{New: func() any { return new(piece) }}
 
-// count is how many values a field has that is there or not.
-func count(is bool) int {
+// Count is how many values a field has that is there or not.
+func Count(is bool) int {
 	if is {
 		return 1
 	}
 	return 0
 }
 
-// put copies values into own, and returns the copy, with no room to grow, and the
+// Put copies values into own, and returns the copy, with no room to grow, and the
 // rest of own.
-func put(own, values []string) (copied, rest []string) {
+func Put(own, values []string) (copied, rest []string) {
 	if len(values) == 1 { // as most have, which needs no call of the runtime
 		own[0] = values[0]
 		return own[:1:1], own[1:]

@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/url"
@@ -15,10 +15,10 @@ import (
 // form share one index, under the form, with a variant for each. A purge drops the
 // two, and thereby every spelling, without knowing which there are.
 
-// purgeHost returns the host that all spellings of a host share: in lower case,
+// PurgeHost returns the host that all spellings of a host share: in lower case,
 // without a trailing dot, an empty port, or the port of http or https. The scheme is
 // of no account: behind a proxy that ends TLS, a handler sees http.
-func purgeHost(host string) string {
+func PurgeHost(host string) string {
 	name, port := strings.ToLower(host), ""
 	if i := strings.LastIndexByte(name, ':'); i >= 0 && strings.IndexByte(name[i:], ']') < 0 {
 		name, port = name[:i], name[i:]
@@ -152,11 +152,11 @@ func withoutDots(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// purgeTargets returns the purge forms of what clients ask for to get u: with the path
+// PurgeTargets returns the purge forms of what clients ask for to get u: with the path
 // as it is written and, where net/http asks for another one because of a byte that may
 // not stand for itself, that as well. Usually they are the same.
-func (p *policy) purgeTargets(u *url.URL) []string {
-	sent := requestTarget(u)
+func (p *Policy) PurgeTargets(u *url.URL) []string {
+	sent := RequestTarget(u)
 	form := p.purgeTarget(sent)
 	if u.RawPath == "" || u.Opaque != "" {
 		return []string{form}
@@ -174,28 +174,28 @@ func (p *policy) purgeTargets(u *url.URL) []string {
 
 // purgeTarget returns the purge form of a target, without what the options take out
 // of the key.
-func (p *policy) purgeTarget(target string) string {
+func (p *Policy) purgeTarget(target string) string {
 	path, query, _ := strings.Cut(target, "?")
-	if query = p.canonicalQuery(query); query != "" {
+	if query = p.CanonicalQuery(query); query != "" {
 		path += "?" + query
 	}
 	return purgeTarget(path)
 }
 
-// purgeNames names a resource for purges, by its host and its purge forms.
-func (p *policy) purgeNames(u *url.URL) []string {
-	names := p.purgeTargets(u)
+// PurgeNames names a resource for purges, by its host and its purge forms.
+func (p *Policy) PurgeNames(u *url.URL) []string {
+	names := p.PurgeTargets(u)
 	for i, target := range names {
-		names[i] = purgeHost(u.Host) + target
+		names[i] = PurgeHost(u.Host) + target
 	}
 	return names
 }
 
-// purgedKeys appends the keys of all that is held for a purge form: what was asked
+// PurgedKeys appends the keys of all that is held for a purge form: what was asked
 // for in that form, and the index of its other spellings.
-func (p *policy) purgedKeys(keys []errand, side face, method, scheme, host, form string) []errand {
-	add := func(kind face, target string) {
-		keys = append(keys, errand{key: string(p.appendResource(nil, side+kind, method, scheme, host, target))})
+func (p *Policy) PurgedKeys(keys []string, side Face, method, scheme, host, form string) []string {
+	add := func(kind Face, target string) {
+		keys = append(keys, string(p.AppendResource(nil, side+kind, method, scheme, host, target)))
 	}
 	add("", form)
 	if other := escapedQuery(form); other != form {
@@ -208,17 +208,17 @@ func (p *policy) purgedKeys(keys []errand, side face, method, scheme, host, form
 // spelled is in the key of the index of all spellings but the purge form's own.
 const spelled = "spelled:"
 
-// locate returns the key under which responses of a resource are held or, for one that
+// Locate returns the key under which responses of a resource are held or, for one that
 // is not spelled as its purge form, their index. The spelling is empty, or part of the
 // keys of the variants then.
-func (p *policy) locate(side face, method, scheme, host, target string) (key, spelling string) {
-	exact := p.appendResource(nil, side, method, scheme, host, target)
-	plain := purgeHost(host)
+func (p *Policy) Locate(side Face, method, scheme, host, target string) (key, spelling string) {
+	exact := p.AppendResource(nil, side, method, scheme, host, target)
+	plain := PurgeHost(host)
 	form := p.purgeTarget(target)
 	for _, as := range []string{form, escapedQuery(form)} {
-		if string(exact) == string(p.appendResource(nil, side, method, scheme, plain, as)) {
+		if string(exact) == string(p.AppendResource(nil, side, method, scheme, plain, as)) {
 			return string(exact), ""
 		}
 	}
-	return string(p.appendResource(nil, side+spelled, method, scheme, plain, form)), string(exact)
+	return string(p.AppendResource(nil, side+spelled, method, scheme, plain, form)), string(exact)
 }

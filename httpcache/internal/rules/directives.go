@@ -1,4 +1,16 @@
-package httpcache
+// Package rules is what RFC 9110 and RFC 9111 say of caches, and the specifications beside
+// them, as functions of headers, URLs and instants.
+//
+//   - Directives are those of a Cache-Control field.
+//   - Reception is a response as it was received; its Life says how long it is fresh, Terms
+//     what it allows.
+//   - A Verdict says what a request may do with a stored response, a Reason why a response is
+//     not stored, a CacheStatus what the field of that name says.
+//   - Validators, Lines, ByteRange are parts of messages.
+//   - A Policy is what one face of a cache, a handler or a transport, goes by.
+//
+// The package knows neither what is stored nor who waits for it.
+package rules
 
 import (
 	"net/http"
@@ -8,10 +20,10 @@ import (
 	"time"
 )
 
-// A directives is what Cache-Control, or a field in its place, says (RFC 9111,
+// A Directives is what Cache-Control, or a field in its place, says (RFC 9111,
 // section 5.2). Requests and responses use different ones of its fields.
-type directives struct {
-	has directive // which there are
+type Directives struct {
+	Has directive // which there are
 
 	// Arguments, where has says that there are any.
 	maxAge, sMaxAge, maxStale, minFresh, staleWhileRevalidate, staleIfError time.Duration
@@ -26,13 +38,13 @@ type directive uint32
 
 const (
 	maxAge directive = 1 << iota
-	sMaxAge
-	noCache
-	noStore
+	SMaxAge
+	NoCache
+	NoStore
 	noTransform
 	private
-	public
-	mustRevalidate
+	Public
+	MustRevalidate
 	proxyRevalidate
 	mustUnderstand
 	immutable            // RFC 8246
@@ -40,21 +52,21 @@ const (
 	staleIfError         // RFC 5861, section 4
 	maxStale             // requests only, as are the next two
 	minFresh
-	onlyIfCached
+	OnlyIfCached
 )
 
-// any reports whether any of these directives is there.
-func (d *directives) any(these directive) bool { return d.has&these != 0 }
+// Any reports whether any of these directives is there.
+func (d *Directives) Any(these directive) bool { return d.Has&these != 0 }
 
 var directiveNames = map[string]directive{
 	"max-age":                maxAge,
-	"s-maxage":               sMaxAge,
-	"no-cache":               noCache,
-	"no-store":               noStore,
+	"s-maxage":               SMaxAge,
+	"no-cache":               NoCache,
+	"no-store":               NoStore,
 	"no-transform":           noTransform,
 	"private":                private,
-	"public":                 public,
-	"must-revalidate":        mustRevalidate,
+	"public":                 Public,
+	"must-revalidate":        MustRevalidate,
 	"proxy-revalidate":       proxyRevalidate,
 	"must-understand":        mustUnderstand,
 	"immutable":              immutable,
@@ -62,10 +74,10 @@ var directiveNames = map[string]directive{
 	"stale-if-error":         staleIfError,
 	"max-stale":              maxStale,
 	"min-fresh":              minFresh,
-	"only-if-cached":         onlyIfCached,
+	"only-if-cached":         OnlyIfCached,
 }
 
-// parseCacheControl reads all lines of Cache-Control (RFC 9111, section 5.2).
+// ParseCacheControl reads all lines of Cache-Control (RFC 9111, section 5.2).
 //
 //   - Names have no case. Unknown directives are ignored, and so is an argument
 //     where a directive has none.
@@ -74,54 +86,54 @@ var directiveNames = map[string]directive{
 //     defined with.
 //   - What cannot be read is read in the way that reuses less: a max-age that is
 //     no number, or has spaces around its "=", is zero.
-func parseCacheControl(lines []string) (d directives) {
-	for m := range members(lines) {
+func ParseCacheControl(lines []string) (d Directives) {
+	for m := range Members(lines) {
 		name, arg, hasArg := strings.Cut(m, "=")
-		spaced := name != trim(name) || arg != trim(arg)
-		is := directiveNames[strings.ToLower(trim(name))]
+		spaced := name != Trim(name) || arg != Trim(arg)
+		is := directiveNames[strings.ToLower(Trim(name))]
 		if is == 0 {
 			continue
 		}
-		if spaced && is != noStore && is != private && is != noCache {
+		if spaced && is != NoStore && is != private && is != NoCache {
 			arg = "" // no number
 		}
-		d.add(is, trim(arg), hasArg)
+		d.add(is, Trim(arg), hasArg)
 	}
 	return d
 }
 
 // add takes a directive in, unless it is a number's second.
-func (d *directives) add(is directive, arg string, hasArg bool) {
+func (d *Directives) add(is directive, arg string, hasArg bool) {
 	switch is {
-	case noCache, private:
+	case NoCache, private:
 		d.addFields(is, arg, hasArg)
 		return
 	case maxStale:
-		if !hasArg && !d.any(is) {
-			d.has |= is
-			d.maxStale = forever
+		if !hasArg && !d.Any(is) {
+			d.Has |= is
+			d.maxStale = Forever
 			return
 		}
 	}
 	n := d.number(is)
 	if n == nil {
-		d.has |= is
+		d.Has |= is
 		return
 	}
 	seconds, ok := parseSeconds(arg)
-	if d.any(is) || !ok && is&(maxAge|sMaxAge) == 0 {
+	if d.Any(is) || !ok && is&(maxAge|SMaxAge) == 0 {
 		return // only freshness is made zero by an argument that cannot be read
 	}
-	d.has |= is
+	d.Has |= is
 	*n = seconds
 }
 
 // number returns where a directive's number is kept; nil if it has none.
-func (d *directives) number(is directive) *time.Duration {
+func (d *Directives) number(is directive) *time.Duration {
 	switch is {
 	case maxAge:
 		return &d.maxAge
-	case sMaxAge:
+	case SMaxAge:
 		return &d.sMaxAge
 	case maxStale:
 		return &d.maxStale
@@ -137,13 +149,13 @@ func (d *directives) number(is directive) *time.Duration {
 
 // addFields takes no-cache or private in. With field names (sections 5.2.2.4 and
 // 5.2.2.7) they are about these fields only, unless they stand without as well.
-func (d *directives) addFields(is directive, arg string, hasArg bool) {
+func (d *Directives) addFields(is directive, arg string, hasArg bool) {
 	if text, ok := unquote(arg); ok {
 		arg = text
 	}
 	var names []string
-	for name := range members([]string{arg}) {
-		if !isToken(name) {
+	for name := range Members([]string{arg}) {
+		if !IsToken(name) {
 			names = nil
 			break
 		}
@@ -151,8 +163,8 @@ func (d *directives) addFields(is directive, arg string, hasArg bool) {
 	}
 	switch {
 	case !hasArg || len(names) == 0:
-		d.has |= is
-	case is == noCache:
+		d.Has |= is
+	case is == NoCache:
 		d.noCacheFields = append(d.noCacheFields, names...)
 	default:
 		d.privateFields = append(d.privateFields, names...)
@@ -163,7 +175,7 @@ const (
 	// maxSeconds is what a larger delta-seconds counts as (RFC 9111, section
 	// 1.2.2).
 	maxSeconds = 1 << 31
-	forever    = maxSeconds * time.Second
+	Forever    = maxSeconds * time.Second
 )
 
 // parseSeconds reads delta-seconds (RFC 9111, section 1.2.2), which may be
@@ -182,21 +194,21 @@ func parseSeconds(s string) (time.Duration, bool) {
 	return time.Duration(n) * time.Second, s != ""
 }
 
-// requestDirectives returns what a request asks of caches. Pragma: no-cache
+// RequestDirectives returns what a request asks of caches. Pragma: no-cache
 // counts where there is no Cache-Control (RFC 9111, section 5.4).
-func requestDirectives(h http.Header) (d directives) {
+func RequestDirectives(h http.Header) (d Directives) {
 	if lines := h["Cache-Control"]; len(lines) > 0 {
-		return parseCacheControl(lines)
+		return ParseCacheControl(lines)
 	}
-	if lines := h["Pragma"]; len(lines) > 0 && hasMember(lines, "no-cache") {
-		d.has = noCache
+	if lines := h["Pragma"]; len(lines) > 0 && HasMember(lines, "no-cache") {
+		d.Has = NoCache
 	}
 	return d
 }
 
 // withheld returns the fields that a stored response must not keep: those named
 // by no-cache="…" and, in a shared cache, by private="…".
-func (d *directives) withheld(shared bool) []string {
+func (d *Directives) withheld(shared bool) []string {
 	if !shared {
 		return d.noCacheFields
 	}

@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -36,62 +36,61 @@ var defaultCredentials = []string{
 	"Client-Cert", "X-Client-Cert", "X-Ssl-Client-Cert", "X-Ssl-Client-S-Dn", "X-Forwarded-Client-Cert",
 }
 
-// credentialSet returns the fields of Options.CredentialHeaders, or the default ones.
-func (o *Options) credentialSet() map[string]bool {
-	names := o.CredentialHeaders
+// CredentialSet returns names as a set, or the default fields if it is nil.
+func CredentialSet(names []string) map[string]bool {
 	if names == nil {
 		names = defaultCredentials
 	}
 	set := make(map[string]bool, len(names))
-	for _, name := range canonicalNames(names) {
+	for _, name := range CanonicalNames(names) {
 		set[name] = true
 	}
 	return set
 }
 
-// isPersonal reports whether a request tells who sends it. RFC 9111 lets a shared
+// IsPersonal reports whether a request tells who sends it. RFC 9111 lets a shared
 // cache store the response to a Cookie by default; but a page that was made for
 // somebody, and has nothing but a validator, must not be offered to others, not
 // even for validation: by Last-Modified alone one user's page seems as good as
 // another's. So such a response is stored only if it is fresh, and says so.
-func (p *policy) isPersonal(r *http.Request) bool {
-	return len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 || p.hasCredential(r)
+func (p *Policy) IsPersonal(r *http.Request) bool {
+	return len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 || p.HasCredential(r)
 }
 
-// hasCredential reports whether a request tells who sends it in another way than by
+// HasCredential reports whether a request tells who sends it in another way than by
 // Authorization or Cookie.
-func (p *policy) hasCredential(r *http.Request) bool {
+func (p *Policy) HasCredential(r *http.Request) bool {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 || r.URL.User != nil {
 		return true
 	}
 	for name := range r.Header {
-		if p.credentials[name] {
+		if p.Credentials[name] {
 			return true
 		}
 	}
 	return false
 }
 
-// principalFields are those that always say for whom a request is.
-var principalFields = []string{"Authorization", "Cookie"}
+// PrincipalFields are those that always say for whom a request is.
+var PrincipalFields = []string{"Authorization", "Cookie"}
 
-// appendPrincipal appends who sends a request, for a cache that keeps what is meant
+// AppendPrincipal appends who sends a request, for a cache that keeps what is meant
 // for one user.
-func (p *policy) appendPrincipal(b []byte, r *http.Request) []byte {
-	b = appendSelecting(b, principalFields, r.Header)
+func (p *Policy) AppendPrincipal(b []byte, r *http.Request) []byte {
+	b = AppendSelecting(b, PrincipalFields, r.Header)
 	var names []string
 	for name := range r.Header {
-		if p.credentials[name] {
+		if p.Credentials[name] {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		b = appendText(b, name)
-		b = appendText(b, string(appendExact(nil, r.Header[name])))
+		b = AppendText(b, name)
+		b = AppendText(b, string(appendExact(nil, r.Header[name])))
 	}
 	if r.URL.User != nil {
-		b = appendText(append(b, '@'), r.URL.User.String())
+		b = AppendText(append(b, '@'), r.URL.User.String())
 	}
 	return append(b, ';')
 }

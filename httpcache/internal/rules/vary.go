@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// maxVary bounds how many request fields one resource's responses may vary by.
-const maxVary = 16
+// MaxVary bounds how many request fields one resource's responses may vary by.
+const MaxVary = 16
 
-// varyNames returns the request fields that a response's Vary lines name (RFC
+// VaryNames returns the request fields that a response's Vary lines name (RFC
 // 9110, section 12.5.5), in canonical form and sorted, each once. It is not ok if
 // they hold "*", which nothing matches, or something that is no field name, or
 // too many.
-func varyNames(lines []string) (names []string, ok bool) {
-	for m := range members(lines) {
-		if m == "*" || !isToken(m) {
+func VaryNames(lines []string) (names []string, ok bool) {
+	for m := range Members(lines) {
+		if m == "*" || !IsToken(m) {
 			return nil, false
 		}
 		names = append(names, textproto.CanonicalMIMEHeaderKey(m))
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	return names, len(names) <= maxVary
+	return names, len(names) <= MaxVary
 }
 
-// appendSelecting appends the values that a request has for the fields named, in
+// AppendSelecting appends the values that a request has for the fields named, in
 // a form that is equal for two requests exactly when all these fields match (RFC
 // 9111, section 4.1). Each value is written with its length, so that no value can
 // pass for another's end and start.
-func appendSelecting(key []byte, names []string, h http.Header) []byte {
+func AppendSelecting(key []byte, names []string, h http.Header) []byte {
 	for _, name := range names {
 		key = appendField(key, name, h[name])
 	}
@@ -69,7 +69,7 @@ func appendNormal(key []byte, name string, lines []string) []byte {
 		return appendUnordered(key, lines)
 	}
 	first := true
-	for m := range members(lines) {
+	for m := range Members(lines) {
 		if !first {
 			key = append(key, ',')
 		}
@@ -92,7 +92,7 @@ func appendExact(key []byte, lines []string) []byte {
 // around the semicolons of their parameters.
 func appendUnordered(key []byte, lines []string) []byte {
 	var list []string
-	for m := range members(lines) {
+	for m := range Members(lines) {
 		list = append(list, strings.ToLower(withoutSpace(m)))
 	}
 	slices.Sort(list)

@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -22,11 +22,11 @@ var hopByHop = map[string]bool{
 	"Proxy-Authorization":       true,
 }
 
-// removeHopByHop takes the fields off that a response must not carry any further
+// RemoveHopByHop takes the fields off that a response must not carry any further
 // (RFC 9110, section 7.6.1): the well-known ones and those that Connection
 // lists.
-func removeHopByHop(h http.Header) {
-	for m := range members(h["Connection"]) {
+func RemoveHopByHop(h http.Header) {
+	for m := range Members(h["Connection"]) {
 		delete(h, textproto.CanonicalMIMEHeaderKey(m))
 	}
 	for name := range hopByHop {
@@ -34,45 +34,45 @@ func removeHopByHop(h http.Header) {
 	}
 }
 
-// storedFields returns the fields of a response that are stored (RFC 9111,
+// StoredFields returns the fields of a response that are stored (RFC 9111,
 // section 3.1), in memory of their own.
-func (p *policy) storedFields(r *reception) http.Header {
-	h := make(http.Header, len(r.header)+1)
-	for name, lines := range r.header {
+func (p *Policy) StoredFields(r *Reception) http.Header {
+	h := make(http.Header, len(r.Header)+1)
+	for name, lines := range r.Header {
 		if !strings.HasPrefix(name, http.TrailerPrefix) && len(lines) > 0 {
 			h[name] = lines
 		}
 	}
-	removeHopByHop(h)
-	for _, name := range r.cc.withheld(p.shared) {
+	RemoveHopByHop(h)
+	for _, name := range r.CacheControl.withheld(p.Shared) {
 		delete(h, name)
 	}
 	for _, name := range []string{"Age", "Cache-Status", "X-Cache"} {
 		delete(h, name)
 	}
-	if !p.shared { // as in browsers, cookies are set by what comes from the origin
-		for _, name := range cookieFields {
+	if !p.Shared { // as in browsers, cookies are set by what comes from the origin
+		for _, name := range CookieFields {
 			delete(h, name)
 		}
 	}
-	if !p.keepTags {
-		deleteTags(h)
+	if !p.KeepTags {
+		DeleteTags(h)
 	}
 	return h
 }
 
-// cookieFields set cookies.
-var cookieFields = []string{"Set-Cookie", "Set-Cookie2"}
+// CookieFields set cookies.
+var CookieFields = []string{"Set-Cookie", "Set-Cookie2"}
 
-func isCookieField(name string) bool { return slices.Contains(cookieFields, name) }
+func IsCookieField(name string) bool { return slices.Contains(CookieFields, name) }
 
 // tagFields name the tags of a response. Their members are separated by commas in
 // the first, and by spaces in the second.
 var tagFields = []string{"Cache-Tag", "Surrogate-Key"}
 
-// tagsOf returns the tags in a response's header.
-func tagsOf(h http.Header) (tags []string) {
-	for m := range members(h["Cache-Tag"]) {
+// TagsOf returns the tags in a response's header.
+func TagsOf(h http.Header) (tags []string) {
+	for m := range Members(h["Cache-Tag"]) {
 		tags = append(tags, m)
 	}
 	for _, line := range h["Surrogate-Key"] {
@@ -81,16 +81,16 @@ func tagsOf(h http.Header) (tags []string) {
 	return tags
 }
 
-func deleteTags(h http.Header) {
+func DeleteTags(h http.Header) {
 	for _, name := range tagFields {
 		delete(h, name)
 	}
 }
 
-// updateFields replaces stored fields by those of a response that validated the
+// UpdateFields replaces stored fields by those of a response that validated the
 // stored one, or of a HEAD (RFC 9111, section 3.2). What describes the stored
 // bytes themselves stays: above all Content-Length, which a 304 often gets wrong.
-func updateFields(stored, update http.Header) {
+func UpdateFields(stored, update http.Header) {
 	for name, lines := range update {
 		if !unchanging[name] {
 			stored[name] = lines

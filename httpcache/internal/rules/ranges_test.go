@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 func TestParseRange(t *testing.T) {
 	const size = 10
-	type parts = []byteRange
+	type parts = []ByteRange
 	tests := []struct {
 		field string
 		want  parts
@@ -43,8 +43,8 @@ func TestParseRange(t *testing.T) {
 		{"bytes=" + strings.Repeat("0-0,", maxRanges) + "0-0", nil, false},
 	}
 	for _, tt := range tests {
-		got, ok := parseRange(tt.field, size)
-		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(byteRange{})); ok != tt.ok || diff != "" {
+		got, ok := ParseRange(tt.field, size)
+		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(ByteRange{})); ok != tt.ok || diff != "" {
 			t.Errorf("parseRange(%q): %v, want %v; (-want +got)\n%s", tt.field, ok, tt.ok, diff)
 		}
 	}
@@ -54,19 +54,19 @@ func FuzzRange(f *testing.F) {
 	f.Add("bytes=0-1, -5, 7-", int64(10))
 	f.Fuzz(func(t *testing.T, field string, size int64) {
 		size &= 1<<40 - 1
-		parts, ok := parseRange(field, size)
+		parts, ok := ParseRange(field, size)
 		if !ok && parts != nil {
 			t.Errorf("parseRange(%q) gives parts that are to be ignored", field)
 		}
 		total := int64(0)
 		for _, p := range parts {
-			if p.start < 0 || p.start >= p.end || p.end > size {
+			if p.Start < 0 || p.Start >= p.End || p.End > size {
 				t.Errorf("parseRange(%q, %d) gives %v", field, size, p)
 			}
-			total += p.end - p.start
+			total += p.End - p.Start
 			var first, last, of int64
-			if n, _ := fmt.Sscanf(p.contentRange(size), "bytes %d-%d/%d", &first, &last, &of); n != 3 || first != p.start || last != p.end-1 || of != size {
-				t.Errorf("Content-Range of %v is %q", p, p.contentRange(size))
+			if n, _ := fmt.Sscanf(p.ContentRange(size), "bytes %d-%d/%d", &first, &last, &of); n != 3 || first != p.Start || last != p.End-1 || of != size {
+				t.Errorf("Content-Range of %v is %q", p, p.ContentRange(size))
 			}
 		}
 		if len(parts) > maxRanges || total > size {

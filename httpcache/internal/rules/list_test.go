@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ func TestMembersAreWhatStandsBetweenCommas(t *testing.T) {
 		{[]string{`\, a`}, []string{`\`, "a"}},
 	}
 	for _, tt := range tests {
-		got := slices.Collect(members(tt.lines))
+		got := slices.Collect(Members(tt.lines))
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("members(%q): (-want +got)\n%s", tt.lines, diff)
 		}
@@ -51,8 +51,8 @@ func FuzzMembers(f *testing.F) {
 	f.Add(`a, "b, c", d="e\"f"`)
 	f.Fuzz(func(t *testing.T, line string) {
 		total := 0
-		for m := range members([]string{line}) {
-			if m == "" || m != trim(m) {
+		for m := range Members([]string{line}) {
+			if m == "" || m != Trim(m) {
 				t.Errorf("members(%q) yields %q", line, m)
 			}
 			if !strings.Contains(line, m) {

@@ -1,4 +1,4 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
@@ -23,14 +23,14 @@ func TestVaryNames(t *testing.T) {
 		{[]string{"a b"}, nil, false},
 	}
 	for _, tt := range tests {
-		got, ok := varyNames(tt.lines)
+		got, ok := VaryNames(tt.lines)
 		if ok != tt.ok || !slices.Equal(got, tt.want) {
 			t.Errorf("varyNames(%q) = %q, %v; want %q, %v", tt.lines, got, ok, tt.want, tt.ok)
 		}
 	}
 }
 
-func selecting(names []string, h http.Header) string { return string(appendSelecting(nil, names, h)) }
+func selecting(names []string, h http.Header) string { return string(AppendSelecting(nil, names, h)) }
 
 func TestSelectingFieldsAreComparedByWhatTheyMean(t *testing.T) {
 	tests := []struct {
@@ -92,17 +92,17 @@ func meansTheSame(name string, a, b []string) bool {
 	if name == "Cookie" || len(a) == 0 || len(b) == 0 {
 		return slices.Equal(a, b)
 	}
-	return strings.Join(slices.Collect(members(a)), ",") == strings.Join(slices.Collect(members(b)), ",")
+	return strings.Join(slices.Collect(Members(a)), ",") == strings.Join(slices.Collect(Members(b)), ",")
 }
 
 func FuzzVary(f *testing.F) {
 	f.Add("Accept, Foo", "a, b")
 	f.Fuzz(func(t *testing.T, vary, value string) {
-		names, ok := varyNames([]string{vary})
+		names, ok := VaryNames([]string{vary})
 		if !ok {
 			return
 		}
-		if len(names) > maxVary || !slices.IsSorted(names) {
+		if len(names) > MaxVary || !slices.IsSorted(names) {
 			t.Errorf("varyNames(%q) = %q", vary, names)
 		}
 		for _, name := range append(names, "Accept-Language") {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A MultiGetter is a [Store] that reads many keys in fewer round trips than one
@@ -41,23 +43,21 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 		errs     KeyErrors
 		panicked any // what a Get panicked with; it is the caller's to deal with
 		asked    = make(map[string]bool, len(keys))
-		wg       sync.WaitGroup
-		slots    = make(chan struct{}, 16)
+		gets     errgroup.Group
 	)
+	gets.SetLimit(16)
 	for _, key := range keys {
 		if asked[key] {
 			continue
 		}
 		asked[key] = true
-		slots <- struct{}{}
-		wg.Go(func() {
+		gets.Go(func() error {
 			defer func() {
 				if v := recover(); v != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					panicked = v
 				}
-				<-slots
 			}()
 			value, err := s.Get(ctx, key)
 			mu.Lock()
@@ -65,9 +65,10 @@ func GetMulti(ctx context.Context, s Store, keys []string) (map[string][]byte, e
 			if errs.Add(key, err); err == nil {
 				found[key] = value
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	gets.Wait() // every error is in errs
 	if panicked != nil {
 		panic(panicked)
 	}

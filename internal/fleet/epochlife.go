@@ -3,8 +3,9 @@ package fleet
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -42,23 +43,17 @@ func (k *Keyspace) Prolong(ctx context.Context, by storeclient.Deadline, life ti
 			return err
 		}
 		k.NoteEpochs(short, values, sent)
-		errs := make([]error, len(short))
-		var wg sync.WaitGroup
-		slots := make(chan struct{}, storeclient.MaxWrites)
+		var writes errgroup.Group
+		writes.SetLimit(storeclient.MaxWrites)
 		for i, key := range short {
 			s, err := wire.Decode(key, values[i])
 			if err != nil || !s.IsEpoch() || s.Lasts(sent.At) >= until {
 				delete(keys, key)
 				continue
 			}
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				errs[i] = k.prolongOne(ctx, by, key, values[i], s.Living(life), until)
-			})
+			writes.Go(func() error { return k.prolongOne(ctx, by, key, values[i], s.Living(life), until) })
 		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
+		if err := writes.Wait(); err != nil {
 			return err
 		}
 	}

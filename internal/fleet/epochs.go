@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -244,8 +246,8 @@ func (k *Keyspace) Ensure(ctx context.Context, by storeclient.Deadline, life tim
 			return nil, err
 		}
 		k.NoteEpochs(keys, values, sent)
-		var wg sync.WaitGroup
-		slots, errs := make(chan struct{}, storeclient.MaxWrites), make([]error, len(missing))
+		var writes errgroup.Group
+		writes.SetLimit(storeclient.MaxWrites)
 		for i, n := range missing {
 			s, err := wire.Decode(n.Key, values[i])
 			if err == nil {
@@ -254,14 +256,9 @@ func (k *Keyspace) Ensure(ctx context.Context, by storeclient.Deadline, life tim
 					continue
 				}
 			}
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				errs[i] = k.meet(ctx, by, life, n, values[i])
-			})
+			writes.Go(func() error { return k.meet(ctx, by, life, n, values[i]) })
 		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
+		if err := writes.Wait(); err != nil {
 			return nil, err
 		}
 	}

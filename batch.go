@@ -138,7 +138,7 @@ func (c *batchCall[K, V]) want(keys []K) {
 			continue
 		}
 		job := &batchJob[K, V]{batch: c.batch, policy: c.policy, key: key}
-		c.open = append(c.open, &wanted[K, V]{key, job, engine.NewSearch(text, job, nil, fresh.Unusable)})
+		c.open = append(c.open, &wanted[K, V]{key, job, job.search.Begin(text, job, nil, fresh.Unusable)})
 	}
 }
 

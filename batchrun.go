@@ -136,6 +136,7 @@ type batchJob[K comparable, V any] struct {
 	decided atomic.Bool     // whether it does so
 	key     K
 	owned   bool // key is a copy
+	search  engine.Search
 }
 
 func (j *batchJob[K, V]) Own(key string) {

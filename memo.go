@@ -212,7 +212,7 @@ func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
 		f.core.RefreshInBackground(ctx, &p.Config, e, f.execution(a))
 		return f.unwrap(ctx, p, e, false)
 	}
-	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, engine.NewSearch(strings.Clone(key), f.execution(a), e, v)), true)
+	return f.finish(ctx, p, f.core.Load(ctx, &p.Config, f.execution(a).look(strings.Clone(key), e, v)), true)
 }
 
 // Refresh runs fn for a now, whatever is held, keeps the result as Call does and
@@ -230,7 +230,7 @@ func (f *Func[A, R]) Refresh(ctx context.Context, a A) (R, error) {
 	if err != nil {
 		return zero[R](), err
 	}
-	return f.finish(ctx, p, f.core.Refresh(p.Lend(ctx), &p.Config, engine.NewSearch(key, f.execution(a), nil, fresh.Unusable)), true)
+	return f.finish(ctx, p, f.core.Refresh(p.Lend(ctx), &p.Config, f.execution(a).look(key, nil, fresh.Unusable)), true)
 }
 
 // A job is a call of fn.
@@ -238,13 +238,20 @@ type job[A, R any] struct {
 	f     *Func[A, R]
 	a     A
 	owned bool // a is a copy
+
+	search engine.Search // of the call, where it needs one
+}
+
+// look returns the call's search for a result under key, which has found e.
+func (j *job[A, R]) look(key string, e *entry.Entry, v fresh.Verdict) *engine.Search {
+	return j.search.Begin(key, j, e, v)
 }
 
 // execution is not inlined, so that a is moved to the heap where fn is to be run
 // and not where a result is merely looked up.
 //
 //go:noinline
-func (f *Func[A, R]) execution(a A) engine.Execution { return &job[A, R]{f: f, a: a} }
+func (f *Func[A, R]) execution(a A) *job[A, R] { return &job[A, R]{f: f, a: a} }
 
 func (j *job[A, R]) Own(key string) {
 	if !j.owned {
@@ -374,7 +381,7 @@ func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
 	}
 	e, v := f.core.Find(&p.Config, key, clock.Precise())
 	if v == fresh.Unverified || v == fresh.Unusable && f.core.Shared != nil {
-		e, v = f.core.Peek(ctx, &p.Config, engine.NewSearch(strings.Clone(key), f.execution(a), e, v))
+		e, v = f.core.Peek(ctx, &p.Config, f.execution(a).look(strings.Clone(key), e, v))
 	}
 	if v == fresh.Unusable || v == fresh.Unverified {
 		return Entry[R]{}, ErrMiss

@@ -114,9 +114,14 @@ type Call struct {
 
 	born uint64 // the sequence number before the store was read or, of an execution, before fn began
 
-	read   looked        // of a read; guarded by shard.mu until over is closed
-	over   chan struct{} // closed when reading or setting is over; nil until anybody waits for that. Guarded by shard.mu
-	exec   Execution     // of an execution, as the rest is; set when it is begun
+	read  looked        // of a read; guarded by shard.mu until over is closed
+	over  chan struct{} // closed when reading or setting is over; nil until anybody waits for that. Guarded by shard.mu
+	*work               // of an execution; nil of anything else
+}
+
+// A work is what a call has that is an execution. It is set when that is begun.
+type work struct {
+	exec   Execution // set by the leader
 	Policy *entry.Config
 	frame  nested.Frame
 	old    *entry.Entry       // what the result is to replace, if there is something
@@ -162,7 +167,17 @@ type shard struct {
 func (c *Cache) newCall(key, sharedKey string, state State) *Call {
 	s := c.Shard(key)
 	s.detach(key)
-	call := &Call{cache: c, key: key, sharedKey: sharedKey, shard: s, state: state, current: true}
+	var call *Call
+	if state.executes() { // one piece of memory
+		whole := new(struct {
+			call Call
+			work work
+		})
+		call, whole.call.work = &whole.call, &whole.work
+	} else {
+		call = new(Call)
+	}
+	call.cache, call.key, call.sharedKey, call.shard, call.state, call.current = c, key, sharedKey, s, state, true
 	if s.calls == nil {
 		s.calls = map[string]*Call{}
 	}
@@ -241,7 +256,7 @@ func (c *Call) overtaken() bool { return c.cache.overtaken(c.born, c.tags()) }
 
 // tags returns the tags that the result is known to have so far.
 func (c *Call) tags() []tags.Tag {
-	if c.Policy == nil {
+	if c.work == nil {
 		return nil
 	}
 	return c.Policy.AllTags(c.frame.Space, c.frame.Tags())

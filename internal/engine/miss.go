@@ -116,7 +116,7 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 		soft, cancel = context.WithTimeout(ctx, p.SoftTimeout)
 		defer cancel()
 	}
-	ended := c.Read(soft, p, s)
+	ended := c.Read(soft, p, s.only()...)
 	switch {
 	case s.led != nil:
 		w.leader = true
@@ -294,6 +294,9 @@ func (w *Waiter) count(ctx context.Context, call *Call) {
 // caller who leads it and waits for it. ctx lends its values. The caller holds the
 // shard's mu, and sees to start or abandon.
 func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *Search) {
+	if c.work == nil {
+		c.work = new(work)
+	}
 	c.Policy, c.old, c.born = p, old, sequence()
 	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
 	c.ran = c.begun

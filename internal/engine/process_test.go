@@ -67,7 +67,7 @@ func (f fn) Run(context.Context) (any, error) {
 	return &v, nil
 }
 
-func (p *process) search() *Search                { return NewSearch("k", fn{p}, nil, fresh.Unusable) }
+func (p *process) search() *Search                { return new(Search).Begin("k", fn{p}, nil, fresh.Unusable) }
 func (p *process) call(ctx context.Context)       { p.Load(ctx, p.config, p.search()) }
 func (p *process) set(ctx context.Context, v int) { p.Put(ctx, p.config, "k", fn{p}, &v) }
 func (p *process) invalidate(ctx context.Context) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -21,26 +22,36 @@ type Search struct {
 	Entry   *entry.Entry  // what was found; nil if nothing was
 	Verdict fresh.Verdict // what the caller may do with it
 
-	old     *entry.Entry  // a result to return if fn fails or takes too long; may be nil
-	waited  bool          // the caller has waited for something
-	took    time.Duration // how long it has waited for the store
-	asked   bool          // the store was asked
-	since   int64         // when the caller began to ask
-	read    looked        // what it held then
-	reading *Call         // what asks it for this search
-	reader  bool          // which is this caller's to perform
-	leads   bool          // if nothing is found, the caller leads
-	peeks   bool          // the caller waits for no execution
+	old    *entry.Entry  // a result to return if fn fails or takes too long; may be nil
+	waited bool          // the caller has waited for something
+	took   time.Duration // how long it has waited for the store
+	asked  bool          // the store was asked
+	since  int64         // when the caller began to ask
+
+	sharedKey string // what it asks for
+	alone     [1]*Search
+	read      looked // what it held then
+	reading   *Call  // what asks it for this search
+	reader    bool   // which is this caller's to perform
+	leads     bool   // if nothing is found, the caller leads
+	peeks     bool   // the caller waits for no execution
 
 	led  *Call // then: the execution that it leads; guarded by the mu of the key's shard, as is
 	gone bool  // the caller does not wait for the read any more
 }
 
-// NewSearch returns a search that has found e in this process, if that is not nil.
-func NewSearch(key string, exec Execution, e *entry.Entry, v fresh.Verdict) *Search {
-	s := &Search{Key: key, Exec: exec}
+// Begin makes s a search that has found e in this process, if that is not nil, and returns
+// it. A search is most often a part of its Execution, which saves memory of its own.
+func (s *Search) Begin(key string, exec Execution, e *entry.Entry, v fresh.Verdict) *Search {
+	*s = Search{Key: key, Exec: exec}
 	s.found(e, v)
 	return s
+}
+
+// only returns the search as all there are, in memory of its own.
+func (s *Search) only() []*Search {
+	s.alone[0] = s
+	return s.alone[:]
 }
 
 // found notes what was found, and what the caller may do with it.
@@ -218,16 +229,17 @@ func (c *Cache) Read(ctx context.Context, p *entry.Config, searches ...*Search) 
 	}
 	began, limit := clock.Now(), p.Leaves(searches[0].took)
 	by := storeclient.DeadlineIn(limit)
-	keys := make([]string, len(searches))
-	for i, s := range searches { // all of them first: a Keyer that panics leaves no read behind
-		keys[i] = c.SharedKey(s.Key, s.Exec)
+	for _, s := range searches { // all of them first: a Keyer that panics leaves no read behind
+		s.sharedKey, s.since = c.SharedKey(s.Key, s.Exec), began
 	}
-	mine := make([]*Search, 0, len(searches))
-	for i, s := range searches {
-		s.since = began
-		if s.reader = c.beginRead(p, s, keys[i]); s.reader {
-			mine = append(mine, s)
-		}
+	others := false
+	for _, s := range searches {
+		s.reader = c.beginRead(p, s, s.sharedKey)
+		others = others || !s.reader
+	}
+	mine := searches
+	if others {
+		mine = slices.DeleteFunc(slices.Clone(searches), func(s *Search) bool { return !s.reader })
 	}
 	if len(mine) > 0 && !c.perform(ctx, p, by, mine) {
 		return false
@@ -349,11 +361,11 @@ func (c *Cache) abandonRead(s *Search) {
 // that it leads.
 func (c *Cache) readAll(ctx, values context.Context, p *entry.Config, by storeclient.Deadline, searches []*Search) {
 	keys := make([]string, 0, len(searches))
-	asked := make([]*Call, 0, len(searches))
 	for _, s := range searches {
-		call := s.reading
-		if call.read.why = fleet.ErrPending; !c.Shared.IsPending(call.sharedKey) {
-			keys, asked = append(keys, call.sharedKey), append(asked, call)
+		if !c.Shared.IsPending(s.sharedKey) {
+			keys = append(keys, s.sharedKey)
+		} else {
+			s.reading.read.why = fleet.ErrPending
 		}
 	}
 	if len(keys) > 0 {
@@ -361,8 +373,10 @@ func (c *Cache) readAll(ctx, values context.Context, p *entry.Config, by storecl
 			c.Shared.Subscribe()
 		}
 		seen, err := c.Shared.See(ctx, p.Needs, by, keys...)
-		for i, call := range asked {
-			call.read.seen, call.read.why = seen[i], err
+		for _, s := range searches {
+			if read := &s.reading.read; read.why == nil {
+				read.seen, read.why, seen = seen[0], err, seen[1:]
+			}
 		}
 		c.Shared.Failed(err)
 	}
@@ -434,7 +448,7 @@ func (c *Cache) Peek(ctx context.Context, p *entry.Config, s *Search) (*entry.En
 	s.peeks = true
 	c.Verify(ctx, p, s)
 	for s.Verdict == fresh.Unusable && c.Shared != nil && !s.asked && ctx.Err() == nil {
-		if !c.Read(p.Lend(ctx), p, s) {
+		if !c.Read(p.Lend(ctx), p, s.only()...) {
 			return nil, fresh.Unusable
 		}
 	}

@@ -22,7 +22,7 @@ type Collection struct {
 	Tags     []string // that every result has
 	counters []string
 
-	otherCounters sync.Map // turns of other groups whose tags results took over, by key
+	otherCounters sync.Map // counters of other groups whose tags results took over, by key
 
 	Report func(what string, args ...any) // tells of something wrong with a record
 	Failed func(error)                    // counts an operation that has failed, if the error is not nil
@@ -72,8 +72,8 @@ func (s *Collection) NeedsOf(tags []string) (needs []Need) {
 		}
 		needs = append(needs, n)
 	}
-	for _, turn := range s.counters {
-		needs = append(needs, Need{Key: turn})
+	for _, counter := range s.counters {
+		needs = append(needs, Need{Key: counter})
 	}
 	for _, tag := range tags {
 		needs = append(needs, s.TagNeeds(s.Path, tag)...)
@@ -81,23 +81,23 @@ func (s *Collection) NeedsOf(tags []string) (needs []Need) {
 	return needs
 }
 
-// wanted returns what has to be known before an execution begins: needs, and the turns of those other groups whose tags
+// wanted returns what has to be known before an execution begins: needs, and the counters of those other groups whose tags
 // the function's results have taken over before.
 func (s *Collection) wanted(needs []Need) []Need {
 	needs = needs[:len(needs):len(needs)]
-	s.otherCounters.Range(func(turn, _ any) bool {
-		needs = append(needs, Need{Key: turn.(string)})
+	s.otherCounters.Range(func(counter, _ any) bool {
+		needs = append(needs, Need{Key: counter.(string)})
 		return true
 	})
 	return needs
 }
 
-// FencesFor returns the epochs of the function's scopes when an execution began.
-func (s *Collection) FencesFor(epochs map[string]Epoch) (fences []Dependency) {
+// DependenciesFor returns the epochs of the function's scopes when an execution began.
+func (s *Collection) DependenciesFor(epochs map[string]Epoch) (dependencies []Dependency) {
 	for _, scope := range s.Scope {
-		fences = append(fences, Dependency{Keyspace: s.Keyspace, Key: scope.Key, Epoch: epochs[scope.Key].Token})
+		dependencies = append(dependencies, Dependency{Keyspace: s.Keyspace, Key: scope.Key, Epoch: epochs[scope.Key].Token})
 	}
-	return fences
+	return dependencies
 }
 
 // ScopesOf returns the epochs of the function's scopes when an execution began.
@@ -126,8 +126,8 @@ func (s *Collection) Invalidate(ctx context.Context, by storeclient.Deadline, ke
 	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
 		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Delete(ctx, all[stay:]...) })
 	}
-	s.settleDebts(left, last, PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, own)
-	s.settleDebts(left, last, PendingInvalidation{Owner: s.Scope[0].Key}, all[len(keys):])
+	s.settle(left, last, PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, own)
+	s.settle(left, last, PendingInvalidation{Owner: s.Scope[0].Key}, all[len(keys):])
 	if unnamed {
 		err = errors.Join(err, s.SetEpochs(ctx, by, s.Scope[0].Key, wire.Mark{}, Need{Key: s.Scope[0].Key, Lists: &s.Version}))
 	}
@@ -135,9 +135,9 @@ func (s *Collection) Invalidate(ctx context.Context, by storeclient.Deadline, ke
 	return err
 }
 
-// settleDebts notes how the deletion of keys, which began when last was the newest debt,
+// settle notes how the deletion of keys, which began when last was the newest pending invalidation,
 // has ended: left reports whether a key may still be there.
-func (s *Collection) settleDebts(left func(key string) bool, last uint64, d PendingInvalidation, keys []string) {
+func (s *Collection) settle(left func(key string) bool, last uint64, d PendingInvalidation, keys []string) {
 	for _, key := range keys {
 		if left(key) {
 			s.AddPending(key, d, nil)

@@ -1,3 +1,15 @@
+// Package fleet is what processes share through a store: the protocol.
+//
+//   - A Keyspace is what the functions with one prefix on one store have in common. A Member is
+//     one of these functions, and a Collection its records.
+//   - An Epoch is what everything of a function, of a group or with a tag depends on, by a
+//     Dependency; an invalidation replaces it. A Need is an epoch that has to be known.
+//   - A Run is the fleet's part of one execution, and a Lease the right to execute.
+//   - A Seen is what the store was seen to hold under a key.
+//   - A PendingInvalidation is one that the store could not be told.
+//
+// The package knows keys, tokens, epochs, leases and time. It must not know that functions
+// exist, nor policies, waiters or the entries of this process: it tells those by MemberEvents.
 package fleet
 
 import (
@@ -20,13 +32,13 @@ type Keyspace struct {
 	Prefix string // of the shared keys, colon included
 
 	mu            sync.Mutex
-	epochs        map[string]Epoch                  // guarded by mu; epochs and turns, by key
+	epochs        map[string]Epoch                  // guarded by mu; epochs and counters, by key
 	order         uint64                            // guarded by mu; counts what changes epochs, as far as it is known
 	floor         uint64                            // guarded by mu; of the last change that may concern all
 	renewing      bool                              // guarded by mu; a goroutine reads the epochs in use anew
 	pending       map[string]PendingInvalidation    // guarded by mu; what the store could not be told yet, by key
-	lastPending   uint64                            // guarded by mu; the id of the newest debt
-	retrying      bool                              // guarded by mu; a timer or a goroutine is at the debts
+	lastPending   uint64                            // guarded by mu; the id of the newest pending invalidation
+	retrying      bool                              // guarded by mu; a timer or a goroutine retries those that are pending
 	waiters       map[string][]chan struct{}        // guarded by mu; who waits for a report of a key
 	writers       map[string]chan struct{}          // guarded by mu; who writes an epoch, by its key; see writeAlone
 	members       map[weak.Pointer[Member]]struct{} // guarded by mu; whose records are in it, as far as they were used
@@ -40,16 +52,16 @@ type Keyspace struct {
 // keyspaces are those in use, for as long as a function uses them.
 var keyspaces = struct {
 	sync.Mutex
-	by       map[keyspaceID]weak.Pointer[Keyspace]
-	backends map[any]weak.Pointer[storeclient.Client] // by store
-}{by: map[keyspaceID]weak.Pointer[Keyspace]{}, backends: map[any]weak.Pointer[storeclient.Client]{}}
+	by      map[keyspaceID]weak.Pointer[Keyspace]
+	clients map[any]weak.Pointer[storeclient.Client] // by store
+}{by: map[keyspaceID]weak.Pointer[Keyspace]{}, clients: map[any]weak.Pointer[storeclient.Client]{}}
 
 type keyspaceID struct {
 	store  any // compared by identity
 	prefix string
 }
 
-// KeyspaceOf returns the realm of the prefix on s.
+// KeyspaceOf returns the keyspace of the prefix on s.
 func KeyspaceOf(s store.Store, prefix string, onEpochs func()) *Keyspace {
 	if !reflect.ValueOf(s).Comparable() { // no two values can be told to be the same
 		return newKeyspace(storeclient.New(s), prefix, onEpochs)
@@ -60,10 +72,10 @@ func KeyspaceOf(s store.Store, prefix string, onEpochs func()) *Keyspace {
 	if k := keyspaces.by[at].Value(); k != nil {
 		return k
 	}
-	b := keyspaces.backends[s].Value()
+	b := keyspaces.clients[s].Value()
 	if b == nil {
 		b = storeclient.New(s)
-		keyspaces.backends[s] = weak.Make(b)
+		keyspaces.clients[s] = weak.Make(b)
 		runtime.AddCleanup(b, dropClient, any(s))
 	}
 	k := newKeyspace(b, prefix, onEpochs)
@@ -83,8 +95,8 @@ func newKeyspace(b *storeclient.Client, prefix string, onEpochs func()) *Keyspac
 func dropClient(s any) {
 	keyspaces.Lock()
 	defer keyspaces.Unlock()
-	if keyspaces.backends[s].Value() == nil { // no other has taken its place
-		delete(keyspaces.backends, s)
+	if keyspaces.clients[s].Value() == nil { // no other has taken its place
+		delete(keyspaces.clients, s)
 	}
 }
 
@@ -96,7 +108,7 @@ func dropKeyspace(at keyspaceID) {
 	}
 }
 
-// A Member is a function as its realm sees it: records whose keys have one head.
+// A Member is a function as its keyspace sees it: records whose keys have one head.
 type Member struct {
 	Head     string       // of the keys
 	ClearKey string       // of the epoch that a Clear of the function replaces

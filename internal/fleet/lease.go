@@ -16,7 +16,7 @@ import (
 // al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1):
 //
 //   - On a miss a process adds a lease under the key: an entry with a token
-//     that it drew. Whoever finds a lease there waits.
+//     that it drew. A process that finds a lease there waits.
 //   - The result replaces the lease by a Swap of that token. If the key was
 //     invalidated meanwhile, the token is gone and the result is not stored.
 //   - A lease lasts leaseTTL and is renewed while fn runs, so others are held up
@@ -40,7 +40,7 @@ type Lease struct {
 	timeout time.Duration // bounds each operation of the store
 	Failed  uint64        // how many executions in a row have ended without a result; see publish
 	entry   string        // the key that the result is to be under
-	since   uint64        // what was asked from here on, by the realm's order, was asked with the lease in place
+	since   uint64        // what was asked from here on, by the keyspace's order, was asked with the lease in place
 	ends    int64         // of a refresh, when the old result's life in the store ends
 
 	Converting sync.Mutex // held while a refresh becomes a miss; see becomeMiss
@@ -50,7 +50,7 @@ type Lease struct {
 	timer      *time.Timer // guarded by mu; renews the lease
 }
 
-// A LeaseState is what a ticket is for at one moment.
+// A LeaseState is what a lease is for at one moment.
 type LeaseState struct {
 	key     string      // of the lease
 	token   store.Token // of the lease
@@ -78,7 +78,7 @@ func (t *Lease) pause() time.Duration {
 	return min(leaseRenewal, max(time.Duration(t.ends-clock.Now())-convertMargin, 0))
 }
 
-// renew writes the same lease again, with the same token: whoever has seen it has
+// renew writes the same lease again, with the same token: a process that has seen it has
 // seen this one. If it is not there any more, the execution goes on without.
 //
 // It does so also while the result waits for its turn to be written, behind others: the
@@ -142,7 +142,7 @@ func (t *Lease) becomeMiss() {
 	}
 }
 
-// State returns what the ticket is for at the moment.
+// State returns what the lease is for at the moment.
 func (t *Lease) State() LeaseState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -188,7 +188,7 @@ func (t *Lease) Leave(key string, token store.Token) error {
 	return err
 }
 
-// owns reports whether the lease is still the ticket's.
+// owns reports whether the lease is still this execution's.
 func (t *Lease) owns(ctx context.Context) bool {
 	lease := t.State()
 	values, _, err := t.of.Read(ctx, storeclient.Unhurried(t.timeout), []string{lease.key})

@@ -25,7 +25,7 @@ type notifications struct {
 	used    atomic.Bool // since somebody looked last
 }
 
-// The states of a realm's notifications.
+// The states of a keyspace's notifications.
 const (
 	silent    = iota // none: the store cannot notify, or has not begun to
 	Connected        // every change is reported
@@ -39,7 +39,7 @@ func (n *notifications) Of(key string) *atomic.Uint32 {
 	return &n.reports[maphash.String(reportSeed, key)%uint64(len(n.reports))]
 }
 
-// notifyIdle is how long the realm goes on listening when no copies are used.
+// notifyIdle is how long the keyspace goes on listening when no copies are used.
 const notifyIdle = 30 * time.Second
 
 // Subscribe subscribes to the store's notifications, unless that was done or cannot
@@ -96,7 +96,7 @@ func (k *Keyspace) renewSubscription(l *subscription, stop func()) {
 	k.restart()
 }
 
-// A subscription is a realm as one subscription sees it.
+// A subscription is a keyspace as one subscription sees it.
 type subscription struct {
 	keyspace *Keyspace
 	mu       sync.Mutex // held while the state is changed

@@ -17,7 +17,7 @@ import (
 // A PendingInvalidation is something that the store could not be told yet: that a key is deleted,
 // or that an epoch is another one.
 //
-// Until it is paid, this process does not believe the store: it does not read a
+// Until the store has acknowledged it, this process does not believe the store: it does not read a
 // key that is to be deleted, and takes for the epoch in force one that no entry
 // has, and that it gives to none. Which epoch will be written is drawn anew at
 // every attempt: one that arrives late must not be in force again.
@@ -26,10 +26,10 @@ type PendingInvalidation struct {
 	mark    wire.Mark    // of the epoch
 	Version wire.Version // of a key that is to be deleted in all versions; zero for one that is to be deleted alone
 	Owner   string       // the key of the epoch of all results that it may be about
-	id      uint64       // tells it from a later debt for the same key
+	id      uint64       // tells it from a later one of the same key
 }
 
-// maxPending bounds how many debts a realm has. Beyond that, those of each owner
+// maxPending bounds how many pending invalidations a keyspace has. Beyond that, those of each owner
 // are replaced by one: everything of that function, or all that carries a tag of
 // that group, is invalidated.
 const maxPending = 4096
@@ -39,7 +39,7 @@ const (
 	maxRetry   = time.Second
 )
 
-// AddPending notes a debt, and sees to its being paid. For an epoch, e is the one in
+// AddPending notes an invalidation that the store was not told, and sees to it that it is repeated. For an epoch, e is the one in
 // force until then.
 func (k *Keyspace) AddPending(key string, d PendingInvalidation, e *Epoch) {
 	k.mu.Lock()
@@ -61,7 +61,7 @@ func (k *Keyspace) AddPending(key string, d PendingInvalidation, e *Epoch) {
 	}
 }
 
-// addPending notes a debt. The caller holds k.mu.
+// addPending notes a pending invalidation. The caller holds k.mu.
 func (k *Keyspace) addPending(key string, d PendingInvalidation, e *Epoch) {
 	k.lastPending++
 	d.id = k.lastPending
@@ -72,7 +72,7 @@ func (k *Keyspace) addPending(key string, d PendingInvalidation, e *Epoch) {
 	}
 }
 
-// merge replaces all debts by one for each owner; turns, of which there is
+// merge replaces all pending invalidations by one for each owner; counters, of which there is
 // one a group, stay. The caller holds k.mu.
 func (k *Keyspace) merge() {
 	owners := map[string]bool{}
@@ -89,14 +89,14 @@ func (k *Keyspace) merge() {
 	}
 }
 
-// LastPending returns the id of the newest debt, to be given to forgive.
+// LastPending returns the id of the newest pending invalidation, to be given to Acknowledge.
 func (k *Keyspace) LastPending() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.lastPending
 }
 
-// Acknowledge strikes out the debt for key, unless it is newer than last: the store has
+// Acknowledge strikes out the pending invalidation of key, unless it is newer than last: the store has
 // just been told something that began after that.
 func (k *Keyspace) Acknowledge(key string, last uint64) {
 	k.mu.Lock()
@@ -109,7 +109,7 @@ func (k *Keyspace) Acknowledge(key string, last uint64) {
 	k.forgetPending(key)
 }
 
-// forgetPending has the store asked for an epoch from now on that was owed. The caller
+// forgetPending has the store asked for an epoch from now on of which it had to be told. The caller
 // holds k.mu.
 func (k *Keyspace) forgetPending(key string) {
 	if k.epochs[key].At == clock.Forever {
@@ -144,20 +144,20 @@ func (k *Keyspace) retryLater(wait time.Duration) {
 	time.AfterFunc(wait, func() { k.retryLater(wait) })
 }
 
-// retry pays until something fails, and returns why something is left. Turns come first: an
-// epoch must not be seen before the turn that it says it was drawn at. A key that the store
+// retry repeats what is pending until something fails, and returns why something is left. Turns come first: an
+// epoch must not be seen before the counter that it says it was drawn at. A key that the store
 // refuses holds up no other.
 func (k *Keyspace) retry() error {
 	k.mu.Lock()
 	open := maps.Clone(k.pending)
 	k.mu.Unlock()
-	var deletes, turns, epochs []string
+	var deletes, counters, epochs []string
 	for key, d := range open {
 		switch {
 		case !d.epoch:
 			deletes = append(deletes, key)
 		case k.isCounter(key):
-			turns = append(turns, key)
+			counters = append(counters, key)
 		default:
 			epochs = append(epochs, key)
 		}
@@ -166,41 +166,41 @@ func (k *Keyspace) retry() error {
 	if refused != nil && !errors.Is(refused, store.ErrRefused) {
 		return refused
 	}
-	for _, keys := range [][]string{turns, epochs} {
+	for _, keys := range [][]string{counters, epochs} {
 		for _, key := range keys {
 			err := k.retryEpoch(open, key)
 			if refused = cmp.Or(refused, err); err != nil && !errors.Is(err, store.ErrRefused) {
 				return err
 			}
 		}
-		if len(turns) > 0 && refused != nil {
+		if len(counters) > 0 && refused != nil {
 			return refused
 		}
 	}
 	return refused
 }
 
-func (k *Keyspace) retryEpoch(debts map[string]PendingInvalidation, key string) error {
+func (k *Keyspace) retryEpoch(pending map[string]PendingInvalidation, key string) error {
 	by := storeclient.DeadlineIn(k.LongestTimeout())
 	values, _, err := k.Read(context.Background(), by, []string{key})
 	if err == nil {
-		err = k.beginEpoch(context.Background(), by, debts[key].mark, Need{Key: key}, values[0])
+		err = k.beginEpoch(context.Background(), by, pending[key].mark, Need{Key: key}, values[0])
 	}
 	if err == nil {
-		k.acknowledge(debts, key)
+		k.acknowledge(pending, key)
 	}
 	return err
 }
 
 // retryDeletes deletes keys until something fails. For one key that the store refuses it may
 // have refused others, which are then deleted one by one.
-func (k *Keyspace) retryDeletes(debts map[string]PendingInvalidation, keys []string) (refused error) {
+func (k *Keyspace) retryDeletes(pending map[string]PendingInvalidation, keys []string) (refused error) {
 	for some := range slices.Chunk(keys, 100) {
-		err := k.retryDelete(debts, some)
+		err := k.retryDelete(pending, some)
 		if errors.Is(err, store.ErrRefused) && len(some) > 1 {
 			err = nil
 			for _, key := range some {
-				one := k.retryDelete(debts, []string{key})
+				one := k.retryDelete(pending, []string{key})
 				if err = cmp.Or(err, one); one != nil && !errors.Is(one, store.ErrRefused) {
 					return one
 				}
@@ -214,9 +214,9 @@ func (k *Keyspace) retryDeletes(debts map[string]PendingInvalidation, keys []str
 }
 
 // retryDelete deletes some keys, in every version that the store lists by now.
-func (k *Keyspace) retryDelete(debts map[string]PendingInvalidation, some []string) error {
+func (k *Keyspace) retryDelete(pending map[string]PendingInvalidation, some []string) error {
 	by := storeclient.DeadlineIn(k.LongestTimeout())
-	all, unnamed, err := k.reachedNow(by, debts, some)
+	all, unnamed, err := k.reachedNow(by, pending, some)
 	if err != nil {
 		return err
 	}
@@ -225,17 +225,17 @@ func (k *Keyspace) retryDelete(debts map[string]PendingInvalidation, some []stri
 		err = k.SetEpochs(context.Background(), by, unnamed[0].Key, wire.Mark{}, unnamed...)
 	}
 	if err == nil {
-		k.acknowledge(debts, some...)
+		k.acknowledge(pending, some...)
 	}
 	return err
 }
 
-// reachedNow asks which versions of their functions those debts are to reach. It returns
+// reachedNow asks which versions of their functions those pending invalidations are to reach. It returns
 // their keys, and the epochs of functions whose versions have others that nobody can tell.
-func (k *Keyspace) reachedNow(by storeclient.Deadline, debts map[string]PendingInvalidation, keys []string) (all []string, unnamed []Need, err error) {
+func (k *Keyspace) reachedNow(by storeclient.Deadline, pending map[string]PendingInvalidation, keys []string) (all []string, unnamed []Need, err error) {
 	var owners []string
 	for _, key := range keys {
-		if owner := debts[key].Owner; !slices.Contains(owners, owner) {
+		if owner := pending[key].Owner; !slices.Contains(owners, owner) {
 			owners = append(owners, owner)
 		}
 	}
@@ -247,7 +247,7 @@ func (k *Keyspace) reachedNow(by storeclient.Deadline, debts map[string]PendingI
 		listed, _ := wire.Decode(owner, values[i])
 		untold := false
 		for _, key := range keys {
-			if d := debts[key]; d.Owner == owner {
+			if d := pending[key]; d.Owner == owner {
 				its, some := k.Reached(d.Version, listed.Listed(), []string{key})
 				all, untold = append(all, its...), untold || some
 			}
@@ -259,12 +259,12 @@ func (k *Keyspace) reachedNow(by storeclient.Deadline, debts map[string]PendingI
 	return all, unnamed, nil
 }
 
-// acknowledge strikes out the debts for keys, unless others have taken their place.
-func (k *Keyspace) acknowledge(debts map[string]PendingInvalidation, keys ...string) {
+// acknowledge strikes out the pending invalidations of keys, unless others have taken their place.
+func (k *Keyspace) acknowledge(pending map[string]PendingInvalidation, keys ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, key := range keys {
-		if k.pending[key].id != debts[key].id {
+		if k.pending[key].id != pending[key].id {
 			continue
 		}
 		delete(k.pending, key)

@@ -33,13 +33,13 @@ type Run struct {
 	Deadline int64            // until when it may wait for the store before fn begins
 	Left     time.Duration    // how long its waiters may wait for the store when fn is back
 	Outages  uint32           // of the store until then
-	Alone    error            // why fn runs without a ticket, if its result should be stored all the same
+	Alone    error            // why fn runs without a lease, if its result should be stored all the same
 	Epochs   map[string]Epoch // in force before fn began
 	Waited   bool             // for another process
 	Refused  bool             // the store refuses the key, and its result stays in this process
 
 	Doubted atomic.Bool           // a change of its key was reported, if only its own
-	lone    atomic.Bool           // fn runs without a ticket: a change that was reported is another's
+	lone    atomic.Bool           // fn runs without a lease: a change that was reported is another's
 	Lease   atomic.Pointer[Lease] // what makes this the fleet's execution; nil for one on its own
 }
 
@@ -65,7 +65,7 @@ func (f *Run) Doubtful(launched int64) bool {
 	return f.OvertakenAlone() || f.Lease.Load() != nil && (f.Doubted.Load() || clock.Now() > clock.After(launched, EpochTrust))
 }
 
-// OvertakenAlone reports whether an execution that has no ticket to tell by has to be
+// OvertakenAlone reports whether an execution that has no lease to tell by has to be
 // taken for overtaken in another process: a change of its key was reported.
 func (f *Run) OvertakenAlone() bool { return f.lone.Load() && f.Doubted.Load() }
 
@@ -83,7 +83,7 @@ func (f *Run) Contradicted(seen *Seen) bool {
 
 // Obtain asks the fleet for the right to execute f. If another process has the
 // result, or gets it while obtain waits, obtain returns that. Otherwise f is to be
-// executed: with a ticket, or without one where the store is of no help.
+// executed: with a lease, or without one where the store is of no help.
 func (f *Run) Obtain(ctx context.Context) (accepted bool) {
 	if f.Without {
 		return false
@@ -153,14 +153,14 @@ func (f *Run) see(ctx context.Context) (*Seen, error) {
 type step int
 
 const (
-	stepSettled   step = iota // nothing: there is a ticket, or a result
+	stepSettled   step = iota // nothing: there is a lease, or a result
 	stepLookAgain             // somebody else was faster
 	stepWaitFor               // somebody else executes
 	stepGoAlone               // the store is of no help
 )
 
 // claim takes the result that was seen if it serves f, and otherwise tries to get a
-// ticket.
+// lease.
 func (f *Run) claim(ctx context.Context, seen *Seen) (accepted bool, next step) {
 	st := seen.Record
 	switch {
@@ -181,7 +181,7 @@ func (f *Run) claim(ctx context.Context, seen *Seen) (accepted bool, next step) 
 	return false, f.take(ctx, &Lease{LeaseState: LeaseState{key: f.Key}}, seen.value, st)
 }
 
-// take puts a lease in the place of what is there, and makes t the flight's ticket
+// take puts a lease in the place of what is there, and makes t the execution's lease
 // if that succeeds. st is what is there as an entry, if it is one.
 func (f *Run) take(ctx context.Context, t *Lease, there []byte, st *wire.Record) step {
 	if st != nil && st.Kind == wire.KindReleased {
@@ -247,7 +247,7 @@ func (f *Run) writeLease(ctx context.Context, op func(context.Context) error) er
 	return f.Collection.Do(ctx, limit, op)
 }
 
-// takeRefresh tries to get the ticket for replacing the old result that was seen.
+// takeRefresh tries to get the lease for replacing the old result that was seen.
 func (f *Run) takeRefresh(ctx context.Context, seen *Seen) step {
 	t := &Lease{
 		LeaseState: LeaseState{key: f.Collection.lease + f.Key[len(f.Collection.Head):], Refresh: true, Target: seen.Record.Token},
@@ -260,7 +260,7 @@ func (f *Run) takeRefresh(ctx context.Context, seen *Seen) step {
 	if next != stepSettled || f.Forced {
 		return next
 	}
-	// Whoever had the lease before may have replaced the result.
+	// The process that had the lease before may have replaced the result.
 	again, err := f.see(ctx)
 	if err != nil || again.Record == nil || again.Record.Token != seen.Record.Token {
 		f.Lease.Store(nil)
@@ -276,7 +276,7 @@ func (f *Run) takeRefresh(ctx context.Context, seen *Seen) step {
 }
 
 // takeOver takes the lease for a refresh if it was given back or, where an execution
-// that has begun does not count, from whoever has it.
+// that has begun does not count, from the process that has it.
 func (f *Run) takeOver(ctx context.Context, t *Lease) step {
 	values, _, err := f.Collection.Read(ctx, f.storeDeadline(), []string{t.key})
 	if err != nil {
@@ -310,7 +310,7 @@ func (s *Collection) await(ctx context.Context, key string, d time.Duration) {
 	}
 }
 
-// Replace puts a result in the place of the ticket's target, by swap. A Refresh
+// Replace puts a result in the place of the lease's target, by swap. A Refresh
 // counts more than one in another process that began before: it also replaces
 // what took the target's place, which says so, as long as its lease is good.
 // Nothing was invalidated in between, or the chain would be broken.

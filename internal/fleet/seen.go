@@ -48,7 +48,7 @@ func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadl
 			s.Report("the store refuses a key; its results stay in this process", "key", keys[i], "error", refused)
 			seen[i] = &Seen{bad: true}
 		case value != nil || !storeclient.Concerns(err, keys[i]):
-			seen[i] = s.sight(keys[i], value, sent, sent.Reports[i])
+			seen[i] = s.seenAs(keys[i], value, sent, sent.Reports[i])
 		default:
 			unknown = err
 		}
@@ -59,8 +59,8 @@ func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadl
 	return seen, unknown
 }
 
-// sight makes a sighting of what the store returned for key.
-func (s *Collection) sight(key string, value []byte, sent Request, reports uint32) *Seen {
+// seenAs makes a Seen of what the store returned for key.
+func (s *Collection) seenAs(key string, value []byte, sent Request, reports uint32) *Seen {
 	seen := &Seen{value: value, At: sent.At, order: sent.Order, Generation: sent.Generation, Reports: reports}
 	if value == nil {
 		return seen
@@ -70,7 +70,7 @@ func (s *Collection) sight(key string, value []byte, sent Request, reports uint3
 		return seen
 	}
 	seen.Record = &seen.entry
-	seen.Dependencies, seen.Valid = s.fencesOf(seen.Record)
+	seen.Dependencies, seen.Valid = s.dependenciesOf(seen.Record)
 	return seen
 }
 
@@ -150,19 +150,19 @@ func (s *Collection) compare(all []*Seen, last bool) (doubtful []string) {
 	return doubtful
 }
 
-// fencesOf returns the epochs that an entry records. It is not ok if one is
+// dependenciesOf returns the epochs that an entry records. It is not ok if one is
 // missing that this process wants, or if there are too many or too few.
-func (s *Collection) fencesOf(e *wire.Record) (fences []Dependency, ok bool) {
+func (s *Collection) dependenciesOf(e *wire.Record) (dependencies []Dependency, ok bool) {
 	if e.Kind != wire.KindResult && e.Kind != wire.KindLease {
 		return nil, true
 	}
-	fences = make([]Dependency, 0, len(s.Scope)+2*len(e.Tags))
+	dependencies = make([]Dependency, 0, len(s.Scope)+2*len(e.Tags))
 	for _, scope := range s.Scope {
 		epoch, ok := e.EpochOf(scope.path)
 		if !ok {
 			return nil, false
 		}
-		fences = append(fences, Dependency{Keyspace: s.Keyspace, Key: scope.Key, Epoch: epoch})
+		dependencies = append(dependencies, Dependency{Keyspace: s.Keyspace, Key: scope.Key, Epoch: epoch})
 	}
 	if e.Kind == wire.KindResult && !e.HasTags(s.Path, s.Tags) {
 		return nil, false
@@ -174,8 +174,8 @@ func (s *Collection) fencesOf(e *wire.Record) (fences []Dependency, ok bool) {
 			return nil, false
 		}
 		for j := range needs {
-			fences = append(fences, Dependency{Keyspace: s.Keyspace, Key: needs[j].Key, Epoch: t.Epochs[j], Tag: true})
+			dependencies = append(dependencies, Dependency{Keyspace: s.Keyspace, Key: needs[j].Key, Epoch: t.Epochs[j], Tag: true})
 		}
 	}
-	return fences, true
+	return dependencies, true
 }

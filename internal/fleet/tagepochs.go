@@ -21,8 +21,8 @@ type Tag struct {
 //   - What was taken over from results brings the epochs that these have.
 //   - What fn added is known only now. Its epoch is from before the
 //     execution if it was read before, or if its mark says so: every
-//     invalidation counts its group's turn up before it writes the epoch, and
-//     the turn was read before the execution. No clock is asked.
+//     invalidation counts its group's counter up before it writes the epoch, and
+//     the counter was read before the execution. No clock is asked.
 func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[EpochAt]store.Token) (recorded []wire.TagEpochs, deps []Dependency, current bool, err error) {
 	s, by := f.Collection, storeclient.Unhurried(f.Timeout)
 	var open []Need
@@ -74,14 +74,14 @@ func (f *Run) late(tag Tag, taken map[EpochAt]store.Token) (late []Need) {
 
 // early reports whether epochs that were read after f's execution had begun were in
 // force before: by when the store had told of them, or by their marks. Where marks do not
-// tell, because the turn has begun anew, it suffices that the turn is still
+// tell, because the counter has begun anew, it suffices that the counter is still
 // the one from before: then nothing was invalidated at all.
 func (f *Run) early(ctx context.Context, late []Need, found map[string]Epoch) (bool, error) {
 	for _, n := range late {
 		r := found[n.Key]
-		turn, asked := f.Epochs[n.Counter]
+		counter, asked := f.Epochs[n.Counter]
 		switch {
-		case r.Known < f.began, asked && r.Mark.Generation == turn.Mark.Generation && r.Mark.Count <= turn.Mark.Count:
+		case r.Known < f.began, asked && r.Mark.Generation == counter.Mark.Generation && r.Mark.Count <= counter.Mark.Count:
 			continue
 		case !asked: // the tag of a group that this one's results had none of before
 			f.Collection.otherCounters.Store(n.Counter, nil)
@@ -91,7 +91,7 @@ func (f *Run) early(ctx context.Context, late []Need, found map[string]Epoch) (b
 		if err != nil {
 			return false, err
 		}
-		if s, err := wire.Decode(n.Counter, values[0]); err != nil || s.Epoch != turn.Token {
+		if s, err := wire.Decode(n.Counter, values[0]); err != nil || s.Epoch != counter.Token {
 			return false, nil
 		}
 	}

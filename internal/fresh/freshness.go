@@ -1,3 +1,12 @@
+// Package fresh decides whether a result may be used: pure functions of its window, a policy
+// and an instant.
+//
+//   - A Policy is what the options say of how long results are used.
+//   - A Window is the life of one result, and a Lifetime what decides about it.
+//   - A Verdict says what a call may do with a result.
+//
+// The package knows instants and durations. It knows nothing that changes, and not why a
+// result may have been invalidated.
 package fresh
 
 import (
@@ -25,7 +34,7 @@ func (p *Policy) Stale() time.Duration { return max(p.StaleWhileRevalidate, p.St
 
 // A Window is the life of one result, in the package's times. It is fixed when
 // the result is stored. All decisions about it are functions of the window, an
-// instant and the policy of whoever asks.
+// instant and the policy of the caller.
 type Window struct {
 	Created int64 // when fn returned
 	Fresh   int64 // the result is fresh before this
@@ -83,8 +92,20 @@ func (v Verdict) Answers() bool {
 // bubble that asks.
 const otherClock = time.Hour
 
-// Verdict decides what a call under policy p may do at t. draw is a random number
-// in (0, 1], used only where the policy refreshes early.
+// Verdict decides what a call under policy p may do at t: the first row that applies.
+// The limit is the end of freshness or, where that is sooner, MaxAge after the result was
+// created.
+//
+//	t                                     verdict
+//	------------------------------------  ----------------------------------
+//	more than an hour before created      Unusable: it is of another clock
+//	before the limit                      Fresh, or Early as XFetch draws
+//	from the end of the window on         Unusable
+//	StaleWhileRevalidate after the limit  Revalidate
+//	StaleIfError after the limit          Fallback
+//	later                                 Unusable
+//
+// draw is a random number in (0, 1], used only where the policy refreshes early.
 func (w *Window) Verdict(t int64, p *Policy, draw func() float64) Verdict {
 	limit := w.Fresh
 	if p.MaxAge >= 0 {

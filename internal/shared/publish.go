@@ -33,7 +33,7 @@ func (s *Results) Publish(ctx context.Context, x *Published, e *entry.Entry) (fi
 	if e.Settle(taken); e.Unverifiable {
 		e.Expire()
 	}
-	e.Dependencies = append(e.Dependencies, s.FencesFor(x.Run.Epochs)...)
+	e.Dependencies = append(e.Dependencies, s.DependenciesFor(x.Run.Epochs)...)
 	t := x.Run.Lease.Load()
 	if t == nil {
 		if s.Failed(s.tie(ctx, x, e, taken)); x.Run.Refused {
@@ -75,14 +75,14 @@ func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *
 	if e.Empty() || e.Incomplete {
 		return nil
 	}
-	_, fences, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
+	_, dependencies, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
 	switch {
 	case err != nil:
 		e.MarkIncomplete()
 	case !current:
 		e.MarkUnverifiable()
 	default:
-		e.Dependencies = append(e.Dependencies, fences...)
+		e.Dependencies = append(e.Dependencies, dependencies...)
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *en
 		s.lost(x, errLoose)
 		return nil
 	}
-	tags, fences, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
+	tags, dependencies, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
 	if err != nil {
 		e.MarkIncomplete()
 		return err
@@ -110,7 +110,7 @@ func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *en
 		e.MarkUnverifiable()
 		return nil
 	}
-	e.Dependencies = append(e.Dependencies, fences...)
+	e.Dependencies = append(e.Dependencies, dependencies...)
 	if err := s.Prolong(ctx, storeclient.Unhurried(x.Policy.StoreTimeout), e.TTL(), s.Recorded(e.Dependencies, x.Run.Epochs)); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *Results) prepare(ctx context.Context, p *entry.Config, by storeclient.D
 		e.MarkIncomplete()
 		return nil, token, err
 	}
-	e.Dependencies = s.FencesFor(epochs)
+	e.Dependencies = s.DependenciesFor(epochs)
 	var tags []wire.TagEpochs
 	for _, tag := range p.Tags {
 		te := wire.TagEpochs{Path: s.Path, Name: tag}

@@ -106,7 +106,7 @@ func New(s store.Store) *Client {
 // took longer says nothing about the store.
 var errImpatient = errors.New("memo: the store was not given much time")
 
-// The values of backend.changes.
+// The values of Client.changes.
 const (
 	wentOut  = 1
 	cameBack = 2
@@ -130,7 +130,7 @@ func (c *Client) stateChanged(_ string, from, to gobreaker.State) {
 }
 
 // probeLater tries the store again when it has been left alone for long enough, also
-// if nobody calls, for as long as the backend is in use.
+// if nobody calls, for as long as the client is in use.
 func (c *Client) probeLater() {
 	w := weak.Make(c)
 	time.AfterFunc(probeAfter+time.Millisecond, func() {
@@ -247,7 +247,7 @@ func (c *Client) Do(ctx context.Context, limit time.Duration, op func(context.Co
 	return err
 }
 
-// doFor is backend.try for an operation that returns a value.
+// doFor is Do for an operation that returns a value.
 func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(context.Context) (T, error)) (value T, err error) {
 	done, err := c.allow()
 	if err != nil {

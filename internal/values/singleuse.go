@@ -1,3 +1,5 @@
+// Package values is what there is to know of the types of results: how much memory a value
+// takes, and whether it can be used once only. It knows no functions.
 package values
 
 import (

@@ -50,7 +50,10 @@ import (
 //	lingering    verified     as above
 //	lingering    unverified   as above
 //
-// Without a store an execution begins in running. Two things are orthogonal to the state:
+// Without a store an execution begins in running. A caller who joined an execution when
+// that had gone on for longer than an epoch is trusted waits until it is over, and takes
+// the result only if it is verified, answered, or an error: otherwise another process may
+// have invalidated it before the caller came. Two things are orthogonal to the state:
 // whether the call is current, and who waits; see Call.
 type State uint8
 
@@ -115,7 +118,7 @@ type Call struct {
 	born uint64 // the sequence number before the store was read or, of an execution, before fn began
 
 	read  looked        // of a read; guarded by shard.mu until over is closed
-	over  chan struct{} // closed when reading or setting is over; nil until anybody waits for that. Guarded by shard.mu
+	over  chan struct{} // closed when reading, setting or publishing is over; nil unless anybody waits for that. Guarded by shard.mu
 	*work               // of an execution; nil of anything else
 }
 
@@ -204,8 +207,8 @@ func (c *Call) become(next State) bool {
 	return c.to(next)
 }
 
-// whenOver returns what is closed when the read, or Set, is over. The caller holds
-// shard.mu.
+// whenOver returns what is closed when the read, Set, or the publication is over. The caller
+// holds shard.mu.
 func (c *Call) whenOver() <-chan struct{} {
 	if c.over == nil {
 		c.over = make(chan struct{})
@@ -213,10 +216,12 @@ func (c *Call) whenOver() <-chan struct{} {
 	return c.over
 }
 
-// endOver lets those go who wait for a read, or Set. The caller holds shard.mu.
+// endOver lets those go who wait for a read, Set, or a publication. The caller holds
+// shard.mu.
 func (c *Call) endOver() {
 	if c.over != nil {
 		close(c.over)
+		c.over = nil
 	}
 }
 
@@ -307,6 +312,26 @@ func (c *Call) failedForWantOfWaiters() bool {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
 	return c.Result == nil || c.left && (c.panicked != nil || c.Result.Err != nil)
+}
+
+// published returns what is closed when the publication of the execution is over, of which
+// other waiters may have had the result before.
+func (c *Call) published() <-chan struct{} {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	if !c.state.executes() {
+		return c.done
+	}
+	return c.whenOver()
+}
+
+// doubtful reports whether the result of the execution, which is over, may be from before
+// an invalidation in another process. The store takes none that is; of what it was not to
+// have, or could not take, nobody knows. An error is of no data.
+func (c *Call) doubtful() bool {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	return c.state == unverified && c.Result.Kept
 }
 
 // outlast waits until the call is over, or as good as that, without being one of those it

@@ -49,7 +49,15 @@ func (c *Call) endUnpublished(end State, got returned) {
 	c.retire()
 	c.shard.mu.Unlock()
 	c.release(e, got)
+	c.letLateGo()
 	c.cancel()
+}
+
+// letLateGo lets those waiters go who have waited for the end of the publication.
+func (c *Call) letLateGo() {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	c.endOver()
 }
 
 // publish stores and holds what fn came back with.
@@ -76,6 +84,7 @@ func (c *Call) publish(got returned) {
 	unattended := c.waiters == 0 && c.wanted
 	c.shard.mu.Unlock()
 	c.release(e, got)
+	c.letLateGo()
 	if unattended && isFailure {
 		defer c.cache.Survive(c.Policy)
 		c.cache.reportBackground(c.Policy, got)

@@ -87,6 +87,13 @@ type Waiter struct {
 	seq    uint64        // the sequence number before it joined
 	forced bool          // fn is to be run whatever the store has
 	leader bool          // the caller leads the execution
+	late   bool          // it has joined one that began so long ago that another process may have overtaken it
+}
+
+// joins makes the caller a waiter of the execution. It holds the shard's mu.
+func (w *Waiter) joins(call *Call) {
+	call.waiters++
+	w.late = call.run != nil && clock.Now() > clock.After(call.begun, fleet.EpochTrust)
 }
 
 // join makes the caller a waiter of the execution that is under way, if it may be one
@@ -99,7 +106,7 @@ func (w *Waiter) join() *Call {
 	if call == nil || !call.mayBeJoined(w.policy, w.search.old) {
 		return nil
 	}
-	call.waiters++
+	w.joins(call)
 	return call
 }
 
@@ -175,7 +182,7 @@ func (w *Waiter) joinOrLead(ctx context.Context) *Call {
 	case w.forced && !call.forced && c.Shared != nil:
 		return nil // it may come back with what there was before
 	}
-	call.waiters++
+	w.joins(call)
 	return call
 }
 
@@ -222,8 +229,12 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 		defer timer.Stop()
 		soft = timer.C
 	}
+	var done <-chan struct{} = call.done
+	if w.late {
+		done = call.published()
+	}
 	select {
-	case <-call.done:
+	case <-done:
 		return waitOver
 	case <-soft:
 		if w.usable(w.search.old) {
@@ -233,7 +244,7 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 		return waitLeft
 	}
 	select { // the window of the old result has ended meanwhile
-	case <-call.done:
+	case <-done:
 		return waitOver
 	case <-ctx.Done():
 		return waitLeft
@@ -247,7 +258,7 @@ func (w *Waiter) usable(old *entry.Entry) bool {
 
 // take returns what the execution, which is done, has for the caller.
 func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
-	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call)) {
+	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call) || w.late && call.doubtful()) {
 		return Outcome{}, false
 	}
 	e := call.Result

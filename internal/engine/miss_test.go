@@ -4,7 +4,9 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -71,5 +73,66 @@ func TestPeekWaitsForNoExecution(t *testing.T) {
 			t.Errorf("it has found %v", e.Value)
 		}
 		close(done)
+	})
+}
+
+// A caller who joined an execution of some seconds got its result, which another process
+// had invalidated before the caller came.
+func TestLateJoinerTakesNothingThatWasInvalidatedElsewhereBefore(t *testing.T) {
+	for name, invalidate := range map[string]func(*process, context.Context){
+		"key":   (*process).invalidate,
+		"clear": func(p *process, ctx context.Context) { p.Clear(ctx, p.config) },
+		"tag that fn adds at its end": func(p *process, ctx context.Context) {
+			p.Shared.InvalidateTags(ctx, p.config.StoreTimeout, p.Space.Path, []string{"t"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				p, other := newProcess(s), newProcess(s)
+				done := p.blocks()
+				go p.call(t.Context())
+				p.current().in(t, running)
+				time.Sleep(5 * time.Second)
+				p.source = 1
+				invalidate(other, t.Context())
+				late := make(chan int, 1)
+				go func() { late <- *p.Load(context.Background(), p.config, p.search()).Entry.Value.(*int) }()
+				synctest.Wait()
+				close(done)
+				if got := <-late; got != 1 {
+					t.Errorf("got %d", got)
+				}
+			})
+		})
+	}
+}
+
+// A result was refused by the store because its tag had been invalidated in another process
+// while it was made. What was made from it, by an execution that began after that, was stored
+// under the tag's new epoch.
+func TestWhatIsMadeFromAResultThatWasRefusedIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(nil)
+		p, other := newProcess(s), newProcess(s)
+		outer := named("outer", p.store)
+		outer.inner = p
+		done := p.blocks()
+		go p.call(t.Context())
+		p.current().in(t, running)
+		p.source = 1
+		k, path := p.Shared.Keyspace, p.Space.Path
+		other.Shared.InvalidateTags(t.Context(), other.config.StoreTimeout, path, []string{"t"})
+		k.Changed([]string{k.EpochKey("turn", path, ""), k.EpochKey("tag", path, "t")}) // as a store reports
+		go outer.call(t.Context())
+		synctest.Wait()
+		close(done)
+		time.Sleep(2 * fleet.EpochTrust)
+		fresh := named("outer", s)
+		fresh.inner = newProcess(s)
+		fresh.inner.source = 1
+		if got := *fresh.Load(t.Context(), fresh.config, fresh.search()).Entry.Value.(*int); got != 1 {
+			t.Errorf("another process gets %d", got)
+		}
 	})
 }

@@ -10,36 +10,41 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/store"
 )
 
-// A process is a function in one process of a fleet. Its fn returns what source holds.
+// A process is a function in one process of a fleet. Its fn returns what source holds, with
+// the tag "t".
 type process struct {
 	*Cache
 	config *entry.Config
 	store  *faultstore.Store
 	source int
 	done   chan struct{} // what fn waits for; see blocks
+	inner  *process      // whose result fn returns instead, if there is one
 }
 
 // newProcess returns a process that has its results in s.
-func newProcess(s store.Store) *process {
+func newProcess(s store.Store) *process { return named("f", s) }
+
+func named(name string, s store.Store) *process {
 	p := &process{
-		Cache: New("f", entry.Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
+		Cache: New(name, entry.Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
 		config: &entry.Config{
 			Policy: fresh.Policy{TTL: time.Minute, MaxAge: -1}, LoadTimeout: 30 * time.Second, StoreTimeout: 250 * time.Millisecond,
 			Codec: codec.JSON, LocalTTL: -1, Keeps: func(_ any, err error) bool { return err == nil },
 		},
 	}
-	p.Space = new(tags.Namespace)
+	p.Space = &tags.Namespace{Path: "g"}
 	p.HoldLocally(100, 0)
 	var faulty bool
 	if p.store, faulty = s.(*faultstore.Store); !faulty {
 		p.store = faultstore.New(s)
 	}
-	p.Share(shared.Place{Store: p.store, Name: "f", Version: "v"})
+	p.Share(shared.Place{Store: p.store, Name: name, Version: "v"})
 	p.Prepare(p.config)
 	p.Start(p.config)
 	return p
@@ -59,11 +64,16 @@ func (fn) Abstain()                               {}
 func (fn) Counted() bool                          { return false }
 func (fn) AppendArgs(b []byte, key string) []byte { return append(b, key...) }
 
-func (f fn) Run(context.Context) (any, error) {
+func (f fn) Run(ctx context.Context) (any, error) {
+	if f.inner != nil {
+		out := f.inner.Load(ctx, f.inner.config, f.inner.search())
+		return out.Entry.Value, out.Err
+	}
 	v := f.source
 	if f.done != nil {
 		<-f.done
 	}
+	nested.AddTags(ctx, []string{"t"})
 	return &v, nil
 }
 

@@ -30,11 +30,12 @@ type Search struct {
 
 	sharedKey string // what it asks for
 	alone     [1]*Search
-	read      looked // what it held then
-	reading   *Call  // what asks it for this search
-	reader    bool   // which is this caller's to perform
-	leads     bool   // if nothing is found, the caller leads
-	peeks     bool   // the caller waits for no execution
+	read      looked          // what it held then
+	reading   *Call           // what asks it for this search
+	reader    bool            // which is this caller's to perform
+	over      <-chan struct{} // otherwise, closed when that is over
+	leads     bool            // if nothing is found, the caller leads
+	peeks     bool            // the caller waits for no execution
 
 	led  *Call // then: the execution that it leads; guarded by the mu of the key's shard, as is
 	gone bool  // the caller does not wait for the read any more
@@ -283,8 +284,7 @@ func (c *Cache) beginRead(p *entry.Config, s *Search, sharedKey string) (mine bo
 	}
 	switch {
 	case call != nil && p.LocalTTL != 0:
-		call.whenOver()
-		s.reading = call
+		s.reading, s.over = call, call.whenOver()
 		return false
 	case call != nil, executes != nil:
 		s.reading = &Call{cache: c, key: s.Key, sharedKey: sharedKey, shard: sh, state: reading}
@@ -308,7 +308,7 @@ func (s *Search) await(ctx context.Context, by storeclient.Deadline) {
 		late = timer.C
 	}
 	select {
-	case <-s.reading.over:
+	case <-s.over:
 	case <-ctx.Done():
 		s.reading = nil
 	case <-late:

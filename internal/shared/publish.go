@@ -127,7 +127,7 @@ func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *en
 			t.End()
 		}
 	case errors.Is(err, store.ErrConflict):
-		e.Expire() // invalidated, or overtaken
+		e.MarkUnverifiable() // it was invalidated, or overtaken: so is what is made from it
 	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
 		s.ReportRefused(err)
 	default:

@@ -50,7 +50,7 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 			if over {
 				return out
 			}
-			call = led
+			call, s = led, w.search
 		}
 		if call == nil {
 			call = w.joinOrLead(ctx)
@@ -136,6 +136,9 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 		c.RefreshInBackground(ctx, p, old, s.Exec)
 		return c.answerStale(ctx, p, old), true, nil
 	}
+	if !ended { // the read goes on, and with it this search
+		w.search = &Search{Key: s.Key, Exec: s.Exec, old: old, waited: true}
+	}
 	if err := ctx.Err(); err != nil {
 		c.countJoined(ctx, p, s.Key)
 		return Outcome{Err: err}, true, nil
@@ -156,7 +159,10 @@ func (w *Waiter) joinOrLead(ctx context.Context) *Call {
 	if call != nil && call.state == setting {
 		over := call.whenOver()
 		sh.mu.Unlock()
-		<-over // within StoreTimeout
+		select {
+		case <-over:
+		case <-ctx.Done():
+		}
 		return nil
 	}
 	defer sh.mu.Unlock()

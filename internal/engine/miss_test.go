@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
@@ -134,5 +135,29 @@ func TestWhatIsMadeFromAResultThatWasRefusedIsNotStored(t *testing.T) {
 		if got := *fresh.Load(t.Context(), fresh.config, fresh.search()).Entry.Value.(*int); got != 1 {
 			t.Errorf("another process gets %d", got)
 		}
+	})
+}
+
+// A caller that had looked before a Set began waited for that Set, whatever its context said.
+func TestCallerLeavesWhileASetIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, writes := gated(memstore.New(nil), faultstore.Set)
+		p := newProcess(s)
+		p.config.StoreTimeout = 0
+		go p.set(t.Context(), 2)
+		p.current().in(t, setting)
+		ctx, leave := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() {
+			search := p.search()
+			search.asked = true
+			left <- p.Load(ctx, p.config, search).Err
+		}()
+		synctest.Wait()
+		leave()
+		if err := <-left; err != context.Canceled {
+			t.Errorf("got %v", err)
+		}
+		writes.Open()
 	})
 }

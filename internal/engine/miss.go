@@ -206,8 +206,7 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 	}
 	defer forget()
 	if w.leader {
-		w.search.Exec.Own(w.search.Key)
-		call.start(w.search.Exec)
+		w.begin(call)
 	}
 	switch w.watch(ctx, call) {
 	case waitOver:
@@ -219,6 +218,20 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 	call.leave(false)
 	w.count(ctx, call)
 	return Outcome{Err: ctx.Err()}, true
+}
+
+// begin starts the execution that the caller leads. An argument that cannot be copied, and
+// panics, holds nobody up.
+func (w *Waiter) begin(call *Call) {
+	started := false
+	defer func() {
+		if !started {
+			call.abandon()
+		}
+	}()
+	w.search.Exec.Own(w.search.Key)
+	call.start(w.search.Exec)
+	started = true
 }
 
 // The ways in which waiting ends.

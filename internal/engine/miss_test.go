@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -159,5 +160,30 @@ func TestCallerLeavesWhileASetIsUnderWay(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		writes.Open()
+	})
+}
+
+// A caller that led, and panicked before it had started the execution, left those who had
+// joined it waiting.
+func TestLeaderThatPanicsHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, reads := gated(memstore.New(nil), faultstore.Get)
+		p := newProcess(s)
+		go func() {
+			defer func() { recover() }()
+			p.Load(t.Context(), p.config, new(Search).Begin("k", uncopied{fn{p}}, nil, fresh.Unusable))
+		}()
+		p.current().in(t, reading)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		joined := make(chan error)
+		go func() {
+			joined <- p.Load(ctx, p.config, p.search()).Err
+		}()
+		synctest.Wait()
+		reads.Open()
+		if err := <-joined; err != nil {
+			t.Errorf("the joiner waits: %v", err)
+		}
 	})
 }

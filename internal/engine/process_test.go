@@ -77,6 +77,11 @@ func (f fn) Run(ctx context.Context) (any, error) {
 	return &v, nil
 }
 
+// uncopied is fn with an argument whose copy panics.
+type uncopied struct{ fn }
+
+func (uncopied) Own(string) { panic("no copy") }
+
 func (p *process) search() *Search                { return new(Search).Begin("k", fn{p}, nil, fresh.Unusable) }
 func (p *process) call(ctx context.Context)       { p.Load(ctx, p.config, p.search()) }
 func (p *process) set(ctx context.Context, v int) { p.Put(ctx, p.config, "k", fn{p}, &v) }

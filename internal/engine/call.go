@@ -125,6 +125,7 @@ type Call struct {
 // A work is what a call has that is an execution. It is set when that is begun.
 type work struct {
 	exec   Execution // set by the leader
+	host   *host     // the leader, if it carries the execution out itself; otherwise nil
 	Policy *entry.Config
 	frame  nested.Frame
 	old    *entry.Entry       // what the result is to replace, if there is something
@@ -267,21 +268,21 @@ func (c *Call) tags() []tags.Tag {
 	return c.Policy.AllTags(c.frame.Space, c.frame.Tags())
 }
 
-// mayBeJoined reports whether a caller under p, that has an old result in hand or none,
-// may wait for the execution at once. One that may have been overtaken in another process
+// mayBeJoined reports whether a caller under p, who searches by s, may wait for the
+// execution at once. One that may have been overtaken in another process
 // it asks the store about first, and so it does where the store may have what serves it
 // meanwhile. The caller holds shard.mu.
-func (c *Call) mayBeJoined(p *entry.Config, old *entry.Entry) bool {
-	return c.state.executes() && !c.overtaken() && (c.run == nil || !c.run.Doubtful(c.begun)) && (old != nil || !c.replaces(p))
+func (c *Call) mayBeJoined(p *entry.Config, s *Search) bool {
+	return c.state.executes() && !c.overtaken() && (c.run == nil || !c.run.Doubtful(c.begun)) && (s.old != nil || !c.replaces(p, s))
 }
 
 // replaces reports whether the execution is to replace what the store may have and a
-// caller under p may use.
-func (c *Call) replaces(p *entry.Config) bool {
+// caller under p, who searches by s, may use.
+func (c *Call) replaces(p *entry.Config, s *Search) bool {
 	if c.run == nil || c.run.Without {
 		return false
 	}
-	return c.forced || c.old != nil && c.old.Stored() && c.old.Verdict(clock.Now(), &p.Policy, entry.Draw) != fresh.Unusable
+	return c.forced || c.old != nil && c.old.Stored() && s.host.serves(c.old) && c.old.Verdict(clock.Now(), &p.Policy, entry.Draw) != fresh.Unusable
 }
 
 // overtakenElsewhere reports whether the execution has to be taken for overtaken in

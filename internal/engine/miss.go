@@ -59,10 +59,15 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 			s.Exec.Abstain()
 		}
 		if call == nil { // an answer was stored since the caller looked, or is about to be
-			if e, v := c.Look(ctx, p, s.Key); v.Answers() {
+			e, v := s.find(c, p, clock.Precise())
+			if c.answer(ctx, p, s.Key, e, v, entry.EventHit); v.Answers() {
 				return Outcome{Entry: e}
 			}
 			continue
+		}
+		if w.isBusy() {
+			call.leave(false)
+			return Outcome{Err: ErrBusy}
 		}
 		if out, ok := w.wait(ctx, call); ok {
 			return out
@@ -73,7 +78,7 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 // refreshFound begins the execution that is to replace what a search has found, if its
 // verdict says so.
 func (c *Cache) refreshFound(ctx context.Context, p *entry.Config, s *Search) {
-	if s.Verdict == fresh.Early || s.Verdict == fresh.Revalidate {
+	if s.host == nil && (s.Verdict == fresh.Early || s.Verdict == fresh.Revalidate) {
 		c.RefreshInBackground(ctx, p, s.Entry, s.Exec)
 	}
 }
@@ -103,7 +108,7 @@ func (w *Waiter) join() *Call {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	call := sh.calls[w.search.Key]
-	if call == nil || !call.mayBeJoined(w.policy, w.search.old) {
+	if call == nil || !call.mayBeJoined(w.policy, w.search) {
 		return nil
 	}
 	w.joins(call)
@@ -137,7 +142,8 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 		return c.answerStale(ctx, p, old), true, nil
 	}
 	if !ended { // the read goes on, and with it this search
-		w.search = &Search{Key: s.Key, Exec: s.Exec, old: old, waited: true}
+		again := s.anew(old)
+		w.search = &again
 	}
 	if err := ctx.Err(); err != nil {
 		c.countJoined(ctx, p, s.Key)
@@ -172,7 +178,7 @@ func (w *Waiter) joinOrLead(ctx context.Context) *Call {
 	switch {
 	case call == nil || !call.state.executes() || call.overtaken() || call.overtakenElsewhere(s.read.seen), w.forced && call.state == lingering:
 		if !w.forced {
-			if _, v := c.Find(p, s.Key, clock.Now()); v.Answers() {
+			if _, v := s.find(c, p, clock.Now()); v.Answers() {
 				return nil
 			}
 		}
@@ -203,6 +209,9 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 			call.leave(false)
 		}
 		return Outcome{Err: err}, true
+	}
+	if h := w.search.host; h != nil && w.leader {
+		return w.carryOut(ctx, call, h, forget)
 	}
 	defer forget()
 	if w.leader {
@@ -327,7 +336,7 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 	if c.work == nil {
 		c.work = new(work)
 	}
-	c.Policy, c.old, c.born = p, old, sequence()
+	c.Policy, c.old, c.host, c.born = p, old, s.host, sequence()
 	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
 	c.ran = c.begun
 	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
@@ -416,7 +425,7 @@ func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
 		return nil
 	}
 	e := c.cache.Shared.Result(c.Policy, c.key, c.run.Key, seen, c.born)
-	if e == nil || clock.Now() >= e.Fresh || c.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, c.Policy.MaxAge) {
+	if e == nil || !c.host.serves(e) || clock.Now() >= e.Fresh || c.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, c.Policy.MaxAge) {
 		return nil
 	}
 	return e

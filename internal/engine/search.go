@@ -23,6 +23,7 @@ type Search struct {
 	Verdict fresh.Verdict // what the caller may do with it
 
 	old    *entry.Entry  // a result to return if fn fails or takes too long; may be nil
+	host   *host         // of a caller of Begin, which carries its execution out; otherwise nil
 	waited bool          // the caller has waited for something
 	took   time.Duration // how long it has waited for the store
 	asked  bool          // the store was asked
@@ -65,7 +66,12 @@ func (s *Search) found(e *entry.Entry, v fresh.Verdict) {
 
 // again makes the search one that knows nothing but what may stand in for a failure.
 func (s *Search) again() {
-	*s = Search{Key: s.Key, Exec: s.Exec, old: s.old, waited: true}
+	*s = s.anew(s.old)
+}
+
+// anew returns a search for the same that knows nothing but what may stand in for a failure.
+func (s *Search) anew(old *entry.Entry) Search {
+	return Search{Key: s.Key, Exec: s.Exec, host: s.host, old: old, waited: true}
 }
 
 // Find returns the result held under key, if any, and what a call under p may do
@@ -195,7 +201,7 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 		if s.Verdict != fresh.Unverified {
 			continue
 		}
-		if s.found(c.Find(p, s.Key, t)); s.Verdict == fresh.Unverified {
+		if s.found(s.find(c, p, t)); s.Verdict == fresh.Unverified {
 			s.found(nil, fresh.Unusable)
 		}
 	}
@@ -269,7 +275,7 @@ func (c *Cache) beginRead(p *entry.Config, s *Search, sharedKey string) (mine bo
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	call := sh.calls[s.Key]
-	if call != nil && !s.peeks && call.mayBeJoined(p, s.old) {
+	if call != nil && !s.peeks && call.mayBeJoined(p, s) {
 		return false
 	}
 	if call != nil && call.state.executes() && call.overtaken() {
@@ -329,7 +335,15 @@ func (c *Cache) learn(p *entry.Config, s *Search) {
 		return
 	}
 	s.asked, s.read = true, call.read
-	s.found(made, p.Verdict(made, clock.Now()))
+	s.found(made, s.verdict(p, made))
+}
+
+// verdict says what the caller may do now with what the store holds. e may be nil.
+func (s *Search) verdict(p *entry.Config, e *entry.Entry) fresh.Verdict {
+	if !s.host.serves(e) {
+		return fresh.Unusable
+	}
+	return p.Verdict(e, clock.Now())
 }
 
 // perform reads for all of searches. It returns when that is done or, then reporting
@@ -401,7 +415,7 @@ func (c *Cache) endRead(values context.Context, p *entry.Config, s *Search) {
 			c.hold(made)
 		}
 	}
-	switch v := p.Verdict(made, clock.Now()); {
+	switch v := s.verdict(p, made); {
 	case s.leads && !s.gone && !v.Answers() && sh.calls[call.key] == call:
 		known := *s
 		known.asked, known.read = true, call.read

@@ -52,7 +52,7 @@ func TestLayersImportOnlyWhatIsBelow(t *testing.T) {
 // Whatever is not a layer must not bring one back in that stands above its importer.
 func TestNothingBelowTheLayersImportsThem(t *testing.T) {
 	all := layers(t)
-	for _, path := range []string{"codec", "store", "internal/trial", "internal/hints", "internal/beside", "internal/messages"} {
+	for _, path := range []string{"codec", "store", "internal/trial", "internal/beside", "internal/messages"} {
 		out, err := exec.Command("go", "list", "-deps", importPath+"/"+path).Output()
 		if err != nil {
 			t.Fatalf("go list -deps %s: %v", path, err)

@@ -15,7 +15,6 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/function"
-	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
 
@@ -108,7 +107,6 @@ type Func[A, R any] struct {
 	plan     *keys.Plan       // how an argument becomes a key
 	keyFunc  func(A) string   // in place of plan, if not nil
 	copier   *keys.Copier     // of A; nil where nothing has to be copied
-	abstains bool             // A is a hints.Abstainer
 	calls    function.Options // what With was given
 	policy   atomic.Pointer[function.Policy]
 }
@@ -153,7 +151,6 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts [
 	own := listOf(opts)
 	f := &Func[A, R]{function: function.New(name, own, function.SignatureOf[A, R]()), fn: fn}
 	f.core = f.function.Cache
-	f.abstains = reflect.TypeFor[A]().Implements(reflect.TypeFor[hints.Abstainer]())
 	s := f.function.Settings(nil)
 	if f.keyFunc = function.Typed[func(A) string]("KeyFunc", f.core.Label, s.KeyFunc); f.keyFunc == nil {
 		var err error
@@ -265,11 +262,7 @@ func (j *job[A, R]) Run(ctx context.Context) (any, error) {
 	return &r, err
 }
 
-func (j *job[A, R]) Abstain() {
-	if j.f.abstains {
-		any(j.a).(hints.Abstainer).Abstain()
-	}
-}
+func (j *job[A, R]) Abstain() {}
 
 func (j *job[A, R]) Counted() bool { return false }
 
@@ -337,7 +330,7 @@ func zero[R any]() (r R) { return r }
 //
 // With panics when an option was given for another type than R.
 func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
-	w := &Func[A, R]{core: f.core, function: f.function, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, copier: f.copier, abstains: f.abstains}
+	w := &Func[A, R]{core: f.core, function: f.function, fn: f.fn, plan: f.plan, keyFunc: f.keyFunc, copier: f.copier}
 	w.calls = slices.Clip(f.calls)
 	for _, o := range opts {
 		w.calls = append(w.calls, o)

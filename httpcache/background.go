@@ -131,8 +131,8 @@ func (x *exchange) renew() {
 		return
 	}
 	defer x.leave()
-	if lead, run, _ := x.cache.join(x.r.Context(), x.key, x.old, x.alone(), x.waitLimit()); run != nil {
-		x.carryOut(lead, run)
+	if run, _, _ := x.begin(); run != nil {
+		x.carryOut(run)
 	}
 }
 

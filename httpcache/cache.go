@@ -14,7 +14,7 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
-	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // A Cache holds HTTP responses. Its [Cache.Handler] puts it in front of a
@@ -26,8 +26,7 @@ type Cache struct {
 	opts     Options
 	server   *rules.Policy // of every Handler
 	client   *rules.Policy // of every Transport
-	fn       *memo.Func[errand, *record]
-	group    *memo.Group
+	records  *records
 	leading  sync.Map // keys to *leader: who runs what
 	purges   purges
 	purged   func() *patterns // see patterns
@@ -63,22 +62,28 @@ func New(o *Options, opts ...memo.Option) *Cache {
 	c := &Cache{opts: *o}
 	c.server, c.client = o.server(), o.client()
 	c.inflight, c.sending, c.purged = newAccount(c), newAccount(c), newPatterns(c)
-	c.group = memo.NewGroup("httpcache", groups(opts)...)
-	hints.JoinsDefault(c.group)
-	weak := []memo.Option{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})}
-	strong := []memo.Option{
-		c.group,
-		memo.KeyFunc(func(e errand) string { return e.key }),
-		memo.TTL(time.Minute), memo.Jitter(0), memo.EarlyRefresh(0), memo.SoftTimeout(0),
-		memo.StaleWhileRevalidate(0), memo.StaleIfError(0),
-		memo.CacheErrors(0, nil), memo.CacheIf[*record](nil), memo.Clone[*record](nil), memo.Tags(),
-	}
-	c.fn = memo.New(c.execute, slices.Concat(weak, opts, strong)...)
+	c.records = newRecords(groups(opts), slices.Concat(
+		function.Options{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})},
+		optionsOf(opts),
+		function.Options{
+			memo.TTL(time.Minute), memo.Jitter(0), memo.EarlyRefresh(0), memo.SoftTimeout(0),
+			memo.StaleWhileRevalidate(0), memo.StaleIfError(0),
+			memo.CacheErrors(0, nil), memo.CacheIf[*record](nil), memo.Clone[*record](nil), memo.Tags(),
+		},
+	))
 	return c
 }
 
+// optionsOf returns opts as package function has them.
+func optionsOf(opts []memo.Option) (list function.Options) {
+	for _, o := range opts {
+		list = append(list, o)
+	}
+	return list
+}
+
 // groups returns the groups among options, of which the last counts.
-func groups(opts []memo.Option) (found []memo.Option) {
+func groups(opts []memo.Option) (found function.Options) {
 	for _, o := range opts {
 		switch o := o.(type) {
 		case *memo.Group:
@@ -90,12 +95,7 @@ func groups(opts []memo.Option) (found []memo.Option) {
 	return found
 }
 
-func (c *Cache) log() *slog.Logger { return hints.Log(c.fn) }
-
-// isShared reports whether other processes share what is stored. A response that
-// no execution of memo's stands for is not stored then: only an execution's
-// result is kept from being stored by what another process has purged meanwhile.
-func (c *Cache) isShared() bool { return hints.IsShared(c.fn) }
+func (c *Cache) log() *slog.Logger { return c.records.log() }
 
 // Purge drops every response that is held for the URLs, whatever they vary by. A
 // URL is absolute, as a client asks for it, or a path. Of its spellings, all that RFC 3986,
@@ -153,11 +153,7 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 			}
 		}
 	}
-	keys := make([]errand, len(drop))
-	for i, key := range drop {
-		keys[i].key = key
-	}
-	return c.fn.Invalidate(ctx, keys...)
+	return c.records.drop(ctx, drop...)
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag
@@ -169,8 +165,7 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 // whose handler began before.
 func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
 	c.purges.all.Add(1)
-	hints.Settle(c.fn) // the group may be in the default one
-	return c.group.InvalidateTags(ctx, tags...)
+	return c.records.invalidateTags(ctx, tags)
 }
 
 // Clear drops every response, with [Cache.Purge]'s guarantee, in the same time
@@ -178,16 +173,7 @@ func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
 // it is told as soon as it can be.
 func (c *Cache) Clear(ctx context.Context) error {
 	c.purges.all.Add(1)
-	return c.fn.Clear(ctx)
-}
-
-// peek returns the record under key, or nil. key need not outlive the call.
-func (c *Cache) peek(ctx context.Context, key string) *record {
-	e, err := c.fn.Peek(ctx, errand{key: key})
-	if err != nil {
-		return nil
-	}
-	return e.Value
+	return c.records.clear(ctx)
 }
 
 // newIndex returns an index for a resource whose responses vary by these fields.

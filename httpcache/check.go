@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
-	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // New panics for what makes no sense, and for what can have no effect: somebody has meant
@@ -31,7 +30,7 @@ var insteadOf = map[string]string{
 // a store may have one, also beside memo.Store(nil): whether there is a store is for a group,
 // the defaults or the place where the program runs to say.
 func checkMemoOptions(opts []memo.Option) {
-	given := hints.Given(memo.Options(opts))
+	given := optionsOf(opts).Given()
 	for _, name := range given {
 		other, hasNone := insteadOf[name]
 		switch {

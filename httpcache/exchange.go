@@ -76,21 +76,21 @@ func (x *exchange) find() {
 	x.key = x.resource
 	top := x.top
 	if !x.looked || x.spelling != "" { // what was looked for is the exact key, under which nothing is held then
-		top = x.cache.peek(ctx, x.resource)
+		top = x.cache.records.peek(ctx, x.resource)
 	}
 	x.top, x.looked = nil, false // things change
 	switch {
 	case top != nil && top.Kind == anIndex:
 		x.index = top
 	case x.split(), x.face == rules.TransportFace && top != nil && top.Kind == aResponse:
-		x.index = x.cache.openIndex(ctx, x.resource)
+		x.index = x.cache.records.openIndex(ctx, x.resource)
 	default:
 		x.take(top)
 		return
 	}
 	x.key = x.variant(x.index)
 	x.miss = rules.VaryMiss
-	x.take(x.cache.peek(ctx, x.key))
+	x.take(x.cache.records.peek(ctx, x.key))
 	x.findPart()
 }
 
@@ -130,19 +130,6 @@ func (x *exchange) variant(index *record) string {
 		key = rules.AppendText(append(key, '|'), x.partition)
 	}
 	return string(key)
-}
-
-// openIndex makes an index for a resource before anything is known of it: one, for
-// all who ask at once.
-func (c *Cache) openIndex(ctx context.Context, resource string) *record {
-	made := newRun()
-	made.land(landing{rec: newIndex(nil), keep: indexLife})
-	index, err := c.call(ctx, errand{resource, made}, nil)
-	if err != nil || index.Kind != anIndex {
-		index = newIndex(nil)
-		c.store(ctx, resource, index, indexLife, nil)
-	}
-	return index
 }
 
 // take makes a record the one that is at hand.
@@ -212,31 +199,38 @@ func (d *derived) shares() bool { return !d.CacheControl.Any(rules.NoCache) && d
 // request has to try again, or alone.
 func (x *exchange) joinOnce() bool {
 	defer x.leave()
-	lead, run, ans := x.cache.join(x.r.Context(), x.key, x.old, x.alone(), x.waitLimit())
+	run, rec, err := x.begin()
 	if run != nil {
-		x.carryOut(lead, run)
+		x.carryOut(run)
 		return true
 	}
 	switch {
-	case ans.err == nil:
-		return x.accept(ans.rec)
+	case err == nil:
+		return x.accept(rec)
 	case x.r.Context().Err() != nil:
 		x.refuse(http.StatusServiceUnavailable) // nobody is there to read it
 		return true
-	case errors.Is(ans.err, errStale) && x.mayBeStale():
+	case errors.Is(err, errStale) && x.mayBeStale():
 		x.serveStale()
 		return true
-	case errors.Is(ans.err, errRetry):
+	case errors.Is(err, errRetry):
 		x.leave()
 		x.find()
 		return x.serveIfUsable(true)
-	case errors.Is(ans.err, errOverdue):
+	case errors.Is(err, errOverdue):
 		x.gaveUp()
 	}
 	x.miss = rules.Bypassed
 	x.leave()
 	x.direct()
 	return true
+}
+
+// begin begins a run for a record that is newer than the one at hand, or waits for one.
+func (x *exchange) begin() (*run, *record, error) {
+	terms := another(x.old)
+	terms.Alone, terms.Patience = x.alone(), x.waitLimit()
+	return x.cache.records.begin(x.r.Context(), x.key, terms)
 }
 
 // accept answers with a record that somebody else's run has brought, if that does
@@ -247,7 +241,7 @@ func (x *exchange) accept(rec *record) bool {
 		x.index = rec
 		x.key = x.variant(rec)
 		x.old, x.miss = nil, rules.VaryMiss
-		rec = x.cache.peek(x.r.Context(), x.key)
+		rec = x.cache.records.peek(x.r.Context(), x.key)
 	}
 	x.take(rec)
 	if x.serveIfUsable(true) {
@@ -298,14 +292,33 @@ func (x *exchange) mayBeStale() bool {
 }
 
 // carryOut runs the handler for everyone who waits for run.
-func (x *exchange) carryOut(lead context.Context, run *run) {
-	ctx, release := follow(lead, x.r.Context())
+func (x *exchange) carryOut(run *run) {
+	ctx, release := follow(run.context(), x.r.Context())
 	defer release()
-	x.noteLead(lead)
+	x.noteLead(run)
 	x.release = release
 	defer x.settle()
 	x.execute(ctx, run)
-	run.outlast()
+}
+
+// follow returns a context for carrying out a run: it has the values of lead, and
+// ends when lead does, until release is called. From then on it ends with client,
+// which is the context of the request, and so not with the run: a middleware that has
+// kept the handler's request goes on using it.
+func follow(lead, client context.Context) (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(lead))
+	stop := context.AfterFunc(lead, cancel)
+	return ctx, func() {
+		if stop() {
+			context.AfterFunc(client, cancel)
+		}
+	}
+}
+
+// end ends the run with what the handler, which has returned, has brought.
+func (x *exchange) end(rec *recorder, o outcome) {
+	x.release() // so that the end of the run is not that of the handler's context
+	rec.run.end(o)
 }
 
 // direct runs the handler for this request alone, and stores nothing.

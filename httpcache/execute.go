@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
-// execute runs the handler, and answers the client. run, if it is not nil, lands
+// execute runs the handler, and answers the client. run, if it is not nil, ends
 // with what the handler brought, however that ends.
 func (x *exchange) execute(ctx context.Context, run *run) {
-	defer run.land(landing{err: errRetry}) // if nothing else has been said by then
+	defer run.end(outcome{err: errRetry}) // if nothing else has been said by then
 	for {
 		rec := &recorder{
 			ResponseWriter: x.w, exchange: x, ctx: ctx, run: run, declared: -1,
@@ -45,7 +47,7 @@ func (x *exchange) execute(ctx context.Context, run *run) {
 // stored has been dropped without need.
 func (x *exchange) leaveUnbegun(rec *recorder) {
 	x.release()
-	rec.run.land(landing{err: errPass})
+	rec.run.end(outcome{err: errPass})
 	x.count(rec)
 	if x.miss == rules.ByMethod {
 		rec.reply = x.policy.ReceptionOf(http.StatusOK, rec.ownHeader(), rec.started, time.Now())
@@ -78,7 +80,7 @@ func (x *exchange) conclude(rec *recorder) {
 	case rec.mode == holding:
 		rec.then()
 	case rec.mode == storing && rec.run != nil:
-		x.land(rec)
+		x.store(rec)
 	case rec.mode == storing && x.miss == rules.ByMethod:
 		x.storeForGet(rec)
 	case rec.mode == storing:
@@ -166,7 +168,7 @@ func (x *exchange) decide(rec *recorder, status int) {
 	case rules.IsError(status) && x.mayBeStale():
 		x.hold(rec)
 		rec.then = func() {
-			rec.run.land(landing{err: errStale})
+			rec.run.end(outcome{err: errStale})
 			x.serveStale()
 		}
 	default:
@@ -183,7 +185,7 @@ func (x *exchange) hold(rec *recorder) {
 // pass lets a response go to the client, and has it copied if it may be stored.
 func (x *exchange) pass(rec *recorder) {
 	r := rec.reply
-	hint := hintOf(rec.ctx)
+	hint := nested.Said(rec.ctx)
 	rec.life = x.policy.LifeOf(r, hint.TTL, hint.HasTTL, x.personal)
 	why := x.policy.MayStore(r, x.r.Header, &x.asked, &rec.life)
 	switch {
@@ -212,7 +214,7 @@ func (x *exchange) pass(rec *recorder) {
 		rec.mode = storing
 	default:
 		x.release()
-		rec.run.land(x.unshared(r.Status, why))
+		rec.run.end(x.unshared(r.Status, why))
 	}
 	if rec.mode == passing {
 		rec.pace()
@@ -221,14 +223,14 @@ func (x *exchange) pass(rec *recorder) {
 	x.writeHeader(rec, why)
 }
 
-// unshared is what a run lands with whose response nobody else can have. For a
+// unshared is what a run ends with whose response nobody else can have. For a
 // moment others who ask for the resource need not wait to learn that, unless it
 // may have been for this request's sake, or for a reason that may soon be over.
-func (x *exchange) unshared(status int, why rules.Reason) landing {
+func (x *exchange) unshared(status int, why rules.Reason) outcome {
 	if x.personal || x.old != nil || status >= 400 || x.asked.Has != 0 || why == rules.PartialResponse || why == rules.NoRoom {
-		return landing{err: errPass}
+		return outcome{err: errPass}
 	}
-	return landing{rec: &record{Kind: aPass}, keep: passLife}
+	return outcome{rec: &record{Kind: aPass}, keeping: keeping{ttl: passLife}}
 }
 
 // passLife is how long a pass is held.
@@ -254,7 +256,7 @@ func (x *exchange) writeHeader(rec *recorder, why rules.Reason) {
 		date := r.Received.UTC().Format(http.TimeFormat)
 		h["Date"], r.Header["Date"] = []string{date}, []string{date}
 	}
-	told := hintOf(rec.ctx).HasTTL
+	told := nested.Said(rec.ctx).HasTTL
 	if rec.mode == storing && x.policy.ClientControl != nil && len(r.Header["Cache-Control"]) == 0 {
 		h["Cache-Control"], told = slices.Clone(x.policy.ClientControl), true
 	}
@@ -315,14 +317,14 @@ func (x *exchange) addStatus(h http.Header, s *rules.CacheStatus) {
 	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.AppendTo(nil, x.policy.Identity)))
 }
 
-// land stores a response that the handler has written to its end.
-func (x *exchange) land(rec *recorder) {
+// store stores a response that the handler has written to its end.
+func (x *exchange) store(rec *recorder) {
 	if !rec.complete() {
 		return // execute says so
 	}
-	hint := hintOf(rec.ctx)
+	hint := nested.Said(rec.ctx)
 	if hint.NoStore || !rec.makeRoomToStore() {
-		rec.run.land(landing{err: errPass})
+		rec.run.end(outcome{err: errPass})
 		return
 	}
 	trailer := rec.trailer()
@@ -334,7 +336,7 @@ func (x *exchange) land(rec *recorder) {
 	response := newResponse(x.policy, r, &rec.life, hint.HasTTL, rec.body, trailer)
 	rec.tag(response)
 	x.cache.count.stored.Add(1)
-	rec.run.land(x.place(response, r.Header))
+	x.end(rec, x.place(response, r.Header))
 	x.answerPart(rec, response)
 }
 
@@ -353,20 +355,20 @@ func (x *exchange) finishHeader(rec *recorder) {
 //     with an index that makes it known.
 //   - Where the index does not know all that it varies by, not at all: the index
 //     is replaced by one that does, for the next request.
-func (x *exchange) place(rec *record, h http.Header) landing {
-	l := landing{rec: rec, tags: rules.TagsOf(h)}
+func (x *exchange) place(rec *record, h http.Header) (o outcome) {
+	o = outcome{rec: rec, keeping: keeping{tags: rules.TagsOf(h)}}
 	d := rec.look()
-	l.keep = x.policy.KeepFor(&d.Terms, rec.canValidate(), time.Now())
+	o.ttl = x.policy.KeepFor(&d.Terms, rec.canValidate(), time.Now())
 	names, _ := rules.VaryNames(h["Vary"])
 	switch {
 	case x.index == nil && (len(names) > 0 || x.face == rules.TransportFace):
-		l.variant, l.rec = rec, newIndex(names)
-		l.variantKey = x.variant(l.rec)
+		o.variant, o.rec = rec, newIndex(names)
+		o.variantKey = x.variant(o.rec)
 	case x.index != nil && !containsAll(x.index.Names, names):
 		x.widen(names)
-		l = landing{err: errPass}
+		o = outcome{err: errPass}
 	}
-	return l
+	return o
 }
 
 // widen replaces the index by one that knows of more fields.
@@ -375,7 +377,7 @@ func (x *exchange) widen(names []string) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) <= rules.MaxVary {
-		x.cache.store(context.WithoutCancel(x.r.Context()), x.resource, newIndex(names), indexLife, nil)
+		x.cache.records.put(context.WithoutCancel(x.r.Context()), x.resource, newIndex(names), keeping{ttl: indexLife})
 	}
 }
 
@@ -391,12 +393,12 @@ func containsAll(all, some []string) bool {
 // validated answers with the stored response when the handler has said that it is
 // still good.
 func (x *exchange) validated(rec *recorder) {
-	hint := hintOf(rec.ctx)
+	hint := nested.Said(rec.ctx)
 	fresh, why := x.refreshed(rec.reply, hint.TTL, hint.HasTTL)
 	if hint.NoStore || why != rules.Storable && why != rules.NothingToReuse {
-		rec.run.land(landing{err: errPass})
+		x.end(rec, outcome{err: errPass})
 	}
-	rec.run.land(x.landingOf(fresh, rec.reply))
+	x.end(rec, x.outcomeOf(fresh, rec.reply))
 	x.now = time.Now()
 	x.cache.count.revalidated.Add(1)
 	for _, name := range rules.CookieFields { // which are for this client alone, unless they are stored
@@ -415,7 +417,7 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	}
 	ctx, h := context.WithoutCancel(x.r.Context()), rec.reply.Header
 	if !x.old.origins().Validates(h) || rec.declared >= 0 && rec.declared != int64(len(x.old.Body)) {
-		if err := x.cache.fn.Invalidate(ctx, errand{key: x.key}); err != nil {
+		if err := x.cache.records.drop(ctx, x.key); err != nil {
 			x.cache.log().Warn("memo: httpcache: a response that a HEAD disagrees with could not be dropped", "error", err)
 		}
 		return
@@ -424,9 +426,10 @@ func (x *exchange) learnFromHead(rec *recorder) {
 	if _, busy := x.cache.leading.Load(x.key); busy || why != rules.Storable {
 		return // what a GET brings in this moment is better
 	}
-	update := newRun()
-	update.land(x.landingOf(fresh, rec.reply))
-	if _, err := x.cache.fn.Refresh(ctx, errand{x.key, update}); err != nil && !isOutcome(err) {
+	update, _, err := x.cache.records.begin(ctx, x.key, engine.Terms{Forced: true, Patience: -1})
+	if err != nil {
 		x.cache.log().Warn("memo: httpcache: a response could not be updated by a HEAD", "error", err)
+		return
 	}
+	update.end(x.outcomeOf(fresh, rec.reply))
 }

@@ -13,7 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
-	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // Handler returns a handler that answers from the cache what it can, and has next
@@ -72,7 +72,7 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case hints.Bypassed(r.Context()):
+	case function.Bypassed(r.Context()):
 		h.next.ServeHTTP(w, r)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		switch {
@@ -148,7 +148,7 @@ func (h *handler) hit(x *exchange) bool {
 	defer releaseKey(buffer)
 	key := h.policy.AppendServed((*buffer)[:0], x.r)
 	*buffer = key
-	rec := h.cache.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
+	rec := h.cache.records.peek(x.r.Context(), unsafe.String(unsafe.SliceData(key), len(key)))
 	x.top, x.looked = rec, true
 	if rec == nil || rec.Kind != aResponse || rules.Rewritten(x.r) {
 		return false

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-
-	"github.com/seed-0226adef/memo/internal/hints"
 )
 
 // An account counts the bytes that requests under way hold: copies of responses that
@@ -28,7 +26,7 @@ func newAccount(c *Cache) *account {
 		case given > 0:
 			return given
 		}
-		return orDefault(hints.LocalBytes(c.fn), defaultLocalBytes)
+		return orDefault(c.records.localBytes(), defaultLocalBytes)
 	})}
 }
 
@@ -107,7 +105,7 @@ func (rec *recorder) makeRoomToStore() bool {
 	if isWasteful(rec.body) {
 		n += size
 	}
-	if rec.exchange.cache.isShared() {
+	if rec.exchange.cache.records.isShared() {
 		n += size
 	}
 	return n == 0 || rec.exchange.reserve(n)

@@ -53,10 +53,10 @@ func (x *exchange) leave() {
 }
 
 // noteLead sees to the note of a request that leads, which may be without one: it was
-// chosen again after another's run had come to nothing. The note goes when the
-// execution has ended, for then a handler that is still running does so for its own
+// chosen again after another's run had come to nothing. The note goes when the run
+// has ended, for then a handler that is still running does so for its own
 // client alone.
-func (x *exchange) noteLead(lead context.Context) {
+func (x *exchange) noteLead(run *run) {
 	if x.note == nil {
 		note := &leader{alone: x.alone(), mark: x.cache.patterns().now()}
 		if _, loaded := x.cache.leading.LoadOrStore(x.key, note); !loaded {
@@ -64,7 +64,7 @@ func (x *exchange) noteLead(lead context.Context) {
 		}
 	}
 	if key, note := x.key, x.note; note != nil {
-		context.AfterFunc(lead, func() { x.cache.leading.CompareAndDelete(key, note) })
+		context.AfterFunc(run.context(), func() { x.cache.leading.CompareAndDelete(key, note) })
 	}
 }
 

@@ -56,16 +56,16 @@ func (x *exchange) purgesOf(u *url.URL) uint64 {
 // unless the resource has been purged since the handler began. A purge counts
 // before it drops what is stored, so one that comes between the question and the
 // storing is seen afterwards. Only those of this process count, which is why nothing
-// is stored so where there are others; see [Cache.isShared].
+// is stored so where there are others; see [records.isShared].
 func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep time.Duration) {
 	if x.purged(rec) {
 		return
 	}
 	ctx := context.WithoutCancel(x.r.Context())
 	x.cache.count.stored.Add(1)
-	x.cache.store(ctx, key, response, keep, rules.TagsOf(rec.reply.Header))
+	x.cache.records.put(ctx, key, response, keeping{ttl: keep, tags: rules.TagsOf(rec.reply.Header)})
 	if x.purged(rec) {
-		if err := x.cache.fn.Invalidate(ctx, errand{key: key}); err != nil {
+		if err := x.cache.records.drop(ctx, key); err != nil {
 			x.cache.log().Warn("memo: httpcache: a response that a purge has made too old could not be dropped", "error", err)
 		}
 	}
@@ -75,7 +75,7 @@ func (x *exchange) storeBeside(rec *recorder, key string, response *record, keep
 // says that it describes its own target, and how long it is fresh (RFC 9110,
 // section 9.3.3; RFC 9111, section 4).
 func (x *exchange) mayAnswerGet(r *rules.Reception) bool {
-	return x.r.Method == http.MethodPost && r.Status == http.StatusOK && !x.personal && !x.cache.isShared() &&
+	return x.r.Method == http.MethodPost && r.Status == http.StatusOK && !x.personal && !x.cache.records.isShared() &&
 		describesTarget(x.target(), r.Header)
 }
 
@@ -99,9 +99,9 @@ func (x *exchange) storeForGet(rec *recorder) {
 	}
 	if x.face == rules.TransportFace { // where no response is under that key
 		ctx := context.WithoutCancel(x.r.Context())
-		index := x.cache.peek(ctx, key)
+		index := x.cache.records.peek(ctx, key)
 		if index == nil || index.Kind != anIndex {
-			index = x.cache.openIndex(ctx, key)
+			index = x.cache.records.openIndex(ctx, key)
 		}
 		x.resource = key
 		key = x.variant(index)

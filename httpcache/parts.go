@@ -13,7 +13,7 @@ import (
 // stored of the whole. But a part may answer the very question that it was the
 // answer to (RFC 9111, section 3.3): a 206 response is stored for requests with
 // the same Range, as long as it is fresh. It is never validated, and it is not stored
-// where other processes share the store; see [Cache.isShared].
+// where other processes share the store; see [records.isShared].
 
 // partKey returns the key of the part that the request asks for. It is not ok if
 // it asks for none, or makes that depend on the whole.
@@ -32,7 +32,7 @@ func (x *exchange) findPart() {
 		return
 	}
 	if key, ok := x.partKey(x.index); ok {
-		rec := x.cache.peek(x.r.Context(), key)
+		rec := x.cache.records.peek(x.r.Context(), key)
 		x.now = time.Now()
 		if rec != nil && !x.overtaken(rec) && x.judge(rec) == rules.IsFresh && x.holds(rec) {
 			x.old = rec
@@ -43,7 +43,7 @@ func (x *exchange) findPart() {
 // isPart reports whether a response is a part that may be stored: it says itself
 // how long it is fresh, and is one part.
 func (x *exchange) isPart(r *rules.Reception, l *rules.Life) bool {
-	if _, ok := x.partKey(newIndex(nil)); !ok || x.cache.isShared() || r.Status != http.StatusPartialContent || !l.Explicit || l.Left(r.Received) <= 0 {
+	if _, ok := x.partKey(newIndex(nil)); !ok || x.cache.records.isShared() || r.Status != http.StatusPartialContent || !l.Explicit || l.Left(r.Received) <= 0 {
 		return false
 	}
 	lines := r.Header["Content-Range"]
@@ -63,10 +63,10 @@ func (x *exchange) storePart(rec *recorder) {
 	ctx, r := context.WithoutCancel(x.r.Context()), rec.reply
 	index := x.index
 	if index == nil {
-		if _, busy := x.cache.leading.Load(x.resource); busy || x.cache.peek(ctx, x.resource) != nil {
+		if _, busy := x.cache.leading.Load(x.resource); busy || x.cache.records.peek(ctx, x.resource) != nil {
 			return // there is something of the whole meanwhile, or there will be
 		}
-		index = x.cache.openIndex(ctx, x.resource)
+		index = x.cache.records.openIndex(ctx, x.resource)
 	}
 	names, ok := rules.VaryNames(r.Header["Vary"])
 	if !ok || !containsAll(index.Names, names) {

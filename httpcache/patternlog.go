@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -84,7 +84,7 @@ func (p *patterns) fetch(ctx context.Context) (*patternLog, error) {
 		if log, ok := decodeLog(value); ok {
 			p.learn(log)
 			p.read.Store(began.UnixNano())
-			if began.Sub(time.Unix(log.wrote, 0)) > hints.NotesLife/4 {
+			if began.Sub(time.Unix(log.wrote, 0)) > function.NotesLife/4 {
 				p.notes.Swap(ctx, log.token, log.encode()) // or another process does
 			}
 			return log, nil

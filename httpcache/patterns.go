@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
-	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // A pattern is a purge that names no single resource: a path on every host, or all that
@@ -36,9 +36,9 @@ func (p *pattern) matches(host string, forms []string) bool {
 // patterns are those that were purged. With a shared store, its log has them for the
 // other processes; see patternlog.go.
 type patterns struct {
-	notes   hints.Notes   // the place of the log; nil without a store
-	version atomic.Uint64 // of the newest; begins at one
-	read    atomic.Int64  // when the log was read last, in nanoseconds since 1970
+	notes   *function.Notes // the place of the log; nil without a store
+	version atomic.Uint64   // of the newest; begins at one
+	read    atomic.Int64    // when the log was read last, in nanoseconds since 1970
 
 	renewing atomic.Bool // a goroutine reads the log in the background
 
@@ -60,7 +60,7 @@ const maxPatterns = 4096
 // defaults may still change before.
 func newPatterns(c *Cache) func() *patterns {
 	return sync.OnceValue(func() *patterns {
-		p := &patterns{notes: hints.NotesOf(c.fn)}
+		p := &patterns{notes: c.records.policy().Notes()}
 		p.version.Store(1)
 		return p
 	})
@@ -194,8 +194,8 @@ func (x *exchange) current(rec *record) *record {
 	if !x.overtaken(rec) {
 		return rec
 	}
-	hints.Forget(x.cache.fn, x.key)
-	if rec = x.cache.peek(x.r.Context(), x.key); rec == nil || rec.Kind != aResponse {
+	x.cache.records.forget(x.key)
+	if rec = x.cache.records.peek(x.r.Context(), x.key); rec == nil || rec.Kind != aResponse {
 		return nil
 	}
 	if x.overtaken(rec) {
@@ -209,7 +209,7 @@ func (x *exchange) current(rec *record) *record {
 // that is under way for its key.
 func (x *exchange) drop(key string) {
 	ctx := context.WithoutCancel(x.r.Context())
-	if err := x.cache.fn.Invalidate(ctx, errand{key: key}); err != nil {
+	if err := x.cache.records.drop(ctx, key); err != nil {
 		x.cache.log().Warn("memo: httpcache: a response that was purged could not be dropped", "error", err)
 	}
 }

@@ -118,7 +118,7 @@ func (r *record) derive() *derived {
 }
 
 // Hidden returns what the fields that are not exported lead to, when the response has
-// been used; see [hints.Weigher].
+// been used; see [values.Weigher].
 func (r *record) Hidden(allocated func(int64) int64) int64 {
 	if r == nil || r.Kind != aResponse {
 		return 0
@@ -225,10 +225,10 @@ func (x *exchange) refreshed(r *rules.Reception, given time.Duration, hasGiven b
 	}, p.MayStore(whole, x.r.Header, &x.asked, &l)
 }
 
-// landingOf is what a run lands with that has refreshed the stored response.
-func (x *exchange) landingOf(fresh *record, r *rules.Reception) landing {
+// outcomeOf is what a run ends with that has refreshed the stored response.
+func (x *exchange) outcomeOf(fresh *record, r *rules.Reception) outcome {
 	keep := x.policy.KeepFor(&fresh.look().Terms, fresh.canValidate(), r.Received)
-	return landing{rec: fresh, of: x.old, keep: keep, tags: rules.TagsOf(r.Header)}
+	return outcome{rec: fresh, of: x.old, keeping: keeping{ttl: keep, tags: rules.TagsOf(r.Header)}}
 }
 
 // withAge returns h with an Age field, for reading the life of a response.

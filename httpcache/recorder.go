@@ -145,7 +145,7 @@ func (rec *recorder) stopStoring() {
 	rec.commit()
 	rec.mode, rec.failed = passing, true
 	rec.exchange.release()
-	rec.run.land(landing{err: errPass})
+	rec.run.end(outcome{err: errPass})
 	rec.pace()
 	rec.finishClient()
 	rec.body = nil
@@ -165,7 +165,7 @@ func (rec *recorder) finishClient() {
 // for the response waits for that. [http.ErrAbortHandler] means that the client is
 // to get no more.
 func (rec *recorder) leaveTo(panicked any) {
-	rec.run.land(landing{err: errRetry})
+	rec.run.end(outcome{err: errRetry})
 	rec.commit()
 	if rec.drain != nil && panicked == http.ErrAbortHandler {
 		rec.drain.abort()

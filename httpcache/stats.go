@@ -46,6 +46,6 @@ func (c *Cache) Stats() Stats {
 		Hits: n.hits.Load(), StaleHits: n.staleHits.Load(), Revalidated: n.revalidated.Load(),
 		Collapsed: n.collapsed.Load(), Misses: n.misses.Load(), Passes: n.passes.Load(),
 		NotModified: n.notModified.Load(), Stored: n.stored.Load(), Refreshes: n.refreshes.Load(),
-		Memory: c.fn.Stats(),
+		Memory: memo.Stats(c.records.stats()),
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"sync"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
-	"github.com/seed-0226adef/memo/internal/hints"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // Transport returns a RoundTripper that answers from the cache what it can, and
@@ -61,7 +61,7 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if hints.Bypassed(r.Context()) || r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || rules.IsForOrigin(r.Header) {
+	if function.Bypassed(r.Context()) || r.URL == nil || r.URL.Host == "" || r.Header == nil || isStream(r.Header) || rules.IsForOrigin(r.Header) {
 		return t.next.RoundTrip(r)
 	}
 	if r.Method == "" { // which is how clients may write GET
@@ -176,7 +176,7 @@ func (t *transport) start(x *exchange, run func()) (*http.Response, error) {
 
 // warnApart says once that a store holds nothing for other processes.
 func (t *transport) warnApart() {
-	if strings.HasPrefix(t.partition, "#") && t.cache.isShared() {
+	if strings.HasPrefix(t.partition, "#") && t.cache.records.isShared() {
 		t.apart.Do(func() {
 			t.cache.log().Warn("memo: httpcache: what a Transport stores is found by no other process; give Options.Partition if it is for them, too")
 		})

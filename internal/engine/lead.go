@@ -49,18 +49,24 @@ type Lead struct {
 	unguard func() bool // of ctx; guarded by mu
 }
 
+// Bare is the Execution of those who execute themselves, and whose argument is the key.
+type Bare struct{}
+
+func (Bare) Own(string)                             {}
+func (Bare) Run(context.Context) (any, error)       { return nil, errUntaken }
+func (Bare) Abstain()                               {}
+func (Bare) Counted() bool                          { return false }
+func (Bare) AppendArgs(b []byte, key string) []byte { return keys.AppendText(b, key) }
+
 // A host is the Execution that a caller of Begin carries out itself.
 type host struct {
+	Bare
 	Terms
 	caller  context.Context
 	lead    *Lead         // what comes of it; set in the caller's goroutine
 	busy    chan struct{} // closed when another process executes; nil unless Alone
 	untaken bool          // the caller left before it began; set before the call is finished
 }
-
-func (*host) Own(string) {}
-
-func (*host) Run(context.Context) (any, error) { return nil, errUntaken }
 
 // Abstain is called, by the execution's own goroutine, when it waits for another process.
 func (h *host) Abstain() {
@@ -71,8 +77,6 @@ func (h *host) Abstain() {
 }
 
 func (h *host) Counted() bool { return h.untaken }
-
-func (*host) AppendArgs(b []byte, key string) []byte { return keys.AppendText(b, key) }
 
 // Begin is Load, or Refresh, for a caller that executes itself. It returns the result that
 // serves the caller, or an error, or a Lead.

@@ -154,7 +154,9 @@ func TestAFailureDoesNotWaitForTheStore(t *testing.T) {
 		lead.Fail(context.Canceled)
 		<-g.Reached()
 		g.Open()
-		newProcess(s).begin(t.Context(), patient).leads(t).Fail(nil)
+		next := newProcess(s).begin(t.Context(), patient)
+		<-next.over
+		next.leads(t).Fail(context.Canceled)
 	})
 }
 

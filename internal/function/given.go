@@ -6,7 +6,7 @@ import (
 )
 
 // Given returns the names of those options among l that say which results are kept, for how
-// long, and under which name; see hints.Given.
+// long, and under which name.
 func (l Options) Given() (names []string) {
 	// What the two agree on at the end was given: before that they differ in everything.
 	a := Settings{MaxBatch: -1, Config: entry.Config{

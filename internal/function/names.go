@@ -133,7 +133,7 @@ func isOwn(f runtime.Frame) bool {
 	if !found || strings.HasSuffix(f.File, "_test.go") {
 		return false
 	}
-	return rest != "" && rest[0] == '.' || strings.HasPrefix(rest, "/internal/function.") || strings.HasPrefix(rest, "/httpcache.")
+	return rest != "" && rest[0] == '.' || strings.HasPrefix(rest, "/internal/function.") || strings.HasPrefix(rest, "/httpcache")
 }
 
 // FuncName returns the runtime's name of fn.

@@ -5,19 +5,25 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/fleet"
-	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"
 )
 
-// Notes is what a package keeps beside a function's results; see hints.Notes.
+// Notes is a place in a function's shared store for one value of a package's own, which
+// is changed by Add and Swap only; what has no token is deleted. It keeps the value for
+// NotesLife from the last change. Operations take no longer than the function's
+// StoreTimeout.
 type Notes struct {
 	keyspace *fleet.Keyspace
 	key      string
 	limit    time.Duration
 }
 
+// NotesLife is how long a store keeps Notes that are not changed.
+const NotesLife = 30 * 24 * time.Hour
+
+// Get returns the value; nil if there is none.
 func (n *Notes) Get(ctx context.Context) ([]byte, error) {
 	values, err := n.keyspace.Get(ctx, storeclient.DeadlineIn(n.limit), []string{n.key})
 	if err != nil {
@@ -28,13 +34,13 @@ func (n *Notes) Get(ctx context.Context) ([]byte, error) {
 
 func (n *Notes) Add(ctx context.Context, value []byte) error {
 	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
-		return n.keyspace.Store.Add(ctx, n.key, value, hints.NotesLife)
+		return n.keyspace.Store.Add(ctx, n.key, value, NotesLife)
 	})
 }
 
 func (n *Notes) Swap(ctx context.Context, old store.Token, value []byte) error {
 	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
-		return n.keyspace.Store.Swap(ctx, n.key, old, value, hints.NotesLife)
+		return n.keyspace.Store.Swap(ctx, n.key, old, value, NotesLife)
 	})
 }
 

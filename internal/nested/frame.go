@@ -180,10 +180,10 @@ func Independent(ctx context.Context) context.Context {
 }
 
 // Said returns what fn has said so far about the result of the execution that ctx belongs
-// to: by SetTTL, if hasTTL, and by NoStore.
-func Said(ctx context.Context) (ttl time.Duration, hasTTL, noStore bool) {
-	Of(ctx).Update(func(h *Hint) { ttl, hasTTL, noStore = h.TTL, h.HasTTL, h.NoStore })
-	return ttl, hasTTL, noStore
+// to, by SetTTL and NoStore.
+func Said(ctx context.Context) (said Hint) {
+	Of(ctx).Update(func(h *Hint) { said = Hint{TTL: h.TTL, HasTTL: h.HasTTL, NoStore: h.NoStore} })
+	return said
 }
 
 // hintPlaces are the calls whose hints reached no execution, by program counter.

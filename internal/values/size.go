@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/seed-0226adef/memo/internal/hints"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
 
@@ -45,12 +44,18 @@ func SizeOf[R any]() func(value any) int64 {
 		left := maxParts
 		return own + beyond(reflect.ValueOf(v).Elem(), &left)
 	}
-	if !t.Implements(reflect.TypeFor[hints.Weigher]()) {
+	if !t.Implements(reflect.TypeFor[Weigher]()) {
 		return estimate
 	}
 	return func(v any) int64 {
-		return estimate(v) + any(*v.(*R)).(hints.Weigher).Hidden(Allocated)
+		return estimate(v) + any(*v.(*R)).(Weigher).Hidden(Allocated)
 	}
+}
+
+// A Weigher is a result that leads to memory from fields that are not exported: how much,
+// once it is in use. allocated returns what Go's allocator takes for n bytes.
+type Weigher interface {
+	Hidden(allocated func(n int64) int64) int64
 }
 
 // inline reports whether values of t lead to no other memory.

@@ -167,7 +167,7 @@ func nameCode(t *testing.T, page, text string, least int) {
 func declarations(t *testing.T) map[string]bool {
 	t.Helper()
 	var names []string
-	for _, pattern := range []string{"*.go", "internal/*/*.go", "store/*.go", "store/storetest/*.go", "codec/*.go"} {
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "httpcache/internal/*/*.go", "store/*.go", "store/storetest/*.go", "codec/*.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

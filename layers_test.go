@@ -10,7 +10,7 @@ import (
 )
 
 // layerRow finds the packages in the table of docs/internals.md, from the top down.
-var layerRow = regexp.MustCompile("(?m)^\\| `((?:internal/)?\\w+)` \\|")
+var layerRow = regexp.MustCompile("(?m)^\\| `((?:httpcache/)?(?:internal/)?\\w+)` \\|")
 
 // layers returns the layers' import paths, from the top down.
 func layers(t *testing.T) (paths []string) {

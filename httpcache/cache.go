@@ -2,18 +2,16 @@ package httpcache
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"log/slog"
-	"net/http"
-	"net/url"
+	"math"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/exchange"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+
 	"github.com/seed-0226adef/memo"
-	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/internal/function"
 )
 
@@ -23,16 +21,8 @@ import (
 //
 // All methods are safe for concurrent use. A Cache needs no Close.
 type Cache struct {
-	opts     Options
-	server   *rules.Policy // of every Handler
-	client   *rules.Policy // of every Transport
-	records  *records
-	leading  sync.Map // keys to *leader: who runs what
-	purges   purges
-	purged   func() *patterns // see patterns
-	inflight *account         // of what requests gather
-	sending  *account         // of what is stored, and is being sent
-	count    counters
+	opts Options
+	core *exchange.Cache
 }
 
 // New makes a Cache. A nil o stands for the zero [Options].
@@ -59,19 +49,31 @@ func New(o *Options, opts ...memo.Option) *Cache {
 		o = new(Options)
 	}
 	checkMemoOptions(opts)
-	c := &Cache{opts: *o}
-	c.server, c.client = o.server(), o.client()
-	c.inflight, c.sending, c.purged = newAccount(c), newAccount(c), newPatterns(c)
-	c.records = newRecords(groups(opts), slices.Concat(
-		function.Options{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(recordCodec{})},
+	server, client := o.server(), o.client()
+	records := stored.NewRecords(groups(opts), slices.Concat(
+		function.Options{memo.LoadTimeout(0), memo.LocalBytes(defaultLocalBytes), memo.Codec(stored.Codec{})},
 		optionsOf(opts),
 		function.Options{
 			memo.TTL(time.Minute), memo.Jitter(0), memo.EarlyRefresh(0), memo.SoftTimeout(0),
 			memo.StaleWhileRevalidate(0), memo.StaleIfError(0),
-			memo.CacheErrors(0, nil), memo.CacheIf[*record](nil), memo.Clone[*record](nil), memo.Tags(),
+			memo.CacheErrors(0, nil), memo.CacheIf[*stored.Record](nil), memo.Clone[*stored.Record](nil), memo.Tags(),
 		},
 	))
-	return c
+	return &Cache{*o, exchange.New(server, client, records, o.room(records))}
+}
+
+// room returns what MaxInFlight says, in bytes, when memo's defaults are settled.
+func (o *Options) room(records *stored.Records) func() int64 {
+	given := o.MaxInFlight
+	return func() int64 {
+		switch {
+		case given < 0:
+			return math.MaxInt64
+		case given > 0:
+			return given
+		}
+		return orDefault(records.LocalBytes(), defaultLocalBytes)
+	}
 }
 
 // optionsOf returns opts as package function has them.
@@ -95,8 +97,6 @@ func groups(opts []memo.Option) (found function.Options) {
 	return found
 }
 
-func (c *Cache) log() *slog.Logger { return c.records.log() }
-
 // Purge drops every response that is held for the URLs, whatever they vary by. A
 // URL is absolute, as a client asks for it, or a path. Of its spellings, all that RFC 3986,
 // section 6.2, calls equivalent are purged, and both http and https: behind a proxy
@@ -119,41 +119,10 @@ func (c *Cache) log() *slog.Logger { return c.records.log() }
 // other URLs are purged all the same.
 func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 	var errs []error
-	for _, s := range urls {
-		one, u, err := parsePurge(c.server, s)
-		switch {
-		case err != nil:
-		case one != nil:
-			err = c.purgePattern(ctx, *one)
-		default:
-			err = c.purge(ctx, u)
-		}
-		errs = append(errs, err)
+	for _, u := range urls {
+		errs = append(errs, c.core.Purge(ctx, u))
 	}
 	return errors.Join(errs...)
-}
-
-// purge drops what is held for a URL, of both faces.
-func (c *Cache) purge(ctx context.Context, u *url.URL) error {
-	p, host := c.server, rules.PurgeHost(u.Host)
-	for _, name := range p.PurgeNames(u) {
-		c.purges.counter(name).Add(1)
-	}
-	schemes := []string{"http", "https"}
-	if s := strings.ToLower(u.Scheme); s != "" && !slices.Contains(schemes, s) {
-		schemes = append(schemes, s)
-	}
-	var drop []string
-	for _, face := range []rules.Face{rules.HandlerFace, rules.TransportFace} {
-		for _, method := range append([]string{http.MethodGet}, c.opts.Methods...) {
-			for _, scheme := range schemes {
-				for _, form := range p.PurgeTargets(u) {
-					drop = p.PurgedKeys(drop, face, method, scheme, host, form)
-				}
-			}
-		}
-	}
-	return c.records.drop(ctx, drop...)
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag
@@ -164,38 +133,12 @@ func (c *Cache) purge(ctx context.Context, u *url.URL) error {
 // After PurgeTags has returned, no request that begins later gets such a response
 // whose handler began before.
 func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
-	c.purges.all.Add(1)
-	return c.records.invalidateTags(ctx, tags)
+	return c.core.PurgeTags(ctx, tags)
 }
 
 // Clear drops every response, with [Cache.Purge]'s guarantee, in the same time
 // however many are held. The error is of a shared store that could not be reached;
 // it is told as soon as it can be.
 func (c *Cache) Clear(ctx context.Context) error {
-	c.purges.all.Add(1)
-	return c.records.clear(ctx)
-}
-
-// newIndex returns an index for a resource whose responses vary by these fields.
-func newIndex(names []string) *record {
-	return &record{Kind: anIndex, Names: names, Generation: rand.Text()}
-}
-
-// appendVariant appends the key of the variant that an index has for a request.
-// The zero byte is in no resource's key, so the two cannot be mistaken.
-func appendVariant(p *rules.Policy, b []byte, resource string, index *record, r *http.Request, digest string) []byte {
-	b = append(b, 0)
-	b = append(b, resource...)
-	b = append(b, 0)
-	b = append(b, index.Generation...)
-	if rules.Rewritten(r) {
-		b = rules.AppendText(b, r.URL.RequestURI())
-	}
-	b = append(b, 0)
-	b = rules.AppendText(b, digest)
-	b = p.Extra.AppendTo(b, r)
-	if !p.Shared {
-		b = p.AppendPrincipal(b, r)
-	}
-	return rules.AppendSelecting(b, index.Names, r.Header)
+	return c.core.Clear(ctx)
 }

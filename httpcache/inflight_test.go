@@ -13,6 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
@@ -69,7 +73,7 @@ func (c *crowd) get(t *testing.T, cache *Cache, face string) {
 			c.ServeHTTP(&piped{http.Header{}, w}, r)
 			w.Close()
 		}()
-		res := newHTTPResponse(200, header("Cache-Control: max-age=60"), r)
+		res := stream.NewResponse(200, header("Cache-Control: max-age=60"), r)
 		if c.declared {
 			res.ContentLength = int64(c.size)
 		}
@@ -145,7 +149,7 @@ func TestManyLongPagesAtOnceTakeNoMoreThanTheBound(t *testing.T) {
 					if took := heap() - before; took > bound+int64(c.clients)*others {
 						t.Errorf("%d pages of %d MiB under way take %d MiB, want %d at most", c.clients, c.size>>20, took>>20, bound>>20)
 					}
-					if used := cache.inflight.used.Load(); used > bound || declared && used != bound {
+					if used := cache.core.Inflight.Used.Load(); used > bound || declared && used != bound {
 						t.Errorf("%d bytes are counted, of %d", used, bound)
 					}
 					c.middle.Add(c.clients)
@@ -168,7 +172,7 @@ func TestTheRoomForPagesUnderWayIsUsed(t *testing.T) {
 				bound := int64(10*c.size + c.size/2)
 				cache := New(&Options{MaxInFlight: bound})
 				c.get(t, cache, face)
-				if used := cache.inflight.used.Load(); used > bound || used <= bound-int64(c.size) {
+				if used := cache.core.Inflight.Used.Load(); used > bound || used <= bound-int64(c.size) {
 					t.Errorf("%d bytes are counted, of %d", used, bound)
 				}
 				c.middle.Add(c.clients)
@@ -195,7 +199,7 @@ func TestWhatIsCountedOfAPageIsWhatItHolds(t *testing.T) {
 		c.get(t, cache, tt.face)
 		if tt.want == 0 {
 			waitForZero(t, cache)
-		} else if used := cache.inflight.used.Load(); used != tt.want<<10 {
+		} else if used := cache.core.Inflight.Used.Load(); used != tt.want<<10 {
 			t.Errorf("%s: %d KiB of a page are counted, want %d", tt.face, used>>10, tt.want)
 		}
 		c.middle.Add(c.clients)
@@ -207,15 +211,15 @@ func TestWhatIsCountedOfAPageIsWhatItHolds(t *testing.T) {
 // What was refused took its part for a moment, and what would have fitted was refused.
 func TestWhatDoesNotFitTakesNoRoomFromOthers(t *testing.T) {
 	const limit, turns = 10, 100_000
-	a := &account{limit: func() int64 { return limit }}
+	a := &stored.Account{Limit: func() int64 { return limit }}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for range turns {
-				if a.reserve(limit + 1) {
+				if a.Reserve(limit + 1) {
 					t.Error("there was room for more than the limit")
 				}
-				if used := a.used.Load(); used > limit {
+				if used := a.Used.Load(); used > limit {
 					t.Errorf("%d are taken, of %d", used, limit)
 					return
 				}
@@ -223,11 +227,11 @@ func TestWhatDoesNotFitTakesNoRoomFromOthers(t *testing.T) {
 		})
 		all.Go(func() {
 			for range turns {
-				if !a.reserve(limit / 4) {
+				if !a.Reserve(limit / 4) {
 					t.Error("there was no room for what fits")
 					return
 				}
-				a.release(limit / 4)
+				a.Release(limit / 4)
 			}
 		})
 	}
@@ -238,7 +242,7 @@ func TestWhatDoesNotFitTakesNoRoomFromOthers(t *testing.T) {
 // their clients have everything.
 func waitForZero(t *testing.T, c *Cache) {
 	t.Helper()
-	used := func() int64 { return c.inflight.used.Load() + c.sending.used.Load() }
+	used := func() int64 { return c.core.Inflight.Used.Load() + c.core.Sending.Used.Load() }
 	for deadline := time.Now().Add(10 * time.Second); used() != 0; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are still counted when nothing is under way", used())
@@ -341,7 +345,7 @@ func TestWhatAReaderHasNotReadIsCountedUntilItIs(t *testing.T) {
 			c := New(nil)
 			res := fetchMiB(t, c)
 			synctest.Wait()
-			if n := c.inflight.used.Load(); n != 1<<20 {
+			if n := c.core.Inflight.Used.Load(); n != 1<<20 {
 				t.Errorf("before it is read, %d bytes are counted, want %d", n, 1<<20)
 			}
 			switch how {
@@ -351,7 +355,7 @@ func TestWhatAReaderHasNotReadIsCountedUntilItIs(t *testing.T) {
 				res.Body.Close()
 			}
 			synctest.Wait()
-			if n := c.inflight.used.Load(); n != 0 {
+			if n := c.core.Inflight.Used.Load(); n != 0 {
 				t.Errorf("%s: %d bytes are counted in the end", how, n)
 			}
 		}
@@ -361,7 +365,7 @@ func TestWhatAReaderHasNotReadIsCountedUntilItIs(t *testing.T) {
 func fetchMiB(t *testing.T, c *Cache) *http.Response {
 	t.Helper()
 	rt := c.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
-		res := newHTTPResponse(200, header("Cache-Control: max-age=60"), r)
+		res := stream.NewResponse(200, header("Cache-Control: max-age=60"), r)
 		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(make([]byte, 1<<20))), 1<<20
 		return res, nil
 	}))
@@ -375,7 +379,7 @@ func fetchMiB(t *testing.T, c *Cache) *http.Response {
 func TestAResponseThatIsForgottenIsNotCountedForEver(t *testing.T) {
 	c := New(nil)
 	fetchMiB(t, c)
-	for deadline := time.Now().Add(10 * time.Second); c.inflight.used.Load() != 0; runtime.GC() {
+	for deadline := time.Now().Add(10 * time.Second); c.core.Inflight.Used.Load() != 0; runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatal("what nobody can read any more is still counted")
 		}
@@ -411,7 +415,7 @@ func TestRequestBodiesAreBoundedInSum(t *testing.T) {
 		})
 	}
 	inside.Wait()
-	if n := c.inflight.used.Load(); n > bound || n < bound/2 {
+	if n := c.core.Inflight.Used.Load(); n > bound || n < bound/2 {
 		t.Errorf("%d bytes are counted, of %d", n, bound)
 	}
 	close(end)

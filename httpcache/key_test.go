@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
@@ -98,11 +100,11 @@ func TestRewrittenRequestsAreRecognised(t *testing.T) {
 
 func TestExtraKeysKeepRequestsApart(t *testing.T) {
 	p := (&Options{KeyHeaders: []string{"x-tenant"}, KeyCookies: []string{"lang"}, Key: func(r *http.Request) string { return r.Header.Get("User") }}).policy(true)
-	index := newIndex(nil)
+	index := stored.NewIndex(nil)
 	key := func(lines ...string) string {
 		r := httptest.NewRequest("GET", "http://a.example/", nil)
 		r.Header = header(lines...)
-		return string(appendVariant(p, nil, "resource", index, r, ""))
+		return string(stored.AppendVariant(p, nil, "resource", index, r, ""))
 	}
 	seen := map[string][]string{}
 	for _, lines := range [][]string{nil, {"X-Tenant: a"}, {"X-Tenant: b"}, {"Cookie: lang=a"}, {"Cookie: lang=b"}, {"Cookie: lang=a; lang=b"}, {"User: a"}, {"User: a", "X-Tenant: a"}} {
@@ -135,7 +137,7 @@ func TestInvalidatedBy(t *testing.T) {
 		{"a client's error", 404, nil, nil},
 	}
 	for _, tt := range tests {
-		got := invalidatedBy(target, tt.status, tt.h)
+		got := rules.InvalidatedBy(target, tt.status, tt.h)
 		if len(got) != len(tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 			continue

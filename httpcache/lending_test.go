@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
+
 	"github.com/seed-0226adef/memo"
 )
 
@@ -62,7 +64,7 @@ func TestStoredPagesThatAreReadSlowlyTakeNoMoreThanTheBound(t *testing.T) {
 				if took := heap() - before; took > 3*bound {
 					t.Errorf("%d pages of 1 MiB that are read slowly take %d MiB, want %d at most beside what is stored", clients, took>>20, bound>>20)
 				}
-				if used := cache.sending.used.Load(); used > bound || used < bound/4 {
+				if used := cache.core.Sending.Used.Load(); used > bound || used < bound/4 {
 					t.Errorf("%d bytes are counted, of %d", used, bound)
 				}
 				close(rest)
@@ -79,7 +81,7 @@ func TestStoredResponsesOfATransportCountAsLongAsTheyAreRead(t *testing.T) {
 	for _, field := range []string{"", "Range: bytes=0-1048000", "Range: bytes=0-500000,600000-1048000"} {
 		cache := New(&Options{MaxInFlight: 4 * size}, memo.Local(100))
 		client := cache.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
-			res := newHTTPResponse(200, header("Cache-Control: max-age=60"), r)
+			res := stream.NewResponse(200, header("Cache-Control: max-age=60"), r)
 			res.Body = io.NopCloser(bytes.NewReader(bytes.Repeat(filler, size/len(filler))))
 			return res, nil
 		}))
@@ -100,7 +102,7 @@ func TestStoredResponsesOfATransportCountAsLongAsTheyAreRead(t *testing.T) {
 		for range 10 {
 			open = append(open, get(field))
 		}
-		if used := cache.sending.used.Load(); used != size || cache.Stats().Hits != 10 {
+		if used := cache.core.Sending.Used.Load(); used != size || cache.Stats().Hits != 10 {
 			t.Errorf("%s: ten bodies of one stored response count %d bytes, want %d, after %d hits", field, used, size, cache.Stats().Hits)
 		}
 		for _, res := range open {
@@ -120,7 +122,7 @@ func TestThoseWhoWaitedForATransportShareWhatItStores(t *testing.T) {
 	cache := New(nil, memo.Local(100))
 	body, w := io.Pipe()
 	client := cache.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
-		res := newHTTPResponse(200, header("Cache-Control: max-age=60"), r)
+		res := stream.NewResponse(200, header("Cache-Control: max-age=60"), r)
 		res.Body = body
 		return res, nil
 	}))

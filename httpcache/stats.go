@@ -1,8 +1,6 @@
 package httpcache
 
 import (
-	"sync/atomic"
-
 	"github.com/seed-0226adef/memo"
 )
 
@@ -35,17 +33,13 @@ type Stats struct {
 	Memory memo.Stats
 }
 
-type counters struct {
-	hits, staleHits, revalidated, collapsed, misses, passes, notModified, stored, refreshes atomic.Uint64
-}
-
 // Stats returns the counters.
 func (c *Cache) Stats() Stats {
-	n := &c.count
+	n := &c.core.Count
 	return Stats{
-		Hits: n.hits.Load(), StaleHits: n.staleHits.Load(), Revalidated: n.revalidated.Load(),
-		Collapsed: n.collapsed.Load(), Misses: n.misses.Load(), Passes: n.passes.Load(),
-		NotModified: n.notModified.Load(), Stored: n.stored.Load(), Refreshes: n.refreshes.Load(),
-		Memory: memo.Stats(c.records.stats()),
+		Hits: n.Hits.Load(), StaleHits: n.StaleHits.Load(), Revalidated: n.Revalidated.Load(),
+		Collapsed: n.Collapsed.Load(), Misses: n.Misses.Load(), Passes: n.Passes.Load(),
+		NotModified: n.NotModified.Load(), Stored: n.Stored.Load(), Refreshes: n.Refreshes.Load(),
+		Memory: memo.Stats(c.core.Records.Stats()),
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/exchange"
+
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
@@ -95,7 +97,7 @@ func TestStoredFieldsLeaveOutWhatIsForOneConnection(t *testing.T) {
 
 func TestTagsAreReadFromBothFields(t *testing.T) {
 	got := rules.TagsOf(header("Cache-Tag: a, b c", "Surrogate-Key: d  e", "Surrogate-Key: f"))
-	if want := []string{"a", "b c", "d", "e", "f"}; !containsAll(got, want) || len(got) != len(want) {
+	if want := []string{"a", "b c", "d", "e", "f"}; !exchange.ContainsAll(got, want) || len(got) != len(want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -64,4 +66,20 @@ func seconds(d time.Duration) int64 {
 		s--
 	}
 	return s
+}
+
+// Verdicts are the values of X-Cache.
+var Verdicts = map[bool][]string{true: {"HIT"}, false: {"MISS"}}
+
+// Announce adds what this cache says of itself to a header.
+func (p *Policy) Announce(h http.Header, s *CacheStatus) {
+	p.AddStatus(h, s)
+	if p.XCache {
+		h["X-Cache"] = slices.Clone(Verdicts[false])
+	}
+}
+
+// AddStatus adds this cache's member to Cache-Status.
+func (p *Policy) AddStatus(h http.Header, s *CacheStatus) {
+	h["Cache-Status"] = append(slices.Clip(h["Cache-Status"]), string(s.AppendTo(nil, p.Identity)))
 }

@@ -1,4 +1,4 @@
-package httpcache
+package stream
 
 import (
 	"maps"
@@ -18,7 +18,7 @@ import (
 // All other handlers have the client's header for theirs.
 
 // separate gives the handler a header of its own, if it needs one.
-func (rec *recorder) separate() {
+func (rec *Recorder) separate() {
 	if rec.mayDrain() {
 		rec.header, rec.same = http.Header{}, rec.initial
 		replace(rec.header, rec.initial)
@@ -26,22 +26,22 @@ func (rec *recorder) separate() {
 }
 
 // Header returns the handler's header.
-func (rec *recorder) Header() http.Header {
+func (rec *Recorder) Header() http.Header {
 	if rec.header == nil || rec.over {
 		return rec.ResponseWriter.Header()
 	}
 	return rec.header
 }
 
-// show makes the client's header what the handler's is.
-func (rec *recorder) show() {
+// Show makes the client's header what the handler's is.
+func (rec *Recorder) Show() {
 	if rec.header != nil {
 		replace(rec.ResponseWriter.Header(), rec.header)
 	}
 }
 
 // recall makes the handler's header what the client's is.
-func (rec *recorder) recall() {
+func (rec *Recorder) recall() {
 	if rec.header != nil {
 		rec.same = rec.ResponseWriter.Header().Clone()
 		replace(rec.header, rec.same)
@@ -51,7 +51,7 @@ func (rec *recorder) recall() {
 // gather takes over what has changed in the client's header. There are adapters whose
 // writers write by way of the recorder, and give handlers the header of the writer
 // outside, which without a cache is the same.
-func (rec *recorder) gather() {
+func (rec *Recorder) gather() {
 	if rec.header == nil {
 		return
 	}
@@ -74,21 +74,21 @@ func replace(h, other http.Header) {
 	maps.Copy(h, other.Clone())
 }
 
-// leave has the recorder do nothing any more but pass on. What the handler leaves in
+// Leave has the recorder do nothing any more but pass on. What the handler leaves in
 // its header reaches the client's: all of it if nothing has been sent, else trailers.
-func (rec *recorder) leave() {
+func (rec *Recorder) Leave() {
 	switch {
-	case rec.header == nil, rec.mode == holding:
-	case !rec.wrote:
+	case rec.header == nil, rec.Mode == Holding:
+	case !rec.Wrote:
 		rec.gather()
-		rec.show()
+		rec.Show()
 	default:
 		rec.showTrailers()
 	}
 	rec.over = true
 }
 
-func (rec *recorder) showTrailers() {
+func (rec *Recorder) showTrailers() {
 	h := rec.ResponseWriter.Header()
 	for name := range rules.Members(rec.header["Trailer"]) {
 		name = http.CanonicalHeaderKey(name)
@@ -103,32 +103,32 @@ func (rec *recorder) showTrailers() {
 	}
 }
 
-// ownHeader returns the fields that the handler itself has set: not those that
+// OwnHeader returns the fields that the handler itself has set: not those that
 // were there before and are as they were. Those belong to this request. What is
 // said of caching counts whoever has said it. The values are copies: those in the
 // header may be rewritten on their way out. Names are in canonical form, whatever the
 // handler wrote: ETag is Etag here.
-func (rec *recorder) ownHeader() http.Header {
+func (rec *Recorder) OwnHeader() http.Header {
 	h := rec.Header()
 	own := make(http.Header, len(h))
 	for written, lines := range h {
 		name := http.CanonicalHeaderKey(written)
-		if before, ok := rec.initial[written]; !ok || rec.exchange.policy.Governs(name) || !slices.Equal(before, lines) {
+		if before, ok := rec.initial[written]; !ok || rec.policy.Governs(name) || !slices.Equal(before, lines) {
 			own[name] = slices.Concat(own[name], lines)
 		}
 	}
 	return own
 }
 
-// resetHeader takes back what the handler has put into the header.
-func (rec *recorder) resetHeader() {
+// ResetHeader takes back what the handler has put into the header.
+func (rec *Recorder) ResetHeader() {
 	replace(rec.ResponseWriter.Header(), rec.initial)
 	rec.recall()
 }
 
-// trailer returns the trailer fields that the handler has set by now: the ones
+// Trailer returns the trailer fields that the handler has set by now: the ones
 // that it announced, and those with http.TrailerPrefix.
-func (rec *recorder) trailer() http.Header {
+func (rec *Recorder) Trailer() http.Header {
 	t := http.Header{}
 	if rec.header != nil && rec.drain == nil { // see gather
 		rec.addTrailer(t, rec.ResponseWriter.Header())
@@ -141,10 +141,10 @@ func (rec *recorder) trailer() http.Header {
 }
 
 // addTrailer adds to t the trailer fields in h.
-func (rec *recorder) addTrailer(t, h http.Header) {
-	for name := range rules.Members(rec.reply.Header["Trailer"]) {
+func (rec *Recorder) addTrailer(t, h http.Header) {
+	for name := range rules.Members(rec.Reply.Header["Trailer"]) {
 		name = http.CanonicalHeaderKey(name)
-		if lines := h[name]; len(lines) > 0 && len(rec.reply.Header[name]) == 0 {
+		if lines := h[name]; len(lines) > 0 && len(rec.Reply.Header[name]) == 0 {
 			t[name] = slices.Clone(lines)
 		}
 	}

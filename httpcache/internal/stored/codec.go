@@ -1,4 +1,4 @@
-package httpcache
+package stored
 
 import (
 	"encoding/binary"
@@ -15,14 +15,14 @@ import (
 // the body more than once.
 //
 // memo.Codec can put another in its place, such as one that compresses.
-type recordCodec struct{}
+type Codec struct{}
 
 const codecVersion = 2
 
-func (recordCodec) Name() string { return "httpcache" }
+func (Codec) Name() string { return "httpcache" }
 
-func (recordCodec) Append(dst []byte, v any) ([]byte, error) {
-	p, ok := v.(**record)
+func (Codec) Append(dst []byte, v any) ([]byte, error) {
+	p, ok := v.(**Record)
 	if !ok || *p == nil {
 		return dst, fmt.Errorf("memo: httpcache: the codec is for responses, not %T", v)
 	}
@@ -30,7 +30,7 @@ func (recordCodec) Append(dst []byte, v any) ([]byte, error) {
 	dst = append(dst, codecVersion, byte(r.Kind))
 	dst = appendStrings(dst, r.Names)
 	dst = appendString(dst, r.Generation)
-	if r.Kind != aResponse {
+	if r.Kind != Response {
 		return dst, nil
 	}
 	dst = binary.AppendUvarint(dst, uint64(r.Status))
@@ -78,8 +78,8 @@ func appendHeader(dst []byte, h http.Header) []byte {
 	return dst
 }
 
-func (recordCodec) Decode(data []byte, v any) error {
-	p, ok := v.(**record)
+func (Codec) Decode(data []byte, v any) error {
+	p, ok := v.(**Record)
 	if !ok {
 		return fmt.Errorf("memo: httpcache: the codec is for responses, not %T", v)
 	}
@@ -100,17 +100,17 @@ type decoder struct {
 	bad  bool
 }
 
-func (d *decoder) record() *record {
+func (d *decoder) record() *Record {
 	if d.byte() != codecVersion {
 		d.bad = true
 	}
-	r := &record{Kind: kind(d.byte())}
+	r := &Record{Kind: kind(d.byte())}
 	r.Names, r.Generation = d.strings(), d.string()
 	switch r.Kind {
-	case anIndex, aPass:
+	case Index, Pass:
 		d.bad = d.bad || len(d.rest) > 0
 		return r
-	case aResponse:
+	case Response:
 	default:
 		d.bad = true
 		return r

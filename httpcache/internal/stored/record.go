@@ -1,4 +1,14 @@
-package httpcache
+// Package stored is what a cache holds of HTTP responses.
+//
+//   - A Record is what is held under one key: a response, or what has to be known to find one.
+//   - Records holds them under keys, in this process and perhaps in a store.
+//   - A Run is one execution of a handler or a round trip, for everyone who waits for it.
+//   - Patterns are purges that name no single resource, and Purges counts those that do.
+//   - An Account bounds the memory of what is under way.
+//
+// The package knows records, their keys, and the engine that holds results. It does not know
+// who asks for a record, nor what is done with it.
+package stored
 
 import (
 	"bytes"
@@ -14,9 +24,9 @@ import (
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
-// A record is what the cache holds under one key: a response, or what has to be
+// A Record is what the cache holds under one key: a response, or what has to be
 // known to find one. Records are immutable; what goes out of them is shared.
-type record struct {
+type Record struct {
 	Kind kind
 
 	// Of an index: the request fields that the resource's responses vary by, and
@@ -42,32 +52,32 @@ type record struct {
 	Log        string // the log of patterns when the handler began; see mark
 	Seq        uint64
 	version    uint64                  `memo:"-"`
-	derived    atomic.Pointer[derived] `memo:"-"`
-	refreshing atomic.Int64            `memo:"-"` // see [record.startRefresh]
+	derived    atomic.Pointer[Derived] `memo:"-"`
+	refreshing atomic.Int64            `memo:"-"` // see [Record.StartRefresh]
 }
 
 type kind uint8
 
 const (
-	aResponse kind = iota + 1
-	// An index stands under a resource's key when what is under it depends on
+	Response kind = iota + 1
+	// An Index stands under a resource's key when what is under it depends on
 	// more than that.
-	anIndex
-	// A pass says that the resource's responses cannot be shared: for a moment,
+	Index
+	// A Pass says that the resource's responses cannot be shared: for a moment,
 	// nobody waits for anybody.
-	aPass
+	Pass
 )
 
-// derived is what follows from a response and is needed at every use of it.
-type derived struct {
+// Derived is what follows from a response and is needed at every use of it.
+type Derived struct {
 	rules.Terms
 	rules.Validators
-	full       rules.FieldLines // the fields of the response itself
-	short      rules.FieldLines // those of a 304 in its place
+	Full       rules.FieldLines // the fields of the response itself
+	Short      rules.FieldLines // those of a 304 in its place
 	vary       []string         // what both have in Vary
 	controlled bool             // the response has a Cache-Control of its own
 	compared   atomic.Uint64    // the version up to which patterns were compared
-	ranges     bool             // whose maker answers requests for a Range
+	Ranges     bool             // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 	lending    lending
 }
@@ -81,10 +91,10 @@ type stamp struct {
 }
 
 // mark returns what the response knows of patterns.
-func (r *record) mark() rules.Mark { return rules.Mark{Version: r.version, Log: r.Log, Seq: r.Seq} }
+func (r *Record) mark() rules.Mark { return rules.Mark{Version: r.version, Log: r.Log, Seq: r.Seq} }
 
-// look returns what follows from the response.
-func (r *record) look() *derived {
+// Derived returns what follows from the response.
+func (r *Record) Derived() *Derived {
 	if d := r.derived.Load(); d != nil {
 		return d
 	}
@@ -92,7 +102,7 @@ func (r *record) look() *derived {
 	return r.derived.Load()
 }
 
-func (r *record) derive() *derived {
+func (r *Record) derive() *Derived {
 	born := time.Unix(0, r.Born)
 	made := time.Unix(0, r.Made)
 	cc, _ := rules.ResponseDirectives(r.Header, r.Targets)
@@ -100,15 +110,15 @@ func (r *record) derive() *derived {
 		cc.Has &^= rules.NoCache // which is for others
 	}
 	rec := rules.Reception{Header: r.Header, Received: made}
-	d := &derived{
+	d := &Derived{
 		Terms:      rules.Terms{Life: rules.Life{Born: born, Lifetime: time.Duration(r.Life)}, CacheControl: cc, Status: r.Status},
 		Validators: rules.Validators{ETag: r.Header.Get("Etag"), Text: r.Header.Get("Last-Modified"), Date: rec.Date()},
 	}
 	d.Authorizes = cc.Any(rules.Public | rules.MustRevalidate | rules.SMaxAge)
 	d.Modified, _ = rec.DateField("Last-Modified")
-	d.ranges = rules.HasMember(r.Header["Accept-Ranges"], "bytes")
+	d.Ranges = rules.HasMember(r.Header["Accept-Ranges"], "bytes")
 	d.vary, d.controlled = r.Header["Vary"], len(r.Header["Cache-Control"]) > 0
-	d.full, d.short = rules.LinesOf(r.Header, func(name string) (in, inShort bool) {
+	d.Full, d.Short = rules.LinesOf(r.Header, func(name string) (in, inShort bool) {
 		if rules.IsCookieField(name) && !r.Shared {
 			return false, false // an older version has stored it
 		}
@@ -119,12 +129,12 @@ func (r *record) derive() *derived {
 
 // Hidden returns what the fields that are not exported lead to, when the response has
 // been used; see [values.Weigher].
-func (r *record) Hidden(allocated func(int64) int64) int64 {
-	if r == nil || r.Kind != aResponse {
+func (r *Record) Hidden(allocated func(int64) int64) int64 {
+	if r == nil || r.Kind != Response {
 		return 0
 	}
 	const moment, status = 16, 64 // bytes of text, or nearly so
-	return allocated(int64(unsafe.Sizeof(derived{}))) + allocated(int64(len(r.Header))*int64(unsafe.Sizeof(rules.Line{}))) +
+	return allocated(int64(unsafe.Sizeof(Derived{}))) + allocated(int64(len(r.Header))*int64(unsafe.Sizeof(rules.Line{}))) +
 		allocated(int64(unsafe.Sizeof(stamp{}))) + moment + status
 }
 
@@ -142,18 +152,18 @@ func isInNotModified(name string) bool {
 	return inNotModified[name] || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "Cross-Origin-") || name == "Timing-Allow-Origin"
 }
 
-// newResponse makes the record of a response that may be stored. body and trailer
+// NewResponse makes the record of a response that may be stored. body and trailer
 // are kept.
-func newResponse(p *rules.Policy, r *rules.Reception, l *rules.Life, given bool, body []byte, trailer http.Header) *record {
+func NewResponse(p *rules.Policy, r *rules.Reception, l *rules.Life, given bool, body []byte, trailer http.Header) *Record {
 	h := p.StoredFields(r)
-	if isWasteful(body) {
+	if IsWasteful(body) {
 		body = bytes.Clone(body) // which is what it weighs as long as it is held
 	}
 	if len(h["Date"]) == 0 {
 		h["Date"] = []string{r.Received.UTC().Format(http.TimeFormat)}
 	}
-	rec := &record{
-		Kind: aResponse, Status: r.Status, Body: body, Trailer: rules.Packed(trailer),
+	rec := &Record{
+		Kind: Response, Status: r.Status, Body: body, Trailer: rules.Packed(trailer),
 		Born: l.Born.UnixNano(), Life: int64(l.Lifetime), Made: time.Now().UnixNano(),
 		Shared: p.Shared, Targets: p.Targets, Given: given, Assumed: l.Assumed,
 		Log: r.Mark.Log, Seq: r.Mark.Seq, version: r.Mark.Version,
@@ -161,7 +171,7 @@ func newResponse(p *rules.Policy, r *rules.Reception, l *rules.Life, given bool,
 	if r.Status == http.StatusOK && len(h["Etag"]) == 0 && p.Shared {
 		h["Etag"], rec.OwnETag = []string{makeETag(body)}, true
 	}
-	if len(trailer) > 0 || !hasBody(r.Status) {
+	if len(trailer) > 0 || !rules.HasBody(r.Status) {
 		delete(h, "Content-Length")
 	}
 	rec.Header = rules.Packed(h)
@@ -179,56 +189,47 @@ func makeETag(body []byte) string {
 	return string(append(b, '"'))
 }
 
-// hasBody reports whether a response of this status has content (RFC 9110,
-// section 6.4.1).
-func hasBody(status int) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
-}
+// Shares reports whether one validation of the response answers several requests.
+func (d *Derived) Shares() bool { return !d.CacheControl.Any(rules.NoCache) && d.Lifetime > 0 }
 
-// canValidate reports whether the origin can be asked about the response by the
+// CanValidate reports whether the origin can be asked about the response by the
 // validators that it gave itself.
-func (r *record) canValidate() bool {
-	d := r.look()
+func (r *Record) CanValidate() bool {
+	d := r.Derived()
 	return d.ETag != "" && !r.OwnETag || d.Text != ""
 }
 
-// origins returns the validators that the origin itself gave.
-func (r *record) origins() *rules.Validators {
-	v := r.look().Validators
+// Origins returns the validators that the origin itself gave.
+func (r *Record) Origins() *rules.Validators {
+	v := r.Derived().Validators
 	if r.OwnETag {
 		v.ETag = ""
 	}
 	return &v
 }
 
-// refreshed returns a record of the same response, updated by a response that
-// validated it or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4),
-// and whether that may be stored.
-func (x *exchange) refreshed(r *rules.Reception, given time.Duration, hasGiven bool) (*record, rules.Reason) {
-	p, old := x.policy, x.old
-	merged := maps.Clone(old.Header)
-	update := p.StoredFields(r)
+// Refreshed returns a record of the same response, updated by a response that validated it
+// or by one to a HEAD request (RFC 9111, sections 3.2 and 4.3.4); and what that is as a
+// response that has come by now, and its life, which say whether it may be stored. given is
+// the lifetime that the handler gave, if it did; personal is of the request.
+func (r *Record) Refreshed(p *rules.Policy, by *rules.Reception, given time.Duration, hasGiven, personal bool) (*Record, *rules.Reception, *rules.Life) {
+	merged := maps.Clone(r.Header)
+	update := p.StoredFields(by)
 	rules.UpdateFields(merged, update)
 	if len(update["Date"]) == 0 {
-		merged["Date"] = []string{r.Received.UTC().Format(http.TimeFormat)}
+		merged["Date"] = []string{by.Received.UTC().Format(http.TimeFormat)}
 	}
-	whole := p.ReceptionOf(old.Status, withAge(merged, r.Header["Age"]), r.Requested, r.Received)
-	l := p.LifeOf(whole, given, hasGiven, x.personal)
-	if len(r.Header["Date"]) == 0 && len(r.Header["Age"]) == 0 {
-		l.Born = r.Received
+	whole := p.ReceptionOf(r.Status, withAge(merged, by.Header["Age"]), by.Requested, by.Received)
+	l := p.LifeOf(whole, given, hasGiven, personal)
+	if len(by.Header["Date"]) == 0 && len(by.Header["Age"]) == 0 {
+		l.Born = by.Received
 	}
-	return &record{
-		Kind: aResponse, Status: old.Status, Header: rules.Packed(merged), Body: old.Body, Trailer: old.Trailer,
+	return &Record{
+		Kind: Response, Status: r.Status, Header: rules.Packed(merged), Body: r.Body, Trailer: r.Trailer,
 		Born: l.Born.UnixNano(), Life: int64(l.Lifetime), Made: time.Now().UnixNano(),
-		Shared: old.Shared, Targets: old.Targets, OwnETag: old.OwnETag, Given: hasGiven, Assumed: l.Assumed,
-		Log: r.Mark.Log, Seq: r.Mark.Seq, version: r.Mark.Version,
-	}, p.MayStore(whole, x.r.Header, &x.asked, &l)
-}
-
-// outcomeOf is what a run ends with that has refreshed the stored response.
-func (x *exchange) outcomeOf(fresh *record, r *rules.Reception) outcome {
-	keep := x.policy.KeepFor(&fresh.look().Terms, fresh.canValidate(), r.Received)
-	return outcome{rec: fresh, of: x.old, keeping: keeping{ttl: keep, tags: rules.TagsOf(r.Header)}}
+		Shared: r.Shared, Targets: r.Targets, OwnETag: r.OwnETag, Given: hasGiven, Assumed: l.Assumed,
+		Log: by.Mark.Log, Seq: by.Mark.Seq, version: by.Mark.Version,
+	}, whole, &l
 }
 
 // withAge returns h with an Age field, for reading the life of a response.
@@ -241,35 +242,16 @@ func withAge(h http.Header, age []string) http.Header {
 	return h
 }
 
-// stampAt returns what goes out with the response at this age. One that the cache
-// vouches for has a Date, and no Age; see [exchange.setFields].
-func (r *record) stampAt(p *rules.Policy, vouched bool, now time.Time) *stamp {
-	d := r.look()
-	second := int64(d.Age(now) / time.Second)
-	if s := d.stamp.Load(); s != nil && s.second == second {
-		return s
-	}
-	left := time.Duration(r.Life) - time.Duration(second)*time.Second
-	status := rules.CacheStatus{Hit: true, TTL: left, HasTTL: true}
-	s := &stamp{second: second}
-	s.status[0] = string(status.AppendTo(nil, p.Identity))
-	if s.moment[0] = rules.Decimal(second); vouched {
-		s.moment[0] = now.UTC().Format(http.TimeFormat)
-	}
-	d.stamp.Store(s)
-	return s
-}
-
-// startRefresh reports whether the caller is to refresh the response in the
+// StartRefresh reports whether the caller is to refresh the response in the
 // background: nobody else does so, and the last attempt has not failed lately.
-func (r *record) startRefresh(now time.Time) bool {
+func (r *Record) StartRefresh(now time.Time) bool {
 	at := r.refreshing.Load()
 	return at != running && at <= now.UnixNano() && r.refreshing.CompareAndSwap(at, running)
 }
 
-// endRefresh notes that an attempt has ended. The record is not in use any more
+// EndRefresh notes that an attempt has ended. The record is not in use any more
 // if it succeeded; otherwise the next one waits a little.
-func (r *record) endRefresh(now time.Time) {
+func (r *Record) EndRefresh(now time.Time) {
 	r.refreshing.Store(now.Add(refreshPause).UnixNano())
 }
 

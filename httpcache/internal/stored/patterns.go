@@ -1,4 +1,4 @@
-package httpcache
+package stored
 
 import (
 	"context"
@@ -33,9 +33,9 @@ func (p *pattern) matches(host string, forms []string) bool {
 	})
 }
 
-// patterns are those that were purged. With a shared store, its log has them for the
+// Patterns are those that were purged. With a shared store, its log has them for the
 // other processes; see patternlog.go.
-type patterns struct {
+type Patterns struct {
 	notes   *function.Notes // the place of the log; nil without a store
 	version atomic.Uint64   // of the newest; begins at one
 	read    atomic.Int64    // when the log was read last, in nanoseconds since 1970
@@ -56,25 +56,65 @@ type patterns struct {
 // again, and nothing old is returned.
 const maxPatterns = 4096
 
-// newPatterns returns the patterns of a cache, which begin with its first use: memo's
+// NewPatterns returns the patterns of a cache, which begin with its first use: memo's
 // defaults may still change before.
-func newPatterns(c *Cache) func() *patterns {
-	return sync.OnceValue(func() *patterns {
-		p := &patterns{notes: c.records.policy().Notes()}
+func NewPatterns(rs *Records) func() *Patterns {
+	return sync.OnceValue(func() *Patterns {
+		p := &Patterns{notes: rs.policy().Notes()}
 		p.version.Store(1)
 		return p
 	})
 }
 
-// now returns the mark of a handler that begins now.
-func (p *patterns) now() rules.Mark {
+// Purge notes a pattern in this process and in the shared store.
+func (p *Patterns) Purge(ctx context.Context, one pattern) error {
+	if p.notes != nil {
+		return p.publish(ctx, one)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(one)
+	return nil
+}
+
+// Current makes sure that the patterns that other processes have purged are known. It
+// returns the version that counts for a request that begins now, and whether there may be
+// more patterns, which the store does not tell.
+func (p *Patterns) Current(ctx context.Context) (upTo uint64, unsure bool) {
+	unsure = p.notes != nil && !p.refresh(ctx)
+	return p.version.Load(), unsure
+}
+
+// Trusts reports whether a response may be used without asking anybody about patterns:
+// all that are known have been compared, and the store's log was read within a second.
+func (p *Patterns) Trusts(rec *Record, now time.Time) bool {
+	return rec.Derived().compared.Load() == p.version.Load() && (p.notes == nil || p.isCurrent(now))
+}
+
+// Overtake reports whether a stored response of that resource was purged by a pattern that
+// this process had learned of at version upTo.
+func (p *Patterns) Overtake(rec *Record, upTo uint64, host string, forms []string) bool {
+	d := rec.Derived()
+	since := d.compared.Load()
+	if since >= upTo {
+		return false
+	}
+	if p.Overtook(rec.mark(), since, upTo, host, forms) {
+		return true
+	}
+	d.compared.CompareAndSwap(since, upTo)
+	return false
+}
+
+// Now returns the mark of a handler that begins now.
+func (p *Patterns) Now() rules.Mark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return rules.Mark{Version: p.version.Load(), Log: p.log.name, Seq: p.log.seq}
 }
 
 // add notes a pattern. The caller holds p.mu.
-func (p *patterns) add(one pattern) {
+func (p *Patterns) add(one pattern) {
 	if len(p.list) >= maxPatterns {
 		p.list = slices.Clone(p.list[maxPatterns/2:])
 		p.floor = p.list[0].version
@@ -84,9 +124,9 @@ func (p *patterns) add(one pattern) {
 	p.version.Store(one.version)
 }
 
-// overtook reports whether a response with that mark was purged by a pattern that this
+// Overtook reports whether a response with that mark was purged by a pattern that this
 // process had learned of at version upTo. What is older than since was compared before.
-func (p *patterns) overtook(m rules.Mark, since, upTo uint64, host string, forms []string) bool {
+func (p *Patterns) Overtook(m rules.Mark, since, upTo uint64, host string, forms []string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tooOld(m) {
@@ -107,15 +147,15 @@ func (p *patterns) overtook(m rules.Mark, since, upTo uint64, host string, forms
 
 // tooOld reports whether a response is from before what is remembered. The caller holds
 // p.mu.
-func (p *patterns) tooOld(m rules.Mark) bool {
+func (p *Patterns) tooOld(m rules.Mark) bool {
 	if m.Version > 0 {
 		return m.Version < p.floor
 	}
 	return p.notes != nil && (m.Log != p.log.name || m.Seq < p.log.floor)
 }
 
-// parsePurge reads what Purge is given: a pattern, or else the URL of one resource.
-func parsePurge(p *rules.Policy, s string) (one *pattern, u *url.URL, err error) {
+// ParsePurge reads what Purge is given: a pattern, or else the URL of one resource.
+func ParsePurge(p *rules.Policy, s string) (one *pattern, u *url.URL, err error) {
 	rest, prefix := strings.CutSuffix(s, "*")
 	if u, err = url.Parse(rest); err != nil {
 		return nil, nil, err
@@ -134,94 +174,6 @@ func parsePurge(p *rules.Policy, s string) (one *pattern, u *url.URL, err error)
 		one.target += "?"
 	}
 	return one, u, nil
-}
-
-// purgePattern notes a pattern in this process and in the shared store.
-func (c *Cache) purgePattern(ctx context.Context, one pattern) error {
-	c.purges.all.Add(1)
-	p := c.patterns()
-	if p.notes != nil {
-		return p.publish(ctx, one)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.add(one)
-	return nil
-}
-
-// patterns returns the patterns that were purged.
-func (c *Cache) patterns() *patterns {
-	return c.purged()
-}
-
-// trusts reports whether a response may be used without asking anybody about patterns:
-// all that are known have been compared, and the store's log was read within a second.
-func (c *Cache) trusts(rec *record, now time.Time) bool {
-	p := c.patterns()
-	return rec.look().compared.Load() == p.version.Load() && (p.notes == nil || p.isCurrent(now))
-}
-
-// learn makes sure that the patterns that other processes have purged are known, and
-// notes which count for this request.
-func (x *exchange) learn() {
-	p := x.cache.patterns()
-	x.unsure = p.notes != nil && !p.refresh(x.r.Context())
-	x.upTo = p.version.Load()
-}
-
-// overtaken reports whether a stored response was purged by a pattern before the request
-// began. Where the store's log cannot be read, a response older than a second may have been.
-func (x *exchange) overtaken(rec *record) bool {
-	if x.unsure && time.Since(time.Unix(0, rec.Made)) >= patternTrust {
-		return true
-	}
-	d, p := rec.look(), x.cache.patterns()
-	since := d.compared.Load()
-	if since >= x.upTo {
-		return false
-	}
-	u := x.target()
-	if p.overtook(rec.mark(), since, x.upTo, rules.PurgeHost(u.Host), x.policy.PurgeTargets(u)) {
-		return true
-	}
-	d.compared.CompareAndSwap(since, x.upTo)
-	return false
-}
-
-// current returns a stored response that no pattern has overtaken: rec, or what the
-// store has in its place; nil if there is none. What is in the way is dropped.
-func (x *exchange) current(rec *record) *record {
-	if !x.overtaken(rec) {
-		return rec
-	}
-	x.cache.records.forget(x.key)
-	if rec = x.cache.records.peek(x.r.Context(), x.key); rec == nil || rec.Kind != aResponse {
-		return nil
-	}
-	if x.overtaken(rec) {
-		x.drop(x.key)
-		return nil
-	}
-	return rec
-}
-
-// drop drops a stored response that a pattern has overtaken, and detaches the execution
-// that is under way for its key.
-func (x *exchange) drop(key string) {
-	ctx := context.WithoutCancel(x.r.Context())
-	if err := x.cache.records.drop(ctx, key); err != nil {
-		x.cache.log().Warn("memo: httpcache: a response that was purged could not be dropped", "error", err)
-	}
-}
-
-// outdates reports whether a pattern was purged since a leader began, so that what it
-// brings is not for who comes now.
-func (x *exchange) outdates(l *leader) bool {
-	if x.upTo <= l.mark.Version {
-		return false
-	}
-	u := x.target()
-	return x.cache.patterns().overtook(l.mark, l.mark.Version, x.upTo, rules.PurgeHost(u.Host), x.policy.PurgeTargets(u))
 }
 
 var errManyPatterns = errors.New("memo: httpcache: other processes keep purging")

@@ -1,4 +1,4 @@
-package httpcache
+package stored
 
 import (
 	"context"
@@ -26,9 +26,9 @@ type patternLog struct {
 }
 
 const (
-	// patternTrust is for how long a reading of the log counts: other processes see
+	// PatternTrust is for how long a reading of the log counts: other processes see
 	// a purge within one second.
-	patternTrust = time.Second
+	PatternTrust = time.Second
 
 	patternLogVersion = 1
 	maxLogged         = 1000 // patterns in the log
@@ -38,19 +38,19 @@ const (
 // isCurrent reports whether the log was read within the last second. From half a second
 // on it is read again in the background, so that no hit of a cache in use waits for
 // the store.
-func (p *patterns) isCurrent(now time.Time) bool {
+func (p *Patterns) isCurrent(now time.Time) bool {
 	age := now.UnixNano() - p.read.Load()
-	if age >= int64(patternTrust) {
+	if age >= int64(PatternTrust) {
 		return false
 	}
-	if age >= int64(patternTrust/2) && p.renewing.CompareAndSwap(false, true) {
+	if age >= int64(PatternTrust/2) && p.renewing.CompareAndSwap(false, true) {
 		go p.renew()
 	}
 	return true
 }
 
 // renew reads the log once, and ends with that.
-func (p *patterns) renew() {
+func (p *Patterns) renew() {
 	defer p.renewing.Store(false)
 	p.reading.Lock()
 	defer p.reading.Unlock()
@@ -59,7 +59,7 @@ func (p *patterns) renew() {
 
 // refresh reads the log, unless that was done within the last second, and reports
 // whether what is known is current.
-func (p *patterns) refresh(ctx context.Context) bool {
+func (p *Patterns) refresh(ctx context.Context) bool {
 	if p.isCurrent(time.Now()) {
 		return true
 	}
@@ -74,7 +74,7 @@ func (p *patterns) refresh(ctx context.Context) bool {
 
 // fetch reads the log, begins one where there is none, and learns what is new. The
 // caller holds p.reading.
-func (p *patterns) fetch(ctx context.Context) (*patternLog, error) {
+func (p *Patterns) fetch(ctx context.Context) (*patternLog, error) {
 	began := time.Now()
 	for range logAttempts {
 		value, err := p.notes.Get(ctx)
@@ -97,7 +97,7 @@ func (p *patterns) fetch(ctx context.Context) (*patternLog, error) {
 }
 
 // begin puts an empty log in the place of value, which is none of this version.
-func (p *patterns) begin(ctx context.Context, value []byte) error {
+func (p *Patterns) begin(ctx context.Context, value []byte) error {
 	log := &patternLog{name: rand.Text()}
 	if old, ok := store.TokenOf(value); ok {
 		return p.notes.Swap(ctx, old, log.encode())
@@ -111,7 +111,7 @@ func (p *patterns) begin(ctx context.Context, value []byte) error {
 }
 
 // learn takes over what is new in the log.
-func (p *patterns) learn(log *patternLog) {
+func (p *Patterns) learn(log *patternLog) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -130,7 +130,7 @@ func (p *patterns) learn(log *patternLog) {
 
 // publish notes a pattern, and tells the store. If that fails, the pattern counts in
 // this process, and the store is told as soon as it can be.
-func (p *patterns) publish(ctx context.Context, one pattern) error {
+func (p *Patterns) publish(ctx context.Context, one pattern) error {
 	p.mu.Lock()
 	p.add(one)
 	p.mu.Unlock()
@@ -144,25 +144,25 @@ func (p *patterns) publish(ctx context.Context, one pattern) error {
 	defer p.mu.Unlock()
 	if !p.retrying {
 		p.retrying = true
-		time.AfterFunc(patternTrust, p.retry)
+		time.AfterFunc(PatternTrust, p.retry)
 	}
 	return errors.Join(errors.New("memo: httpcache: Purge has not reached the store yet, and is repeated until it does"), err)
 }
 
-func (p *patterns) retry() {
+func (p *Patterns) retry() {
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	err := p.tell(context.Background())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.retrying = err != nil; p.retrying {
-		time.AfterFunc(patternTrust, p.retry)
+		time.AfterFunc(PatternTrust, p.retry)
 	}
 }
 
 // tell appends to the log what the store has not been told. The caller holds
 // p.reading.
-func (p *patterns) tell(ctx context.Context) error {
+func (p *Patterns) tell(ctx context.Context) error {
 	for range logAttempts {
 		log, err := p.fetch(ctx)
 		if err != nil {
@@ -185,7 +185,7 @@ func (p *patterns) tell(ctx context.Context) error {
 }
 
 // untold returns the patterns that the store has not been told.
-func (p *patterns) untold() (open []pattern) {
+func (p *Patterns) untold() (open []pattern) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.list {
@@ -197,7 +197,7 @@ func (p *patterns) untold() (open []pattern) {
 }
 
 // told notes that the store has these patterns, as the next ones of its log.
-func (p *patterns) told(open []pattern, log *patternLog) {
+func (p *Patterns) told(open []pattern, log *patternLog) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range open {

@@ -1,4 +1,4 @@
-package httpcache
+package exchange
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"runtime/debug"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
@@ -22,18 +24,18 @@ const backgroundTimeout = 30 * time.Second
 // startRefresh's permission.
 func (x *exchange) refreshInBackground() {
 	held := int64(len(x.payload))
-	if !x.cache.inflight.reserve(held) {
-		x.old.endRefresh(x.now)
+	if !x.cache.Inflight.Reserve(held) {
+		x.old.EndRefresh(x.now)
 		return
 	}
-	x.cache.count.refreshes.Add(1)
+	x.cache.Count.Refreshes.Add(1)
 	old, log, url := x.old, x.cache.log(), x.r.URL.Redacted()
 	r, refresh := x.madeAgain()
 	go func() {
 		defer func() {
-			x.cache.inflight.release(held)
-			old.endRefresh(time.Now())
-			if v := recover(); v != nil && !isExpected(v) {
+			x.cache.Inflight.Release(held)
+			old.EndRefresh(time.Now())
+			if v := recover(); v != nil && !stream.IsExpected(v) {
 				log.Error("memo: httpcache: a handler panicked in the background", "url", url, "panic", v, "stack", string(debug.Stack()))
 			}
 		}()
@@ -66,7 +68,7 @@ func (x *exchange) madeAgain() (*http.Request, func(*http.Request)) {
 		if h == nil {
 			h = http.DefaultServeMux
 		}
-		h.ServeHTTP(discarded{http.Header{}}, r)
+		h.ServeHTTP(stream.NewDiscarded(), r)
 	}
 }
 
@@ -113,7 +115,7 @@ func (c *Cache) isRefresh(r *http.Request) bool { return r.Context().Value(refre
 // refresh carries the request out for the exchange's own response.
 func (x *exchange) refresh(r *http.Request) {
 	again := &exchange{
-		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: discarded{http.Header{}}, r: r, now: x.now,
+		cache: x.cache, policy: x.policy, face: x.face, next: x.next, w: stream.NewDiscarded(), r: r, now: x.now,
 		authorized: x.authorized, personal: x.personal, partition: x.partition,
 		digest: x.digest, payload: x.payload, resource: x.resource, key: x.key, index: x.index, old: x.old,
 	}
@@ -134,17 +136,4 @@ func (x *exchange) renew() {
 	if run, _, _ := x.begin(); run != nil {
 		x.carryOut(run)
 	}
-}
-
-// discarded is the http.ResponseWriter of a run without a client.
-type discarded struct{ header http.Header }
-
-func (d discarded) Header() http.Header         { return d.header }
-func (d discarded) Write(p []byte) (int, error) { return len(p), nil }
-func (d discarded) WriteHeader(int)             {}
-
-// isExpected reports whether a panic is a way of saying that a response has failed.
-func isExpected(v any) bool {
-	_, failed := v.(forwardError)
-	return failed || v == http.ErrAbortHandler
 }

@@ -1,4 +1,4 @@
-package httpcache
+package stream
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package httpcache
+package stored
 
 import (
 	"bytes"
@@ -12,24 +12,24 @@ import (
 	"github.com/seed-0226adef/memo/codec"
 )
 
-var someRecords = []*record{
-	{Kind: aPass},
-	{Kind: anIndex, Names: []string{"Accept", "Foo"}, Generation: "abc"},
-	{Kind: aResponse, Status: 204, Header: http.Header{"Date": {"x"}}, Body: []byte{}},
-	{Kind: aResponse, Status: 200, Header: http.Header{"A": {"1", ""}, "B": {"\x00\xff"}}, Body: []byte("hello"), Trailer: http.Header{"T": {"t"}},
+var someRecords = []*Record{
+	{Kind: Pass},
+	{Kind: Index, Names: []string{"Accept", "Foo"}, Generation: "abc"},
+	{Kind: Response, Status: 204, Header: http.Header{"Date": {"x"}}, Body: []byte{}},
+	{Kind: Response, Status: 200, Header: http.Header{"A": {"1", ""}, "B": {"\x00\xff"}}, Body: []byte("hello"), Trailer: http.Header{"T": {"t"}},
 		Born: -1, Life: 1 << 60, Made: 1 << 62, Targets: []string{"CDN-Cache-Control"}, Shared: true, OwnETag: true, Given: true},
 }
 
-var sameRecord = cmp.Options{cmpopts.IgnoreUnexported(record{})}
+var sameRecord = cmp.Options{cmpopts.IgnoreUnexported(Record{})}
 
 func TestRecordsSurviveTheirCodec(t *testing.T) {
 	for _, want := range someRecords {
-		data, err := recordCodec{}.Append([]byte("before"), &want)
+		data, err := Codec{}.Append([]byte("before"), &want)
 		if err != nil || !bytes.HasPrefix(data, []byte("before")) {
 			t.Fatalf("Append: %q, %v", data, err)
 		}
-		var got *record
-		if err := (recordCodec{}).Decode(data[len("before"):], &got); err != nil {
+		var got *Record
+		if err := (Codec{}).Decode(data[len("before"):], &got); err != nil {
 			t.Fatalf("Decode: %v", err)
 		}
 		if diff := cmp.Diff(want, got, sameRecord); diff != "" {
@@ -39,9 +39,9 @@ func TestRecordsSurviveTheirCodec(t *testing.T) {
 }
 
 func TestADecodedRecordSharesNothingWithItsBytes(t *testing.T) {
-	data, _ := recordCodec{}.Append(nil, &someRecords[3])
-	var got *record
-	if err := (recordCodec{}).Decode(data, &got); err != nil {
+	data, _ := Codec{}.Append(nil, &someRecords[3])
+	var got *Record
+	if err := (Codec{}).Decode(data, &got); err != nil {
 		t.Fatal(err)
 	}
 	clear(data)
@@ -52,19 +52,19 @@ func TestADecodedRecordSharesNothingWithItsBytes(t *testing.T) {
 
 // 1<<32 + 200 was the status 200 where an int has 32 bits.
 func TestStatusIsComparedBeforeItIsAnInt(t *testing.T) {
-	data, _ := recordCodec{}.Append(nil, &someRecords[3])
+	data, _ := Codec{}.Append(nil, &someRecords[3])
 	forged := bytes.Replace(data, binary.AppendUvarint(nil, 200), binary.AppendUvarint(nil, 1<<32+200), 1)
-	var got *record
-	if err := (recordCodec{}).Decode(forged, &got); err == nil {
+	var got *Record
+	if err := (Codec{}).Decode(forged, &got); err == nil {
 		t.Errorf("it is a record: %+v", got)
 	}
 }
 
 func TestBytesThatEndEarlyAreNoRecord(t *testing.T) {
-	data, _ := recordCodec{}.Append(nil, &someRecords[1])
+	data, _ := Codec{}.Append(nil, &someRecords[1])
 	for n := range data {
-		var got *record
-		if err := (recordCodec{}).Decode(data[:n], &got); err == nil {
+		var got *Record
+		if err := (Codec{}).Decode(data[:n], &got); err == nil {
 			t.Errorf("%d of %d bytes are a record: %+v", n, len(data), got)
 		}
 	}
@@ -72,12 +72,12 @@ func TestBytesThatEndEarlyAreNoRecord(t *testing.T) {
 
 func TestTheOtherCodecsHoldRecordsToo(t *testing.T) {
 	for _, c := range []codec.Codec{codec.JSON, codec.MsgPack, codec.Gob} {
-		want := &record{Kind: aResponse, Status: 200, Header: http.Header{"A": {"1"}}, Body: []byte{0, 255}, Born: 5, Life: 6, Made: 7}
+		want := &Record{Kind: Response, Status: 200, Header: http.Header{"A": {"1"}}, Body: []byte{0, 255}, Born: 5, Life: 6, Made: 7}
 		data, err := c.Append(nil, &want)
 		if err != nil {
 			t.Fatalf("%s: %v", c.Name(), err)
 		}
-		var got *record
+		var got *Record
 		if err := c.Decode(data, &got); err != nil {
 			t.Fatalf("%s: %v", c.Name(), err)
 		}
@@ -89,27 +89,27 @@ func TestTheOtherCodecsHoldRecordsToo(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	for _, r := range someRecords {
-		data, _ := recordCodec{}.Append(nil, &r)
+		data, _ := Codec{}.Append(nil, &r)
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var r *record
-		if (recordCodec{}).Decode(data, &r) != nil {
+		var r *Record
+		if (Codec{}).Decode(data, &r) != nil {
 			return
 		}
-		again, err := recordCodec{}.Append(nil, &r)
+		again, err := Codec{}.Append(nil, &r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var same *record
-		if err := (recordCodec{}).Decode(again, &same); err != nil {
+		var same *Record
+		if err := (Codec{}).Decode(again, &same); err != nil {
 			t.Fatalf("what was decoded does not survive: %v", err)
 		}
 		if diff := cmp.Diff(r, same, sameRecord, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
-		if r.Kind == aResponse {
-			r.look()
+		if r.Kind == Response {
+			r.Derived()
 		}
 	})
 }

@@ -1,9 +1,11 @@
-package httpcache
+package exchange
 
 import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
@@ -11,7 +13,7 @@ import (
 // A leader is the note, in Cache.leading, that a request runs the handler for a key,
 // or is about to. Others that come meanwhile look at it before they wait.
 type leader struct {
-	alone   bool        // nobody waits for it; see exchange.alone
+	alone   bool        // nobody waits for it; see [exchange.alone]
 	mark    rules.Mark  // when it began
 	overdue atomic.Bool // somebody has waited for it as long as anybody should
 }
@@ -25,7 +27,7 @@ func (x *exchange) enter() bool {
 	if x.note != nil {
 		return true
 	}
-	note := &leader{alone: x.alone(), mark: x.cache.patterns().now()}
+	note := &leader{alone: x.alone(), mark: x.cache.purged().Now()}
 	other, loaded := x.cache.leading.LoadOrStore(x.key, note)
 	if !loaded {
 		x.note = note
@@ -37,7 +39,7 @@ func (x *exchange) enter() bool {
 		x.note = note
 		return true
 	}
-	return !note.alone && !x.behind.alone && !x.behind.overdue.Load() && (x.old == nil || x.old.look().shares())
+	return !note.alone && !x.behind.alone && !x.behind.overdue.Load() && (x.old == nil || x.old.Derived().Shares())
 }
 
 // alone reports whether the request is one that waits for nobody, and that nobody
@@ -56,15 +58,15 @@ func (x *exchange) leave() {
 // chosen again after another's run had come to nothing. The note goes when the run
 // has ended, for then a handler that is still running does so for its own
 // client alone.
-func (x *exchange) noteLead(run *run) {
+func (x *exchange) noteLead(run *stored.Run) {
 	if x.note == nil {
-		note := &leader{alone: x.alone(), mark: x.cache.patterns().now()}
+		note := &leader{alone: x.alone(), mark: x.cache.purged().Now()}
 		if _, loaded := x.cache.leading.LoadOrStore(x.key, note); !loaded {
 			x.note = note
 		}
 	}
 	if key, note := x.key, x.note; note != nil {
-		context.AfterFunc(run.context(), func() { x.cache.leading.CompareAndDelete(key, note) })
+		context.AfterFunc(run.Context(), func() { x.cache.leading.CompareAndDelete(key, note) })
 	}
 }
 

@@ -1,15 +1,13 @@
-package httpcache
+package rules
 
 import (
 	"net/http"
 	"net/url"
-
-	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
-// isSafe reports whether a method is safe (RFC 9110, section 9.2.1), so that its
+// IsSafe reports whether a method is safe (RFC 9110, section 9.2.1), so that its
 // success invalidates nothing.
-func isSafe(method string) bool {
+func IsSafe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PROPFIND", "SEARCH", "REPORT", "QUERY":
 		return true
@@ -17,11 +15,11 @@ func isSafe(method string) bool {
 	return false
 }
 
-// invalidatedBy returns the URLs whose stored responses a response to an unsafe
+// InvalidatedBy returns the URLs whose stored responses a response to an unsafe
 // request invalidates (RFC 9111, section 4.4): that of the request and those that
 // Location and Content-Location name, if they are of the same origin. An error
 // invalidates nothing.
-func invalidatedBy(target *url.URL, status int, h http.Header) (urls []*url.URL) {
+func InvalidatedBy(target *url.URL, status int, h http.Header) (urls []*url.URL) {
 	if status < 200 || status >= 400 {
 		return nil
 	}
@@ -49,17 +47,17 @@ func sameOrigin(base *url.URL, lines []string) (*url.URL, bool) {
 	if u.Path == ref.Path {
 		u.RawPath = ref.RawPath // as it is written, for purgeTargets
 	}
-	if rules.PurgeHost(u.Host) != rules.PurgeHost(base.Host) {
+	if PurgeHost(u.Host) != PurgeHost(base.Host) {
 		return nil, false
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, true
 }
 
-// describesTarget reports whether a response to a POST is a representation of
+// DescribesTarget reports whether a response to a POST is a representation of
 // the request's own target, which later GET requests may be answered with (RFC
 // 9110, section 9.3.3): its Content-Location is that URL.
-func describesTarget(target *url.URL, h http.Header) bool {
+func DescribesTarget(target *url.URL, h http.Header) bool {
 	u, ok := sameOrigin(target, h["Content-Location"])
 	return ok && u.EscapedPath() == target.EscapedPath() && u.RawQuery == target.RawQuery
 }

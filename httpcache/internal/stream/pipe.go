@@ -1,34 +1,38 @@
-package httpcache
+package stream
 
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
-// A pipe carries a response from the goroutine that runs an exchange to the reader
+// A Pipe carries a response from the goroutine that runs an exchange to the reader
 // of an http.Response's body. It is an http.ResponseWriter at one end and an
 // io.ReadCloser at the other.
 //
 // While the response is being stored, the pipe shares all of it with the exchange,
 // however slowly it is read: others wait for the end. Otherwise it holds pipeSize at most, and a
 // writer waits for the reader.
-type pipe struct {
+type Pipe struct {
 	leave  func()        // called when the reader closes the body
 	header http.Header   // the writer's alone
-	sent   chan struct{} // closed when there is a header, or none to come
+	Sent   chan struct{} // closed when there is a header, or none to come
 
 	// The writer sets these before it closes sent, and the reader looks at them
 	// after that.
-	status   int            // zero if there is none to come
+	Status   int            // zero if there is none to come
 	fields   http.Header    // as it was sent; the reader's from then on
-	origin   *http.Response // what the header was made from, if it came just now
-	panicked any            // what the next RoundTripper panicked with, before there was a header
+	Origin   *http.Response // what the header was made from, if it came just now
+	Panicked any            // what the next RoundTripper panicked with, before there was a header
 
 	mu      sync.Mutex
 	change  sync.Cond   // of mu; what follows has changed
@@ -41,33 +45,33 @@ type pipe struct {
 	timer   *time.Timer // guarded by mu; calls leave when the body has been closed; may be nil
 	closed  bool        // guarded by mu; by the reader
 	ended   bool        // guarded by mu; by the writer
-	err     error       // guarded by mu until ended, then not written any more; why, if not at the end of the body
+	Err     error       // guarded by mu until ended, then not written any more; why, if not at the end of the body
 	gone    error       // guarded by mu; why the reader gets no more, if its context has ended
 	unwatch func() bool // guarded by mu; of that context; may be nil
 }
 
 const pipeSize = 64 << 10
 
-func newPipe(leave func()) *pipe {
-	p := &pipe{header: http.Header{}, sent: make(chan struct{}), leave: leave}
+func NewPipe(leave func()) *Pipe {
+	p := &Pipe{header: http.Header{}, Sent: make(chan struct{}), leave: leave}
 	p.change.L = &p.mu
 	return p
 }
 
-func (p *pipe) Header() http.Header { return p.header }
+func (p *Pipe) Header() http.Header { return p.header }
 
 // WriteHeader sends the header. Interim responses have reached the client by
 // httptrace already.
-func (p *pipe) WriteHeader(status int) {
-	if status < 200 && status != http.StatusSwitchingProtocols || p.status != 0 {
+func (p *Pipe) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols || p.Status != 0 {
 		return
 	}
-	p.status, p.fields = status, p.header.Clone()
-	close(p.sent)
+	p.Status, p.fields = status, p.header.Clone()
+	close(p.Sent)
 }
 
-func (p *pipe) Write(b []byte) (n int, err error) {
-	if p.status == 0 {
+func (p *Pipe) Write(b []byte) (n int, err error) {
+	if p.Status == 0 {
 		p.WriteHeader(http.StatusOK)
 	}
 	p.mu.Lock()
@@ -93,9 +97,9 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// share makes body, which begins with what there was, the response so far. It is not
+// Share makes body, which begins with what there was, the response so far. It is not
 // copied: the exchange has a copy anyway.
-func (p *pipe) share(body []byte) {
+func (p *Pipe) Share(body []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed && p.gone == nil {
@@ -105,11 +109,11 @@ func (p *pipe) share(body []byte) {
 }
 
 // unread returns how much has been written and not read. The caller holds p.mu.
-func (p *pipe) unread() int { return max(len(p.body)-p.read, 0) + len(p.buf) }
+func (p *Pipe) unread() int { return max(len(p.body)-p.read, 0) + len(p.buf) }
 
-// whenRead has done called when the reader needs no more of what it was shared, be it
+// WhenRead has done called when the reader needs no more of what it was shared, be it
 // that it was forgotten. There will be no more of that.
-func (p *pipe) whenRead(done func()) {
+func (p *Pipe) WhenRead(done func()) {
 	done = sync.OnceFunc(done)
 	runtime.AddCleanup(p, func(done func()) { done() }, done)
 	p.mu.Lock()
@@ -127,7 +131,7 @@ func (p *pipe) whenRead(done func()) {
 }
 
 // drop lets go of what has not been read. The caller holds p.mu.
-func (p *pipe) drop() {
+func (p *Pipe) drop() {
 	if p.body = nil; p.done != nil {
 		p.done()
 		p.done = nil
@@ -135,10 +139,10 @@ func (p *pipe) drop() {
 }
 
 // Flush does nothing: what is written can be read.
-func (p *pipe) Flush() {}
+func (p *Pipe) Flush() {}
 
-// pace makes the writer wait for the reader from now on.
-func (p *pipe) pace() {
+// Pace makes the writer wait for the reader from now on.
+func (p *Pipe) Pace() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.paced = true
@@ -147,14 +151,14 @@ func (p *pipe) pace() {
 	}
 }
 
-// end ends the body: with its trailer, or with err.
-func (p *pipe) end(err error) {
+// End ends the body: with its trailer, or with err.
+func (p *Pipe) End(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
 		return
 	}
-	p.ended, p.err = true, err
+	p.ended, p.Err = true, err
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -174,7 +178,7 @@ func (p *pipe) end(err error) {
 	p.change.Broadcast()
 }
 
-func (p *pipe) Read(b []byte) (int, error) {
+func (p *Pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.unread() == 0 && !p.ended && !p.closed && p.gone == nil {
@@ -199,15 +203,15 @@ func (p *pipe) Read(b []byte) (int, error) {
 		}
 		p.change.Broadcast()
 		return n, nil
-	case p.err != nil:
-		return 0, p.err
+	case p.Err != nil:
+		return 0, p.Err
 	}
 	return 0, io.EOF
 }
 
-// watch makes reading end with the client's context, whoever else the response is
+// Watch makes reading end with the client's context, whoever else the response is
 // for.
-func (p *pipe) watch(client context.Context) {
+func (p *Pipe) Watch(client context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
@@ -224,7 +228,7 @@ func (p *pipe) watch(client context.Context) {
 // Close lets the writer go, and tells the exchange that its client has left. A
 // response that is being stored has a moment to come to its end: readers that
 // know when they have enough, as decoders do, close it just before.
-func (p *pipe) Close() error {
+func (p *Pipe) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -245,3 +249,54 @@ func (p *pipe) Close() error {
 }
 
 const closeGrace = 100 * time.Millisecond
+
+// Fail ends the exchange by what a forwarder panicked with: a failure of the
+// request, or a panic of the next RoundTripper, which is for whoever called this
+// one.
+func (p *Pipe) Fail(v any, log *slog.Logger) {
+	err := io.ErrUnexpectedEOF
+	f, failed := v.(forwardError)
+	if failed {
+		err = f.err
+	}
+	p.End(err)
+	switch {
+	case p.Status == 0 && !failed:
+		p.Panicked = v
+		close(p.Sent)
+	case p.Status == 0:
+		close(p.Sent)
+	case !IsExpected(v):
+		log.Error("memo: httpcache: a RoundTripper's body panicked", "panic", v, "stack", string(debug.Stack()))
+	}
+}
+
+// Response makes an http.Response of what was sent.
+func (p *Pipe) Response(r *http.Request) *http.Response {
+	res := NewResponse(p.Status, p.fields, r)
+	res.Body = p
+	if p.Origin != nil { // the origin's own, on its way
+		res.Proto, res.ProtoMajor, res.ProtoMinor = p.Origin.Proto, p.Origin.ProtoMajor, p.Origin.ProtoMinor
+		res.TLS, res.Uncompressed = p.Origin.TLS, p.Origin.Uncompressed
+		if res.StatusCode == p.Origin.StatusCode {
+			res.Status = p.Origin.Status
+		}
+	}
+	if r.Method == http.MethodHead || !rules.HasBody(p.Status) {
+		res.Body = emptyBody{p}
+	}
+	p.mu.Lock()
+	if p.trailer == nil {
+		p.trailer = http.Header{}
+	}
+	res.Trailer = p.trailer
+	p.mu.Unlock()
+	return res
+}
+
+// emptyBody is the body of a response that has none, whose exchange may still be
+// under way for others.
+type emptyBody struct{ p *Pipe }
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (b emptyBody) Close() error           { return b.p.Close() }

@@ -1,4 +1,4 @@
-package httpcache
+package exchange
 
 import (
 	"mime/multipart"
@@ -7,6 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 
@@ -14,17 +18,17 @@ import (
 func (x *exchange) serve(v rules.Verdict, collapsed bool) {
 	switch {
 	case collapsed:
-		x.cache.count.collapsed.Add(1)
+		x.cache.Count.Collapsed.Add(1)
 	case v == rules.IsFresh:
-		x.cache.count.hits.Add(1)
+		x.cache.Count.Hits.Add(1)
 	default:
-		x.cache.count.staleHits.Add(1)
+		x.cache.Count.StaleHits.Add(1)
 	}
-	if v == rules.IsRefreshing && x.old.startRefresh(x.now) {
+	if v == rules.IsRefreshing && x.old.StartRefresh(x.now) {
 		x.refreshInBackground()
 	}
 	if collapsed {
-		left := x.old.look().Left(x.now)
+		left := x.old.Derived().Left(x.now)
 		x.respond(x.old, &rules.CacheStatus{Forward: x.miss, HasTTL: true, TTL: left, Collapsed: true})
 		return
 	}
@@ -33,24 +37,24 @@ func (x *exchange) serve(v rules.Verdict, collapsed bool) {
 
 // serveStale answers with the stored response in place of an origin that failed.
 func (x *exchange) serveStale() {
-	x.cache.count.staleHits.Add(1)
+	x.cache.Count.StaleHits.Add(1)
 	x.now = time.Now()
-	x.respond(x.old, &rules.CacheStatus{Hit: true, HasTTL: true, TTL: x.old.look().Left(x.now), Detail: "stale-if-error"})
+	x.respond(x.old, &rules.CacheStatus{Hit: true, HasTTL: true, TTL: x.old.Derived().Left(x.now), Detail: "stale-if-error"})
 }
 
 // respond sends a stored response: all of it, the range that was asked for, or 304
 // if the client has it (RFC 9110, section 13.2.2). said is what Cache-Status
 // says; nil stands for a plain hit.
-func (x *exchange) respond(rec *record, said *rules.CacheStatus) {
-	h, asked, d := x.w.Header(), x.r.Header, rec.look()
+func (x *exchange) respond(rec *stored.Record, said *rules.CacheStatus) {
+	h, asked, d := x.w.Header(), x.r.Header, rec.Derived()
 	if rec.Status == http.StatusOK {
 		switch {
 		case len(asked["If-None-Match"])+len(asked["If-Modified-Since"]) > 0 && d.NotModified(asked, x.now):
-			x.cache.count.notModified.Add(1)
-			x.setFields(h, rec, d.short, said)
+			x.cache.Count.NotModified.Add(1)
+			rec.SetFields(h, x.policy, x.now, d.Short, said)
 			x.w.WriteHeader(http.StatusNotModified)
 			return
-		case len(asked["Range"]) > 0 && (x.policy.Ranges || d.ranges) && x.respondRange(rec, said):
+		case len(asked["Range"]) > 0 && (x.policy.Ranges || d.Ranges) && x.respondRange(rec, said):
 			return
 		}
 	}
@@ -68,13 +72,13 @@ func (x *exchange) respond(rec *record, said *rules.CacheStatus) {
 // send writes a part of a stored body. For those who read it later it is not copied.
 func (x *exchange) send(part []byte) {
 	switch w := x.w.(type) {
-	case *pipe:
-		if w.status == 0 {
+	case *stream.Pipe:
+		if w.Status == 0 {
 			w.WriteHeader(http.StatusOK)
 		}
-		w.share(part)
-	case *answered:
-		w.add(part)
+		w.Share(part)
+	case *stream.Answer:
+		w.Add(part)
 	default:
 		w.Write(part)
 	}
@@ -88,17 +92,17 @@ func (x *exchange) send(part []byte) {
 //
 // A Content-Encoding that is there already is that of a middleware which encodes what
 // is written. It spoils the length; http.ServeContent knows such ones, too.
-func (x *exchange) setWhole(h http.Header, rec *record, said *rules.CacheStatus) {
+func (x *exchange) setWhole(h http.Header, rec *stored.Record, said *rules.CacheStatus) {
 	recoded := len(h["Content-Encoding"]) > 0
-	x.setFields(h, rec, rec.look().full, said)
+	rec.SetFields(h, x.policy, x.now, rec.Derived().Full, said)
 	for name, values := range rec.Trailer {
 		h[http.TrailerPrefix+name] = slices.Clone(values)
 	}
 	switch isClient := x.policy.Face == rules.TransportFace; {
 	case recoded && len(rec.Header["Content-Encoding"]) == 0:
 		delete(h, "Content-Length")
-	case isClient || x.r.Method == http.MethodHead && len(rec.Body) <= lateSize:
-		if hasBody(rec.Status) && len(rec.Trailer) == 0 {
+	case isClient || x.r.Method == http.MethodHead && len(rec.Body) <= stream.LateSize:
+		if rules.HasBody(rec.Status) && len(rec.Trailer) == 0 {
 			h["Content-Length"] = []string{rules.Decimal(int64(len(rec.Body)))}
 		}
 		if !isClient {
@@ -115,75 +119,27 @@ func setType(h http.Header, body []byte) {
 	}
 }
 
-// setFields puts stored fields into a header, and those that are this cache's own: Age
-// (RFC 9111, section 5.1) and Cache-Status. What others have said before in Vary
-// stays. All values are copies.
-//
-// Where memo was told how long the response is good for it, and what clients are told is
-// another thing (Options.ClientTTL, or the handler's Cache-Control beside
-// memo.SetTTL), the cache is a part of the origin server, which vouches for the
-// response anew in each answer: its Date is now, and it has no Age. With its age in
-// this cache, clients and the caches on the way to them would take it for stale.
-func (x *exchange) setFields(h http.Header, rec *record, fields rules.FieldLines, said *rules.CacheStatus) {
-	d, before := rec.look(), h["Vary"]
-	told := x.policy.ClientControl != nil && !d.controlled
-	own := rules.CutLines(fields.Values + 2 + rules.Count(told) + rules.Count(x.policy.XCache))
-	for i := range fields.List {
-		h[fields.List[i].Name], own = rules.Put(own, fields.List[i].Values)
-	}
-	if len(before) > 0 && len(d.vary) > 0 && !slices.Equal(before, d.vary) {
-		h["Vary"] = slices.Clip(before)
-		for _, line := range d.vary {
-			if !slices.Contains(before, line) { // of what is said outside, the stored response holds a copy
-				h["Vary"] = append(h["Vary"], line)
-			}
-		}
-	}
-	if told {
-		h["Cache-Control"], own = rules.Put(own, x.policy.ClientControl)
-	}
-	vouched, name := told || rec.Given && d.controlled, "Age"
-	if vouched {
-		name = "Date"
-	}
-	s := rec.stampAt(x.policy, vouched, x.now)
-	h[name], own = rules.Put(own, s.moment[:])
-	if x.policy.XCache {
-		h["X-Cache"], own = rules.Put(own, verdictNames[said == nil || said.Hit || said.Collapsed])
-	}
-	switch {
-	case said == nil && len(h["Cache-Status"]) == 0:
-		h["Cache-Status"], _ = rules.Put(own, s.status[:])
-	case said == nil:
-		h["Cache-Status"] = slices.Concat(h["Cache-Status"], s.status[:])
-	default:
-		x.addStatus(h, said)
-	}
-}
-
-var verdictNames = map[bool][]string{true: {"HIT"}, false: {"MISS"}}
-
 // respondRange answers with the part of the body that was asked for, or with 416.
 // It is false if the field is to be ignored (RFC 9110, section 14.2).
-func (x *exchange) respondRange(rec *record, said *rules.CacheStatus) bool {
+func (x *exchange) respondRange(rec *stored.Record, said *rules.CacheStatus) bool {
 	parts, ok := x.partsOf(rec)
 	if !ok {
 		return false
 	}
-	fields := rec.look().full
+	fields := rec.Derived().Full
 	if len(parts) == 0 {
 		fields = rules.FieldLines{}
 	}
-	x.setFields(x.w.Header(), rec, fields, said)
+	rec.SetFields(x.w.Header(), x.policy, x.now, fields, said)
 	x.writeParts(rec.Body, parts)
 	return true
 }
 
 // partsOf returns the parts of a response that the request asks for: none if it has none
 // of these. It is not ok if the request asks for no parts, or the field is to be ignored.
-func (x *exchange) partsOf(rec *record) (parts []rules.ByteRange, ok bool) {
+func (x *exchange) partsOf(rec *stored.Record) (parts []rules.ByteRange, ok bool) {
 	lines := x.r.Header["Range"]
-	if len(lines) != 1 || x.r.Method != http.MethodGet || !rec.look().IfRange(x.r.Header, x.now) {
+	if len(lines) != 1 || x.r.Method != http.MethodGet || !rec.Derived().IfRange(x.r.Header, x.now) {
 		return nil, false
 	}
 	return rules.ParseRange(lines[0], int64(len(rec.Body)))
@@ -220,8 +176,8 @@ func (x *exchange) respondParts(body []byte, parts []rules.ByteRange) {
 	h["Content-Type"] = []string{"multipart/byteranges; boundary=" + mw.Boundary()}
 	delete(h, "Content-Length")
 	x.w.WriteHeader(http.StatusPartialContent)
-	if p, ok := x.w.(*pipe); ok {
-		p.pace() // or it would copy them all
+	if p, ok := x.w.(*stream.Pipe); ok {
+		p.Pace() // or it would copy them all
 	}
 	for _, part := range parts {
 		own := textproto.MIMEHeader{"Content-Range": {part.ContentRange(int64(len(body)))}}
@@ -232,8 +188,8 @@ func (x *exchange) respondParts(body []byte, parts []rules.ByteRange) {
 		if err != nil {
 			return
 		}
-		if to, ok := x.w.(*answered); ok { // to which w would write
-			to.add(body[part.Start:part.End])
+		if to, ok := x.w.(*stream.Answer); ok { // to which w would write
+			to.Add(body[part.Start:part.End])
 		} else if _, err := w.Write(body[part.Start:part.End]); err != nil {
 			return
 		}
@@ -248,7 +204,7 @@ func (x *exchange) refuse(status int) {
 		delete(h, name)
 	}
 	if len(h["Cache-Status"]) == 0 {
-		x.announce(h, &rules.CacheStatus{Forward: x.miss, Detail: "not-forwarded"})
+		x.policy.Announce(h, &rules.CacheStatus{Forward: x.miss, Detail: "not-forwarded"})
 	}
 	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	h["X-Content-Type-Options"] = []string{"nosniff"}

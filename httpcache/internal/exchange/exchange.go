@@ -1,4 +1,4 @@
-package httpcache
+package exchange
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
@@ -27,15 +29,15 @@ type exchange struct {
 	digest     string // of payload, for one of Options.Methods
 	payload    []byte // the request's body, which may be sent more than once
 
-	top    *record // what a look under the resource's key has found already, if looked
+	top    *stored.Record // what a look under the resource's key has found already, if looked
 	looked bool
 
-	resource string        // the key of what was asked for; see locate
-	spelling string        // how that was spelled, if not as its purge form
-	key      string        // the key of the record that answers: the resource's or a variant's
-	index    *record       // under the resource's key, if that is one
-	old      *record       // the response that is stored, if there is one
-	miss     rules.Forward // why it does not do
+	resource string         // the key of what was asked for; see locate
+	spelling string         // how that was spelled, if not as its purge form
+	key      string         // the key of the record that answers: the resource's or a variant's
+	index    *stored.Record // under the resource's key, if that is one
+	old      *stored.Record // the response that is stored, if there is one
+	miss     rules.Forward  // why it does not do
 
 	upTo   uint64 // the patterns that count, as a version; see learn
 	unsure bool   // whether there are more cannot be found out
@@ -44,9 +46,9 @@ type exchange struct {
 	behind    *leader   // whom it has found there
 	waitUntil time.Time // when it has waited long enough; see waitLimit
 
-	lent     *record // what counts as being sent; see holds
-	release  func()  // see follow; never nil while a handler runs
-	reserved int64   // what it has taken from Cache.inflight; see settle
+	lent     *stored.Record // what counts as being sent; see holds
+	release  func()         // see follow; never nil while a handler runs
+	reserved int64          // what it has taken from Cache.Inflight; see settle
 }
 
 // answer answers with what is stored, or fetches what is not.
@@ -76,21 +78,21 @@ func (x *exchange) find() {
 	x.key = x.resource
 	top := x.top
 	if !x.looked || x.spelling != "" { // what was looked for is the exact key, under which nothing is held then
-		top = x.cache.records.peek(ctx, x.resource)
+		top = x.cache.Records.Peek(ctx, x.resource)
 	}
 	x.top, x.looked = nil, false // things change
 	switch {
-	case top != nil && top.Kind == anIndex:
+	case top != nil && top.Kind == stored.Index:
 		x.index = top
-	case x.split(), x.face == rules.TransportFace && top != nil && top.Kind == aResponse:
-		x.index = x.cache.records.openIndex(ctx, x.resource)
+	case x.split(), x.face == rules.TransportFace && top != nil && top.Kind == stored.Response:
+		x.index = x.cache.Records.OpenIndex(ctx, x.resource)
 	default:
 		x.take(top)
 		return
 	}
 	x.key = x.variant(x.index)
 	x.miss = rules.VaryMiss
-	x.take(x.cache.records.peek(ctx, x.key))
+	x.take(x.cache.Records.Peek(ctx, x.key))
 	x.findPart()
 }
 
@@ -121,8 +123,8 @@ func (x *exchange) split() bool {
 }
 
 // variant returns the key of the variant that an index has for the request.
-func (x *exchange) variant(index *record) string {
-	key := appendVariant(x.policy, nil, x.resource, index, x.r, x.digest)
+func (x *exchange) variant(index *stored.Record) string {
+	key := stored.AppendVariant(x.policy, nil, x.resource, index, x.r, x.digest)
 	if x.spelling != "" { // the resource's key says whether there is one
 		key = rules.AppendText(key, x.spelling)
 	}
@@ -133,16 +135,16 @@ func (x *exchange) variant(index *record) string {
 }
 
 // take makes a record the one that is at hand.
-func (x *exchange) take(rec *record) {
+func (x *exchange) take(rec *stored.Record) {
 	if rec == nil {
 		return
 	}
 	switch rec.Kind {
-	case aResponse:
+	case stored.Response:
 		if x.old = x.current(rec); x.old != nil && !x.holds(x.old) {
 			x.old, x.miss = nil, rules.Bypassed
 		}
-	case aPass:
+	case stored.Pass:
 		x.miss = rules.Bypassed
 	}
 }
@@ -180,20 +182,11 @@ func (x *exchange) mayLead() bool {
 		return false
 	case len(x.r.Header["Range"]) > 0 && x.old == nil:
 		return false
-	case overridesMethod(x.r.Header):
+	case rules.OverridesMethod(x.r.Header):
 		return false
 	}
 	return true
 }
-
-// overridesMethod reports whether a handler may take the request for one of
-// another method: its response would answer what nobody has asked.
-func overridesMethod(h http.Header) bool {
-	return len(h["X-Http-Method-Override"]) > 0 || len(h["X-Http-Method"]) > 0 || len(h["X-Method-Override"]) > 0
-}
-
-// shares reports whether one validation of the response answers several requests.
-func (d *derived) shares() bool { return !d.CacheControl.Any(rules.NoCache) && d.Lifetime > 0 }
 
 // joinOnce runs the handler for everyone who waits, or waits. It is false if the
 // request has to try again, or alone.
@@ -210,14 +203,14 @@ func (x *exchange) joinOnce() bool {
 	case x.r.Context().Err() != nil:
 		x.refuse(http.StatusServiceUnavailable) // nobody is there to read it
 		return true
-	case errors.Is(err, errStale) && x.mayBeStale():
+	case errors.Is(err, stored.ErrStale) && x.mayBeStale():
 		x.serveStale()
 		return true
-	case errors.Is(err, errRetry):
+	case errors.Is(err, stored.ErrRetry):
 		x.leave()
 		x.find()
 		return x.serveIfUsable(true)
-	case errors.Is(err, errOverdue):
+	case errors.Is(err, stored.ErrOverdue):
 		x.gaveUp()
 	}
 	x.miss = rules.Bypassed
@@ -227,21 +220,21 @@ func (x *exchange) joinOnce() bool {
 }
 
 // begin begins a run for a record that is newer than the one at hand, or waits for one.
-func (x *exchange) begin() (*run, *record, error) {
-	terms := another(x.old)
+func (x *exchange) begin() (*stored.Run, *stored.Record, error) {
+	terms := stored.AnotherThan(x.old)
 	terms.Alone, terms.Patience = x.alone(), x.waitLimit()
-	return x.cache.records.begin(x.r.Context(), x.key, terms)
+	return x.cache.Records.Begin(x.r.Context(), x.key, terms)
 }
 
 // accept answers with a record that somebody else's run has brought, if that does
 // for this request as well.
-func (x *exchange) accept(rec *record) bool {
+func (x *exchange) accept(rec *stored.Record) bool {
 	x.leave()
-	if rec.Kind == anIndex {
+	if rec.Kind == stored.Index {
 		x.index = rec
 		x.key = x.variant(rec)
 		x.old, x.miss = nil, rules.VaryMiss
-		rec = x.cache.records.peek(x.r.Context(), x.key)
+		rec = x.cache.Records.Peek(x.r.Context(), x.key)
 	}
 	x.take(rec)
 	if x.serveIfUsable(true) {
@@ -268,7 +261,7 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		x.old, x.miss = nil, rules.Bypassed
 	default:
 		x.miss = rules.WasStale
-		if d := x.old.look(); d.Left(x.now) > 0 && !d.CacheControl.Any(rules.NoCache) {
+		if d := x.old.Derived(); d.Left(x.now) > 0 && !d.CacheControl.Any(rules.NoCache) {
 			x.miss = rules.ByRequest
 		}
 	}
@@ -279,21 +272,21 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 // lifetime nobody has given is not for requests that tell who sends them by
 // Options.CredentialHeaders: it may say that one has to log in. (Cookie does not
 // count here, for browsers send some with everything.)
-func (x *exchange) judge(rec *record) rules.Verdict {
+func (x *exchange) judge(rec *stored.Record) rules.Verdict {
 	if rec.Assumed && x.policy.Shared && x.policy.HasCredential(x.r) {
 		return rules.MustFetch
 	}
-	return x.policy.Judge(&rec.look().Terms, &x.asked, x.authorized, x.now)
+	return x.policy.Judge(&rec.Derived().Terms, &x.asked, x.authorized, x.now)
 }
 
 // mayBeStale reports whether the stored response stands in for a failure.
 func (x *exchange) mayBeStale() bool {
-	return x.old != nil && x.policy.MayServeOnError(&x.old.look().Terms, &x.asked, x.authorized, time.Now())
+	return x.old != nil && x.policy.MayServeOnError(&x.old.Derived().Terms, &x.asked, x.authorized, time.Now())
 }
 
 // carryOut runs the handler for everyone who waits for run.
-func (x *exchange) carryOut(run *run) {
-	ctx, release := follow(run.context(), x.r.Context())
+func (x *exchange) carryOut(run *stored.Run) {
+	ctx, release := follow(run.Context(), x.r.Context())
 	defer release()
 	x.noteLead(run)
 	x.release = release
@@ -316,9 +309,9 @@ func follow(lead, client context.Context) (ctx context.Context, release func()) 
 }
 
 // end ends the run with what the handler, which has returned, has brought.
-func (x *exchange) end(rec *recorder, o outcome) {
+func (x *exchange) end(rec *attempt, o stored.Outcome) {
 	x.release() // so that the end of the run is not that of the handler's context
-	rec.run.end(o)
+	rec.Run.End(o)
 }
 
 // direct runs the handler for this request alone, and stores nothing.

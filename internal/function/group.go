@@ -217,10 +217,10 @@ func (g *Group) lend(ctx context.Context) context.Context {
 
 // tell tells all stores that the group's results are in, at the same time.
 func (g *Group) tell(what func(r *fleet.Keyspace, limit time.Duration) error) error {
-	limit, realms := g.Settings().StoreTimeout, g.realms()
-	errs := make([]error, len(realms))
+	limit, keyspaces := g.Settings().StoreTimeout, g.keyspaces()
+	errs := make([]error, len(keyspaces))
 	var wg sync.WaitGroup
-	for i, r := range realms {
+	for i, r := range keyspaces {
 		wg.Go(func() { errs[i] = what(r, limit) })
 	}
 	wg.Wait()
@@ -232,10 +232,10 @@ func (g *Group) Settings() Settings {
 	return Resolve(append([]Options{currentDefaults()}, g.levels()...)...)
 }
 
-// realms returns where results of the group may be, each keyspace once: those of its
+// keyspaces returns where results of the group may be, each keyspace once: those of its
 // functions, also of those that were dropped or not called yet, and of others
 // that took over its tags.
-func (g *Group) realms() []*fleet.Keyspace {
+func (g *Group) keyspaces() []*fleet.Keyspace {
 	all := g.space.Reached()
 	if s := g.Settings(); s.Store != nil {
 		all = append(all, shared.KeyspaceOf(s.Store, s.Prefix))

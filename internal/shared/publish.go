@@ -98,7 +98,7 @@ func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *en
 		return s.tie(ctx, x, e, taken)
 	}
 	if e.Incomplete { // it may be older than the epochs that its tags have by now
-		s.lost(x, errLoose)
+		s.lost(x, errIncomplete)
 		return nil
 	}
 	tags, dependencies, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
@@ -144,8 +144,8 @@ func (s *Results) expectOwn(sh *entry.Location) {
 	}
 }
 
-// errLoose is why a result is not stored that was made from one without epochs.
-var errLoose = errors.New("memo: a result that it was made from is not in the store, and has tags")
+// errIncomplete is why a result is not stored that was made from one without epochs.
+var errIncomplete = errors.New("memo: a result that it was made from is not in the store, and has tags")
 
 // errUnencodable is why a result is not stored that its codec refuses.
 var errUnencodable = errors.New("memo: the codec refuses the result")

@@ -253,7 +253,7 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		return false
 	}
 	x.now = time.Now()
-	switch v := x.judge(x.old); v {
+	switch v := x.verdict(x.old); v {
 	case rules.IsFresh, rules.IsStale, rules.IsRefreshing:
 		x.serve(v, collapsed)
 		return true
@@ -268,11 +268,11 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 	return false
 }
 
-// judge decides what the request may do with a stored response, now. One whose
+// verdict says what the request may do with a stored response, now. One whose
 // lifetime nobody has given is not for requests that tell who sends them by
 // Options.CredentialHeaders: it may say that one has to log in. (Cookie does not
 // count here, for browsers send some with everything.)
-func (x *exchange) judge(rec *stored.Record) rules.Verdict {
+func (x *exchange) verdict(rec *stored.Record) rules.Verdict {
 	if rec.Assumed && x.policy.Shared && x.policy.HasCredential(x.r) {
 		return rules.MustFetch
 	}

@@ -36,7 +36,7 @@ func (x *exchange) findPart() {
 	if key, ok := x.partKey(x.index); ok {
 		rec := x.cache.Records.Peek(x.r.Context(), key)
 		x.now = time.Now()
-		if rec != nil && !x.overtaken(rec) && x.judge(rec) == rules.IsFresh && x.holds(rec) {
+		if rec != nil && !x.overtaken(rec) && x.verdict(rec) == rules.IsFresh && x.holds(rec) {
 			x.old = rec
 		}
 	}

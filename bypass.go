@@ -1,11 +1,10 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/function"
 )
 
 // WithBypass returns a copy of ctx under which no cache is touched, as if [Disabled] were

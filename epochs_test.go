@@ -32,7 +32,7 @@ func TestReadingOfAnOwnEpochIsAsOldAsTheWrite(t *testing.T) {
 		here := faultstore.New(s)
 		_, a, b := readers(s, Store(here.Bare()))
 		a.Call(t.Context(), "w")
-		here.After(faultstore.Set, faultstore.Stall(240*time.Millisecond)) // the way back
+		here.After(faultstore.Add|faultstore.Swap, faultstore.Stall(240*time.Millisecond)) // the way back
 		time.Sleep(5 * time.Second)
 		go a.Clear(t.Context())
 		time.Sleep(100 * time.Millisecond)

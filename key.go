@@ -1,10 +1,9 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"errors"
 
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/internal/keys"
 )
 

@@ -1,8 +1,6 @@
 package memo
 
 import (
-	"github.com/seed-0226adef/memo/internal/function"
-
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/store"
 )

@@ -157,7 +157,7 @@ func TestOwedEpochIsNotAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var empty atomic.Int64
 		p := faultstore.New(memstore.New(nil))
-		p.Before(faultstore.Set, faultstore.Fail(errDown))
+		p.Before(faultstore.Add|faultstore.Swap, faultstore.Fail(errDown))
 		p.Before(faultstore.Get, func(_ context.Context, c faultstore.Call) error {
 			if len(c.Keys) == 0 {
 				empty.Add(1)

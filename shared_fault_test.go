@@ -3,6 +3,7 @@ package memo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -461,4 +462,54 @@ func TestLookUpsThatWaitSuitAStoreThatReadsKeyByKey(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+// A write that had failed for its process landed after a later one that had succeeded, and
+// every process returned what it brought.
+func TestNothingThatLandsLateUndoesWhatWasDoneSince(t *testing.T) {
+	type process = memo.Func[string, int64]
+	acts := map[string]func(ctx context.Context, f *process, g *memo.Group, v int64) error{
+		"Set":            func(ctx context.Context, f *process, _ *memo.Group, v int64) error { return f.Set(ctx, "x", v) },
+		"Invalidate":     func(ctx context.Context, f *process, _ *memo.Group, _ int64) error { return f.Invalidate(ctx, "x") },
+		"InvalidateTags": func(ctx context.Context, _ *process, g *memo.Group, _ int64) error { return g.InvalidateTags(ctx, "t") },
+		"Clear":          func(ctx context.Context, f *process, _ *memo.Group, _ int64) error { return f.Clear(ctx) },
+		"Group.Clear":    func(ctx context.Context, _ *process, g *memo.Group, _ int64) error { return g.Clear(ctx) },
+	}
+	for late, actLate := range acts {
+		for later, actLater := range acts {
+			for _, filled := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%s/%v", late, later, filled), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := memstore.New(nil)
+						var source atomic.Int64
+						on := func(s store.Store) (*process, *memo.Group) {
+							g := memo.NewGroup("g", memo.Store(s))
+							return memo.New(func(context.Context, string) (int64, error) { return source.Load(), nil }, g, memo.Name("f"), memo.Tags("t"), memo.SharedName(), quietly), g
+						}
+						slow := faultstore.New(s)
+						a, ag := on(slow)
+						b, bg := on(faultstore.New(s))
+						c, _ := on(faultstore.New(s))
+						a.Call(t.Context(), "y") // which has begun the epochs
+						if filled {
+							b.Call(t.Context(), "x")
+						}
+						mend := slow.Late(faultstore.Writes, time.Second)
+						actLate(t.Context(), a, ag, 1)
+						mend()
+						source.Store(2)
+						if err := actLater(t.Context(), b, bg, 2); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(10 * time.Second)
+						for i, f := range []*process{a, b, c} {
+							if got, err := f.Call(t.Context(), "x"); got != 2 || err != nil {
+								t.Errorf("process %d got %d, %v, want 2", i, got, err)
+							}
+						}
+					})
+				})
+			}
+		}
+	}
 }

@@ -266,7 +266,7 @@ func TestGroupClearsWhatDroppedFunctionsStored(t *testing.T) {
 // Set held what it had written after an Invalidate that began later had returned.
 func TestInvalidateOvertakesASetUnderWay(t *testing.T) {
 	p, written := faultstore.New(memstore.New(nil)), faultstore.NewGate()
-	p.After(faultstore.Set, faultstore.Keys(":x", written.Wait))
+	p.After(faultstore.Swap, faultstore.Keys(":x", written.Wait))
 	f := memo.New(func(context.Context, string) (string, error) { return "new", nil },
 		memo.Store(p), memo.Name("f"), memo.StoreTimeout(0), memo.LocalTTL(time.Hour))
 	var wg sync.WaitGroup

@@ -7,11 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/exchange"
-
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache/internal/exchange"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 	"github.com/seed-0226adef/memo/internal/function"
 )
 

@@ -13,12 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo"
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 )
 
 // A crowd is many clients, each of which asks for a long page of its own. All handlers

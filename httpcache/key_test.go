@@ -7,9 +7,8 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 func served(p *rules.Policy, target string) string {

@@ -9,9 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 )
 
 // A stalled client takes the first byte of a response, and the rest when it is told to.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/httpcache/internal/exchange"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 )
 

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/tags"
 )
@@ -132,7 +133,7 @@ type work struct {
 	forced bool               // by Refresh: fn is run whatever the store holds
 	begun  int64              // when the execution was begun
 	ran    int64              // when fn was started; begun until then
-	run    *fleet.Run         // the fleet's part; nil without a store
+	run    *lease.Run         // the fleet's part; nil without a store
 	under  context.Context    // what the execution runs under; its root is frame
 	cancel context.CancelFunc // of under. No publication sees that context
 

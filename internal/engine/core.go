@@ -264,7 +264,7 @@ func (c *Cache) drop(key string) {
 func (c *Cache) Invalidate(ctx context.Context, p *entry.Config, keys, sharedKeys []string) error {
 	var err error
 	if c.Shared != nil {
-		err = c.Shared.Invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys, 0)
+		err = c.Shared.Invalidate(ctx, storeclient.DeadlineIn(p.StoreTimeout), sharedKeys)
 	}
 	for i, key := range keys {
 		c.overtake(key)

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/nested"
 )
 
@@ -345,7 +346,7 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 		c.under, c.cancel = nested.Within(&c.frame, p.LoadTimeout)
 		return
 	}
-	c.run = &fleet.Run{
+	c.run = &lease.Run{
 		Collection: c.cache.Shared.Collection, Key: c.sharedKey, Needs: p.Needs,
 		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.EpochLife(),
 		Deadline: clock.After(c.begun, p.StoreTimeout) - int64(s.took), Outages: c.cache.Shared.Outages.Load(),

@@ -142,7 +142,7 @@ func TestWhatIsMadeFromAResultThatWasRefusedIsNotStored(t *testing.T) {
 // A caller that had looked before a Set began waited for that Set, whatever its context said.
 func TestCallerLeavesWhileASetIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, writes := gated(memstore.New(nil), faultstore.Set)
+		s, writes := gated(memstore.New(nil), faultstore.Swap)
 		p := newProcess(s)
 		p.config.StoreTimeout = 0
 		go p.set(t.Context(), 2)

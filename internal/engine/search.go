@@ -9,6 +9,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 )
@@ -318,7 +319,7 @@ func (s *Search) await(ctx context.Context, by storeclient.Deadline) {
 	case <-ctx.Done():
 		s.reading = nil
 	case <-late:
-		s.reading, s.asked, s.read = nil, true, looked{why: fleet.ErrUnseen}
+		s.reading, s.asked, s.read = nil, true, looked{why: lease.ErrUnseen}
 	}
 }
 

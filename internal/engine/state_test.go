@@ -104,7 +104,7 @@ var walks = map[string]func(*testing.T){
 		call.in(t, failed)
 	},
 	"setting answered": func(t *testing.T) {
-		s, writes := gated(memstore.New(nil), faultstore.Set)
+		s, writes := gated(memstore.New(nil), faultstore.Swap)
 		p := newProcess(s)
 		go p.set(t.Context(), 2)
 		call := p.current().in(t, setting)

@@ -67,6 +67,7 @@ type Store struct {
 type rule struct {
 	ops   Op
 	fault Fault
+	late  bool // the operation takes place whatever has become of its context
 }
 
 // New returns a store before s. The faults are done before each of [All].
@@ -83,6 +84,12 @@ func New(s store.Store, before ...Fault) *Store {
 // Faults are done in the order in which they were given.
 func (s *Store) Before(ops Op, fault Fault) (end func()) { return s.add(&s.before, ops, fault) }
 
+// Late has each of ops take place only after d, whatever has become of its context, as what
+// is on its way to a server does.
+func (s *Store) Late(ops Op, d time.Duration) (end func()) {
+	return s.addRule(&s.before, &rule{ops, Stall(d), true})
+}
+
 // After does fault to each of ops after it has taken place, whatever came of it. If fault
 // returns an error, that is what the operation returns: its answer is lost.
 func (s *Store) After(ops Op, fault Fault) (end func()) { return s.add(&s.after, ops, fault) }
@@ -91,7 +98,10 @@ func (s *Store) After(ops Op, fault Fault) (end func()) { return s.add(&s.after,
 func (s *Store) Down(err error) (end func()) { return s.Before(All|Ping|Notify, Fail(err)) }
 
 func (s *Store) add(rules *[]*rule, ops Op, fault Fault) (end func()) {
-	r := &rule{ops, fault}
+	return s.addRule(rules, &rule{ops, fault, false})
+}
+
+func (s *Store) addRule(rules *[]*rule, r *rule) (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*rules = append(slices.Clip(*rules), r)
@@ -130,7 +140,7 @@ func (s *Store) Count(ops Op) int64 {
 }
 
 // do does one call.
-func (s *Store) do(ctx context.Context, c Call, work func() error) error {
+func (s *Store) do(ctx context.Context, c Call, work func(context.Context) error) error {
 	for bit := range s.calls {
 		if c.Op == 1<<bit {
 			s.calls[bit].Add(1)
@@ -142,7 +152,11 @@ func (s *Store) do(ctx context.Context, c Call, work func() error) error {
 	if err := befall(ctx, before, c); err != nil {
 		return err
 	}
-	c.Err = work()
+	if slices.ContainsFunc(before, func(r *rule) bool { return r.late && r.ops&c.Op != 0 }) {
+		c.Err = work(context.WithoutCancel(ctx))
+	} else {
+		c.Err = work(ctx)
+	}
 	s.mu.Lock()
 	after := s.after
 	s.mu.Unlock()
@@ -167,7 +181,7 @@ func befall(ctx context.Context, rules []*rule, c Call) error {
 
 // Get is [store.Store.Get].
 func (s *Store) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = s.do(ctx, Call{Op: Get, Keys: []string{key}}, func() error {
+	err = s.do(ctx, Call{Op: Get, Keys: []string{key}}, func(ctx context.Context) error {
 		value, err = s.inner.Get(ctx, key)
 		if read := s.reader(); read != nil && (err == nil || err == store.ErrNotFound) {
 			if value, err = read(key, value), nil; value == nil {
@@ -182,7 +196,7 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, err error) {
 // GetMulti is [store.MultiGetter.GetMulti], whatever the store behind can do.
 func (s *Store) GetMulti(ctx context.Context, keys []string) (values map[string][]byte, err error) {
 	values = map[string][]byte{}
-	err = s.do(ctx, Call{Op: Get, Keys: keys}, func() error {
+	err = s.do(ctx, Call{Op: Get, Keys: keys}, func(ctx context.Context) error {
 		values, err = store.GetMulti(ctx, s.inner, keys)
 		if read := s.reader(); read != nil {
 			found := map[string][]byte{}
@@ -206,37 +220,37 @@ func (s *Store) reader() func(string, []byte) []byte {
 
 // Set is [store.Store.Set].
 func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.put(ctx, Set, key, value, ttl, func(value []byte) error { return s.inner.Set(ctx, key, value, ttl) })
+	return s.put(ctx, Set, key, value, ttl, func(ctx context.Context, value []byte) error { return s.inner.Set(ctx, key, value, ttl) })
 }
 
 // Add is [store.Store.Add].
 func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.put(ctx, Add, key, value, ttl, func(value []byte) error { return s.inner.Add(ctx, key, value, ttl) })
+	return s.put(ctx, Add, key, value, ttl, func(ctx context.Context, value []byte) error { return s.inner.Add(ctx, key, value, ttl) })
 }
 
 // Swap is [store.Store.Swap].
 func (s *Store) Swap(ctx context.Context, key string, old store.Token, value []byte, ttl time.Duration) error {
-	return s.put(ctx, Swap, key, value, ttl, func(value []byte) error { return s.inner.Swap(ctx, key, old, value, ttl) })
+	return s.put(ctx, Swap, key, value, ttl, func(ctx context.Context, value []byte) error { return s.inner.Swap(ctx, key, old, value, ttl) })
 }
 
-func (s *Store) put(ctx context.Context, op Op, key string, value []byte, ttl time.Duration, work func([]byte) error) error {
+func (s *Store) put(ctx context.Context, op Op, key string, value []byte, ttl time.Duration, work func(context.Context, []byte) error) error {
 	s.mu.Lock()
 	write := s.write
 	s.mu.Unlock()
 	if write != nil {
 		value = write(key, value)
 	}
-	return s.do(ctx, Call{Op: op, Keys: []string{key}, Value: value, TTL: ttl}, func() error { return work(value) })
+	return s.do(ctx, Call{Op: op, Keys: []string{key}, Value: value, TTL: ttl}, func(ctx context.Context) error { return work(ctx, value) })
 }
 
 // Delete is [store.Store.Delete].
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	return s.do(ctx, Call{Op: Delete, Keys: keys}, func() error { return s.inner.Delete(ctx, keys...) })
+	return s.do(ctx, Call{Op: Delete, Keys: keys}, func(ctx context.Context) error { return s.inner.Delete(ctx, keys...) })
 }
 
 // Ping is [store.Pinger.Ping]. The store behind is not asked.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.do(ctx, Call{Op: Ping}, func() error { return ctx.Err() })
+	return s.do(ctx, Call{Op: Ping}, func(ctx context.Context) error { return ctx.Err() })
 }
 
 // Bare returns s without the abilities that not every store has.
@@ -253,7 +267,7 @@ func (s *Store) Notifying() Notifying { return Notifying{s} }
 
 // Notify is [store.Notifier.Notify].
 func (n Notifying) Notify(ctx context.Context, prefix string, sink store.Sink) (stop func(), err error) {
-	err = n.do(ctx, Call{Op: Notify, Keys: []string{prefix}}, func() error {
+	err = n.do(ctx, Call{Op: Notify, Keys: []string{prefix}}, func(ctx context.Context) error {
 		stop, err = store.Notify(ctx, n.inner, prefix, sink)
 		return err
 	})

@@ -16,13 +16,13 @@ import (
 type Collection struct {
 	*Keyspace
 	*Member
-	lease    string   // head of the keys that guard the refresh of a result
+	Lease    string   // head of the keys that guard the refresh of a result
 	Scope    []scope  // whose Clear invalidates the results: the function's, and its groups' from the innermost on
 	Path     string   // of the group
 	Tags     []string // that every result has
 	counters []string
 
-	otherCounters sync.Map // counters of other groups whose tags results took over, by key
+	OtherCounters sync.Map // counters of other groups whose tags results took over, by key
 
 	Report func(what string, args ...any) // tells of something wrong with a record
 	Failed func(error)                    // counts an operation that has failed, if the error is not nil
@@ -37,7 +37,7 @@ func NewCollection(k *Keyspace, name, version, path, argsShape string) *Collecti
 	whose := WhoseEpochs(path)
 	s := &Collection{
 		Keyspace: k, Path: path,
-		lease: keys.Head(k.Prefix, name, version, whose+"+"),
+		Lease: keys.Head(k.Prefix, name, version, whose+"+"),
 		Scope: []scope{{"", k.EpochKey("clear", name, "")}},
 	}
 	head := keys.Head(k.Prefix, name, version, whose)
@@ -81,11 +81,11 @@ func (s *Collection) NeedsOf(tags []string) (needs []Need) {
 	return needs
 }
 
-// wanted returns what has to be known before an execution begins: needs, and the counters of those other groups whose tags
+// Wanted returns what has to be known before an execution begins: needs, and the counters of those other groups whose tags
 // the function's results have taken over before.
-func (s *Collection) wanted(needs []Need) []Need {
+func (s *Collection) Wanted(needs []Need) []Need {
 	needs = needs[:len(needs):len(needs)]
-	s.otherCounters.Range(func(counter, _ any) bool {
+	s.OtherCounters.Range(func(counter, _ any) bool {
 		needs = append(needs, Need{Key: counter.(string)})
 		return true
 	})
@@ -110,15 +110,35 @@ func (s *Collection) ScopesOf(epochs map[string]Epoch) []wire.ScopeEpoch {
 }
 
 // Invalidate deletes what the store has under keys, in every version of the function
-// that is in use, but leaves the first stay of these keys of its own version alone. With
-// what is deleted go the leases of those who execute for it. What fails is repeated until
-// it succeeds.
-func (s *Collection) Invalidate(ctx context.Context, by storeclient.Deadline, keys []string, stay int) error {
+// that is in use. With what is deleted go the leases of those who execute for it. What fails
+// is repeated until it succeeds.
+func (s *Collection) Invalidate(ctx context.Context, by storeclient.Deadline, keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	last := s.LastPending()
 	versions, err := s.VersionsInUse(ctx, by, s.Member)
+	return s.invalidateIn(ctx, by, versions, err, keys, 0)
+}
+
+// VersionsAnd returns what the store holds under key, and the versions in use, in one round
+// trip.
+func (s *Collection) VersionsAnd(ctx context.Context, by storeclient.Deadline, key string) (there []byte, versions []wire.Version, err error) {
+	values, versions, err := s.versionsAnd(ctx, by, s.Member, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return values[0], versions, nil
+}
+
+// InvalidateOthers is Invalidate for the other ones of these versions.
+func (s *Collection) InvalidateOthers(ctx context.Context, by storeclient.Deadline, key string, versions []wire.Version) error {
+	return s.invalidateIn(ctx, by, versions, nil, []string{key}, 1)
+}
+
+// invalidateIn invalidates keys in those versions, which are not all there are if err says why,
+// but leaves the first stay of these keys of its own version alone.
+func (s *Collection) invalidateIn(ctx context.Context, by storeclient.Deadline, versions []wire.Version, err error, keys []string, stay int) error {
+	last := s.LastPending()
 	all, unnamed := s.Reached(s.Version, versions, keys)
 	own, left := keys[stay:], func(key string) bool { return storeclient.Concerns(err, key) }
 	if err != nil { // there may be versions that are not known here

@@ -87,9 +87,9 @@ func (k *Keyspace) addPendingEpochs(owner string, m wire.Mark, keys ...string) {
 	}
 }
 
-// maxRivals is how often in a row others may change an epoch before a process that is
+// MaxRivals is how often in a row others may change an epoch before a process that is
 // to replace it counts that as a failure.
-const maxRivals = 16
+const MaxRivals = 16
 
 // beginEpoch replaces the epoch under n's key, where there is what the store has just
 // told, by a new one in which n's version is listed. It is also content with one that
@@ -98,7 +98,7 @@ const maxRivals = 16
 // A write of it that arrives late, or twice, changes nothing: it finds another token.
 func (k *Keyspace) beginEpoch(ctx context.Context, by storeclient.Deadline, m wire.Mark, n Need, there []byte) error {
 	var first store.Token
-	for attempt := range maxRivals {
+	for attempt := range MaxRivals {
 		old, _ := wire.Decode(n.Key, there)
 		switch {
 		case old == nil:
@@ -169,7 +169,7 @@ func (k *Keyspace) countUp(ctx context.Context, by storeclient.Deadline, owner, 
 
 // count counts the counter under key up, if there is one.
 func (k *Keyspace) count(ctx context.Context, by storeclient.Deadline, key string, there []byte) (m wire.Mark, err error) {
-	for range maxRivals { // others may count at the same time
+	for range MaxRivals { // others may count at the same time
 		last := k.LastPending()
 		s, err := wire.Decode(key, there)
 		if err != nil {

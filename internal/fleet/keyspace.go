@@ -1,14 +1,14 @@
-// Package fleet is what processes share through a store: the protocol.
+// Package fleet is what processes tell each other through a store: which of what it holds is
+// in force.
 //
 //   - A Keyspace is what the functions with one prefix on one store have in common. A Member is
 //     one of these functions, and a Collection its records.
 //   - An Epoch is what everything of a function, of a group or with a tag depends on, by a
 //     Dependency; an invalidation replaces it. A Need is an epoch that has to be known.
-//   - A Run is the fleet's part of one execution, and a Lease the right to execute.
 //   - A Seen is what the store was seen to hold under a key.
 //   - A PendingInvalidation is one that the store could not be told.
 //
-// The package knows keys, tokens, epochs, leases and time. It must not know that functions
+// The package knows keys, tokens, epochs and time. It must not know who executes, that functions
 // exist, nor policies, waiters or the entries of this process: it tells those by MemberEvents.
 package fleet
 

@@ -97,7 +97,7 @@ func TestEpochThatIsNotPendingAnyMoreDoesNotStayForEver(t *testing.T) {
 func TestEpochsThatAreTakenForPendingArePending(t *testing.T) {
 	var n atomic.Int64
 	s := faultstore.New(memstore.New(nil))
-	s.After(faultstore.Set, func(context.Context, faultstore.Call) error {
+	s.After(faultstore.Add|faultstore.Swap, func(context.Context, faultstore.Call) error {
 		if n.Add(1)%2 == 0 {
 			return store.ErrConflict // which opens no breaker
 		}

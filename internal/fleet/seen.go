@@ -11,14 +11,14 @@ import (
 
 // A Seen is what the store was seen to hold under a key.
 type Seen struct {
-	value        []byte       // nil if there is nothing
+	Value        []byte       // nil if there is nothing
 	Record       *wire.Record // nil if that is no entry of the key; otherwise &entry
 	entry        wire.Record
 	Valid        bool // the epochs that it records are in force
-	bad          bool // the store refuses the key: there is nothing, and nothing can be put there
+	Bad          bool // the store refuses the key: there is nothing, and nothing can be put there
 	Dependencies []Dependency
 	At           int64  // when the store was asked
-	order        uint64 // and what had been done by then; see sending
+	Order        uint64 // and what had been done by then; see sending
 
 	Generation uint64 // of the notifications at that time
 	Reports    uint32 // how many reports of the key there had been
@@ -46,7 +46,7 @@ func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadl
 		switch {
 		case value == nil && refused != nil:
 			s.Report("the store refuses a key; its results stay in this process", "key", keys[i], "error", refused)
-			seen[i] = &Seen{bad: true}
+			seen[i] = &Seen{Bad: true}
 		case value != nil || !storeclient.Concerns(err, keys[i]):
 			seen[i] = s.seenAs(keys[i], value, sent, sent.Reports[i])
 		default:
@@ -61,7 +61,7 @@ func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadl
 
 // seenAs makes a Seen of what the store returned for key.
 func (s *Collection) seenAs(key string, value []byte, sent Request, reports uint32) *Seen {
-	seen := &Seen{value: value, At: sent.At, order: sent.Order, Generation: sent.Generation, Reports: reports}
+	seen := &Seen{Value: value, At: sent.At, Order: sent.Order, Generation: sent.Generation, Reports: reports}
 	if value == nil {
 		return seen
 	}

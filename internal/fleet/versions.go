@@ -46,6 +46,12 @@ func (k *Keyspace) Reached(v wire.Version, versions []wire.Version, keys []strin
 // VersionsInUse returns the versions of m's name that the store lists at the moment, those that
 // it listed when it was asked last, and those of this process.
 func (k *Keyspace) VersionsInUse(ctx context.Context, by storeclient.Deadline, m *Member) ([]wire.Version, error) {
+	_, versions, err := k.versionsAnd(ctx, by, m)
+	return versions, err
+}
+
+// versionsAnd is VersionsInUse that also returns what the store holds under keys.
+func (k *Keyspace) versionsAnd(ctx context.Context, by storeclient.Deadline, m *Member, keys ...string) ([][]byte, []wire.Version, error) {
 	key := m.ClearKey
 	k.mu.Lock()
 	versions := slices.Clone(k.epochs[key].versions)
@@ -56,11 +62,12 @@ func (k *Keyspace) VersionsInUse(ctx context.Context, by storeclient.Deadline, m
 	for _, other := range k.Namesakes(m) {
 		versions = append(versions, other.Version)
 	}
-	values, sent, err := k.Read(ctx, by, []string{key})
+	ask := append([]string{key}, keys...)
+	values, sent, err := k.Read(ctx, by, ask)
 	if err != nil {
-		return versions, err
+		return nil, versions, err
 	}
-	k.NoteEpochs([]string{key}, values, sent)
+	k.NoteEpochs(ask[:1], values, sent)
 	st, _ := wire.Decode(key, values[0])
-	return append(st.Listed(), versions...), nil
+	return values[1:], append(st.Listed(), versions...), nil
 }

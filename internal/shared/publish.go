@@ -1,14 +1,13 @@
 package shared
 
 import (
-	"github.com/seed-0226adef/memo/internal/entry"
-
 	"context"
 	"errors"
 	"fmt"
 
-	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
+	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -89,7 +88,7 @@ func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *
 
 // offer stores e, if it is to be stored and the lease is still good. The error is
 // that of a store that has failed.
-func (s *Results) offer(ctx context.Context, x *Published, t *fleet.Lease, e *entry.Entry, taken *nested.Epochs) error {
+func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *entry.Entry, taken *nested.Epochs) error {
 	lease := t.State()
 	if e.Empty() || e.Err != nil && !x.Absent {
 		if x.Err == nil && lease.Refresh {
@@ -150,77 +149,14 @@ var errIncomplete = errors.New("memo: a result that it was made from is not in t
 // errUnencodable is why a result is not stored that its codec refuses.
 var errUnencodable = errors.New("memo: the codec refuses the result")
 
-// Put stores e as Set does, whatever is there. If that fails, what is there is
-// invalidated: it is older. A result that the store cannot take is not an error,
-// as it is none of Call's: it stays in this process.
-func (s *Results) Put(ctx context.Context, p *entry.Config, key string, e *entry.Entry) error {
-	e.Location = &entry.Location{Keyspace: s.Keyspace, Key: key, Generation: s.Notifications.Generation.Load(), Reports: s.Notifications.Of(key).Load()}
-	e.Asked = e.Created
-	if p.StoreTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
-		ctx = context.WithoutCancel(ctx)
-	}
-	last := s.LastPending()
-	by := storeclient.DeadlineIn(p.StoreTimeout)
-	value, token, err := s.prepare(ctx, p, by, key, e)
-	if err == nil && value != nil {
-		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Set(ctx, key, value, e.TTL()) })
-	}
-	switch {
-	case err == nil && value != nil:
-		e.Location.Token = token
-		s.expectOwn(e.Location)
-		s.Acknowledge(key, last)
-		return s.Invalidate(ctx, by, []string{key}, 1)
-	case errors.Is(err, store.ErrRefused), errors.Is(err, errUnencodable):
-		s.ReportRefused(err)
-		return s.Invalidate(ctx, by, []string{key}, 0)
-	case err == nil:
-		return s.Invalidate(ctx, by, []string{key}, 0)
-	}
-	s.Failed(err)
-	s.AddPending(key, fleet.PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, nil)
-	return err
-}
-
-// prepare returns e as it is to be stored, nil if it is not.
-func (s *Results) prepare(ctx context.Context, p *entry.Config, by storeclient.Deadline, key string, e *entry.Entry) (value []byte, token store.Token, err error) {
-	if e.Empty() {
-		return nil, token, nil
-	}
-	epochs, err := s.Ensure(ctx, by, p.EpochLife(), p.Needs)
-	if err != nil {
-		e.Trusted = clock.After(e.Asked, fleet.EpochTrust)
-		e.MarkIncomplete()
-		return nil, token, err
-	}
-	e.Dependencies = s.DependenciesFor(epochs)
-	var tags []wire.TagEpochs
-	for _, tag := range p.Tags {
-		te := wire.TagEpochs{Path: s.Path, Name: tag}
-		for _, n := range s.TagNeeds(te.Path, tag) {
-			te.Epochs = append(te.Epochs, epochs[n.Key].Token)
-			e.Dependencies = append(e.Dependencies, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
-		}
-		tags = append(tags, te)
-	}
-	if err := s.Prolong(ctx, by, e.TTL(), s.Recorded(e.Dependencies, epochs)); err != nil {
-		return nil, token, err
-	}
-	token = store.NewToken()
-	if value, err = s.encode(p, key, e, &wire.Record{Token: token, Scopes: s.ScopesOf(epochs), Tags: tags}); err != nil {
-		err = fmt.Errorf("%w: %w", errUnencodable, err)
-	}
-	return value, token, err
-}
-
 // tagsFor returns the tags of e, what x came back with, and sees to it that invalidations
 // of their groups reach the store.
-func (s *Results) tagsFor(x *Published, e *entry.Entry) []fleet.Tag {
+func (s *Results) tagsFor(x *Published, e *entry.Entry) []lease.Tag {
 	h := x.Frame.Seal()
-	tags := make([]fleet.Tag, len(e.Tags))
+	tags := make([]lease.Tag, len(e.Tags))
 	for i, t := range e.Tags {
 		t.Space.Reaches(s.Keyspace)
-		tags[i] = fleet.Tag{Path: t.Space.Path, Name: t.Name, Added: h.Added.Has(t)}
+		tags[i] = lease.Tag{Path: t.Space.Path, Name: t.Name, Added: h.Added.Has(t)}
 	}
 	return tags
 }

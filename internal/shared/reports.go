@@ -1,13 +1,12 @@
 package shared
 
 import (
-	"github.com/seed-0226adef/memo/internal/entry"
-
 	"errors"
 	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/store"

@@ -11,8 +11,6 @@
 package shared
 
 import (
-	"github.com/seed-0226adef/memo/internal/entry"
-
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,8 +19,10 @@ import (
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/tier"
@@ -51,7 +51,7 @@ type Function struct {
 
 // A Published is an execution whose result is to be published.
 type Published struct {
-	Run    *fleet.Run
+	Run    *lease.Run
 	Frame  *nested.Frame
 	Policy *entry.Config
 	Absent bool  // fn left the key out

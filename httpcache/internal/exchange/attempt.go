@@ -4,10 +4,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
 	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 )
 
 // An attempt is one run of the handler for an exchange, and what it writes.

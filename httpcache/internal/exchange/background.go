@@ -10,9 +10,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 )
 
 // backgroundTimeout bounds one validation in the background, whose end nobody

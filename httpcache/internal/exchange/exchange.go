@@ -7,9 +7,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 // An exchange is one request to a handler behind the cache, and its answer.

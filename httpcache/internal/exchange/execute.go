@@ -9,11 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/nested"
 )

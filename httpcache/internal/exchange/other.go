@@ -6,9 +6,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 // serveOther answers a request of a method that is not answered from the cache.

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 // Parts of a body are not combined, neither with one another nor with what is

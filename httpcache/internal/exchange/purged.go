@@ -4,9 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 // learn makes sure that the patterns that other processes have purged are known, and

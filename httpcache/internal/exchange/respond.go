@@ -7,11 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 )
 
 // serve answers with the stored response, without asking anybody.

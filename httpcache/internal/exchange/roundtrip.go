@@ -11,9 +11,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stream"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stream"
 	"github.com/seed-0226adef/memo/internal/function"
 )
 

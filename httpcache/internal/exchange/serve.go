@@ -9,9 +9,8 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 	"github.com/seed-0226adef/memo/internal/function"
 )
 

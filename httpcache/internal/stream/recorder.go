@@ -18,9 +18,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/seed-0226adef/memo/httpcache/internal/stored"
-
 	"github.com/seed-0226adef/memo/httpcache/internal/rules"
+	"github.com/seed-0226adef/memo/httpcache/internal/stored"
 )
 
 // A Recorder is the http.ResponseWriter of a handler that is run to answer a

@@ -1,4 +1,13 @@
-package fleet
+// Package lease is the right to execute, of which a fleet has one for a key.
+//
+//   - A Run is the fleet's part of one execution: what the store was seen to hold, the lease, and
+//     the epochs in force before fn began.
+//   - A Lease is what an execution holds in the store, and what its result replaces.
+//   - A Tag is one of a result whose epochs are to be known.
+//
+// The package knows records, leases and epochs. It must not know functions, waiters or the
+// entries of this process.
+package lease
 
 import (
 	"context"
@@ -7,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -36,7 +46,7 @@ const (
 
 // A Lease is what an execution holds in the store.
 type Lease struct {
-	of      *Collection
+	of      *fleet.Collection
 	timeout time.Duration // bounds each operation of the store
 	Failed  uint64        // how many executions in a row have ended without a result; see publish
 	entry   string        // the key that the result is to be under
@@ -57,6 +67,21 @@ type LeaseState struct {
 	value   []byte      // the lease
 	Target  store.Token // what the result is to replace
 	Refresh bool        // the lease is under a key of its own
+}
+
+// Occupy adds a lease under key, where the store holds nothing of ours, for what is to be there
+// in a moment. It returns the lease's token, or ErrExists.
+func Occupy(ctx context.Context, s *fleet.Collection, by storeclient.Deadline, key string, there []byte, epochs map[string]fleet.Epoch) (store.Token, error) {
+	lease := &wire.Record{Token: store.NewToken(), Kind: wire.KindLease, Scopes: s.ScopesOf(epochs)}
+	value, _ := lease.Encode(key, nil)
+	return lease.Token, s.Do(ctx, by.Remaining(), func(ctx context.Context) error {
+		if there != nil { // too short to be anything of ours
+			if err := s.Store.Delete(ctx, key); err != nil {
+				return err
+			}
+		}
+		return s.Store.Add(ctx, key, value, leaseTTL)
+	})
 }
 
 // keep renews the lease until it is released or replaced.

@@ -1,8 +1,9 @@
-package fleet
+package lease
 
 import (
 	"context"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -23,9 +24,9 @@ type Tag struct {
 //     execution if it was read before, or if its mark says so: every
 //     invalidation counts its group's counter up before it writes the epoch, and
 //     the counter was read before the execution. No clock is asked.
-func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[EpochAt]store.Token) (recorded []wire.TagEpochs, deps []Dependency, current bool, err error) {
+func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[fleet.EpochAt]store.Token) (recorded []wire.TagEpochs, deps []fleet.Dependency, current bool, err error) {
 	s, by := f.Collection, storeclient.Unhurried(f.Timeout)
-	var open []Need
+	var open []fleet.Need
 	for _, tag := range tags {
 		open = append(open, f.late(tag, taken)...)
 	}
@@ -40,7 +41,7 @@ func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[EpochAt]store
 		te := wire.TagEpochs{Path: tag.Path, Name: tag.Name}
 		for _, n := range s.TagNeeds(te.Path, te.Name) {
 			before, read := f.Epochs[n.Key]
-			inherited, inherits := taken[EpochAt{Keyspace: s.Keyspace, Key: n.Key}]
+			inherited, inherits := taken[fleet.EpochAt{Keyspace: s.Keyspace, Key: n.Key}]
 			latest, asked := found[n.Key]
 			if read && inherits && inherited != before.Token || inherits && asked && inherited != latest.Token {
 				return nil, nil, false, nil
@@ -53,7 +54,7 @@ func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[EpochAt]store
 				epoch = inherited
 			}
 			te.Epochs = append(te.Epochs, epoch)
-			deps = append(deps, Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epoch, Tag: true})
+			deps = append(deps, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epoch, Tag: true})
 		}
 		recorded = append(recorded, te)
 	}
@@ -61,10 +62,10 @@ func (f *Run) TagEpochs(ctx context.Context, tags []Tag, taken map[EpochAt]store
 }
 
 // late returns those epochs of a tag that have to be looked up now.
-func (f *Run) late(tag Tag, taken map[EpochAt]store.Token) (late []Need) {
+func (f *Run) late(tag Tag, taken map[fleet.EpochAt]store.Token) (late []fleet.Need) {
 	for _, n := range f.Collection.TagNeeds(tag.Path, tag.Name) {
 		_, before := f.Epochs[n.Key]
-		_, inherits := taken[EpochAt{Keyspace: f.Collection.Keyspace, Key: n.Key}]
+		_, inherits := taken[fleet.EpochAt{Keyspace: f.Collection.Keyspace, Key: n.Key}]
 		if !before && (!inherits || tag.Added) {
 			late = append(late, n)
 		}
@@ -76,7 +77,7 @@ func (f *Run) late(tag Tag, taken map[EpochAt]store.Token) (late []Need) {
 // force before: by when the store had told of them, or by their marks. Where marks do not
 // tell, because the counter has begun anew, it suffices that the counter is still
 // the one from before: then nothing was invalidated at all.
-func (f *Run) early(ctx context.Context, late []Need, found map[string]Epoch) (bool, error) {
+func (f *Run) early(ctx context.Context, late []fleet.Need, found map[string]fleet.Epoch) (bool, error) {
 	for _, n := range late {
 		r := found[n.Key]
 		counter, asked := f.Epochs[n.Counter]
@@ -84,7 +85,7 @@ func (f *Run) early(ctx context.Context, late []Need, found map[string]Epoch) (b
 		case r.Known < f.began, asked && r.Mark.Generation == counter.Mark.Generation && r.Mark.Count <= counter.Mark.Count:
 			continue
 		case !asked: // the tag of a group that this one's results had none of before
-			f.Collection.otherCounters.Store(n.Counter, nil)
+			f.Collection.OtherCounters.Store(n.Counter, nil)
 			return false, nil
 		}
 		values, _, err := f.Collection.Read(ctx, storeclient.Unhurried(f.Timeout), []string{n.Counter})

@@ -1,4 +1,4 @@
-package fleet
+package lease
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -17,26 +18,26 @@ import (
 // hold, the right to execute, and the epochs in force before fn began. The goroutine of
 // the execution alone sets and reads its fields, but for the atomic ones.
 type Run struct {
-	Collection  *Collection
-	Key         string           // in the store
-	Timeout     time.Duration    // bounds each operation of the store; zero for no limit
-	LoadTimeout time.Duration    // bounds the wait for another process
-	EpochLife   time.Duration    // of the epochs that the result records; see wire.EpochLife
-	Needs       []Need           // the epochs that have to be known before fn begins
-	Forced      bool             // fn is run whatever the store holds
-	Without     bool             // the caller's look-up failed, so go without the store
-	Seen        *Seen            // what the caller found in the store
-	Accepts     func(*Seen) bool // takes the result that was seen for that of the execution, if it serves
-	Waits       func()           // called before a wait for another process
+	Collection  *fleet.Collection
+	Key         string                 // in the store
+	Timeout     time.Duration          // bounds each operation of the store; zero for no limit
+	LoadTimeout time.Duration          // bounds the wait for another process
+	EpochLife   time.Duration          // of the epochs that the result records; see wire.EpochLife
+	Needs       []fleet.Need           // the epochs that have to be known before fn begins
+	Forced      bool                   // fn is run whatever the store holds
+	Without     bool                   // the caller's look-up failed, so go without the store
+	Seen        *fleet.Seen            // what the caller found in the store
+	Accepts     func(*fleet.Seen) bool // takes the result that was seen for that of the execution, if it serves
+	Waits       func()                 // called before a wait for another process
 
-	began    int64            // when fn was started
-	Deadline int64            // until when it may wait for the store before fn begins
-	Left     time.Duration    // how long its waiters may wait for the store when fn is back
-	Outages  uint32           // of the store until then
-	Alone    error            // why fn runs without a lease, if its result should be stored all the same
-	Epochs   map[string]Epoch // in force before fn began
-	Waited   bool             // for another process
-	Refused  bool             // the store refuses the key, and its result stays in this process
+	began    int64                  // when fn was started
+	Deadline int64                  // until when it may wait for the store before fn begins
+	Left     time.Duration          // how long its waiters may wait for the store when fn is back
+	Outages  uint32                 // of the store until then
+	Alone    error                  // why fn runs without a lease, if its result should be stored all the same
+	Epochs   map[string]fleet.Epoch // in force before fn began
+	Waited   bool                   // for another process
+	Refused  bool                   // the store refuses the key, and its result stays in this process
 
 	Doubted atomic.Bool           // a change of its key was reported, if only its own
 	lone    atomic.Bool           // fn runs without a lease: a change that was reported is another's
@@ -62,7 +63,7 @@ func (f *Run) Begin(t int64) {
 // Doubtful reports whether another process may have overtaken the execution, which was
 // launched then: it has gone on for a while, or a change of its key was reported.
 func (f *Run) Doubtful(launched int64) bool {
-	return f.OvertakenAlone() || f.Lease.Load() != nil && (f.Doubted.Load() || clock.Now() > clock.After(launched, EpochTrust))
+	return f.OvertakenAlone() || f.Lease.Load() != nil && (f.Doubted.Load() || clock.Now() > clock.After(launched, fleet.EpochTrust))
 }
 
 // OvertakenAlone reports whether an execution that has no lease to tell by has to be
@@ -71,9 +72,9 @@ func (f *Run) OvertakenAlone() bool { return f.lone.Load() && f.Doubted.Load() }
 
 // Contradicted reports whether what the store was seen to hold says that the execution
 // has been overtaken in another process.
-func (f *Run) Contradicted(seen *Seen) bool {
+func (f *Run) Contradicted(seen *fleet.Seen) bool {
 	t := f.Lease.Load()
-	if t == nil || seen == nil || seen.order < t.since {
+	if t == nil || seen == nil || seen.Order < t.since {
 		return false
 	}
 	st := seen.Record
@@ -97,7 +98,7 @@ func (f *Run) Obtain(ctx context.Context) (accepted bool) {
 			seen, err = f.see(ctx)
 		}
 		if err == nil {
-			f.Epochs, err = s.Ensure(ctx, f.storeDeadline(), f.EpochLife, s.wanted(f.Needs))
+			f.Epochs, err = s.Ensure(ctx, f.storeDeadline(), f.EpochLife, s.Wanted(f.Needs))
 		}
 		if err != nil {
 			s.Failed(err)
@@ -108,8 +109,8 @@ func (f *Run) Obtain(ctx context.Context) (accepted bool) {
 		if next == stepSettled || next == stepGoAlone {
 			return accepted
 		}
-		if attempt-waits >= MaxContradictions {
-			f.Alone = ErrUnsettled
+		if attempt-waits >= fleet.MaxContradictions {
+			f.Alone = fleet.ErrUnsettled
 			return accepted
 		}
 		if next == stepWaitFor {
@@ -119,7 +120,7 @@ func (f *Run) Obtain(ctx context.Context) (accepted bool) {
 				f.Alone = errElsewhere
 				return false
 			}
-			s.await(ctx, f.Key, poll)
+			await(ctx, s, f.Key, poll)
 			poll = min(poll*8/5, maxPoll)
 			f.Deadline = clock.After(clock.Now(), f.Timeout)
 		}
@@ -138,7 +139,7 @@ func (f *Run) storeDeadline() storeclient.Deadline {
 }
 
 // see looks what the store holds for f.
-func (f *Run) see(ctx context.Context) (*Seen, error) {
+func (f *Run) see(ctx context.Context) (*fleet.Seen, error) {
 	if f.Collection.IsPending(f.Key) {
 		return nil, storeclient.ErrOut
 	}
@@ -161,10 +162,10 @@ const (
 
 // claim takes the result that was seen if it serves f, and otherwise tries to get a
 // lease.
-func (f *Run) claim(ctx context.Context, seen *Seen) (accepted bool, next step) {
+func (f *Run) claim(ctx context.Context, seen *fleet.Seen) (accepted bool, next step) {
 	st := seen.Record
 	switch {
-	case seen.bad:
+	case seen.Bad:
 		f.Refused = true
 		return false, stepGoAlone
 	case st != nil && st.Kind == wire.KindLease && seen.Valid && !f.Forced:
@@ -178,7 +179,7 @@ func (f *Run) claim(ctx context.Context, seen *Seen) (accepted bool, next step) 
 		}
 		return false, f.takeRefresh(ctx, seen)
 	}
-	return false, f.take(ctx, &Lease{LeaseState: LeaseState{key: f.Key}}, seen.value, st)
+	return false, f.take(ctx, &Lease{LeaseState: LeaseState{key: f.Key}}, seen.Value, st)
 }
 
 // take puts a lease in the place of what is there, and makes t the execution's lease
@@ -248,9 +249,9 @@ func (f *Run) writeLease(ctx context.Context, op func(context.Context) error) er
 }
 
 // takeRefresh tries to get the lease for replacing the old result that was seen.
-func (f *Run) takeRefresh(ctx context.Context, seen *Seen) step {
+func (f *Run) takeRefresh(ctx context.Context, seen *fleet.Seen) step {
 	t := &Lease{
-		LeaseState: LeaseState{key: f.Collection.lease + f.Key[len(f.Collection.Head):], Refresh: true, Target: seen.Record.Token},
+		LeaseState: LeaseState{key: f.Collection.Lease + f.Key[len(f.Collection.Head):], Refresh: true, Target: seen.Record.Token},
 		ends:       seen.Record.Ends(),
 	}
 	next := f.take(ctx, t, nil, nil)
@@ -298,7 +299,7 @@ func (f *Run) takeOver(ctx context.Context, t *Lease) step {
 }
 
 // await waits until a change of key is reported, or for about d.
-func (s *Collection) await(ctx context.Context, key string, d time.Duration) {
+func await(ctx context.Context, s *fleet.Collection, key string, d time.Duration) {
 	changed, unwatch := s.Watch(key)
 	defer unwatch()
 	timer := time.NewTimer(d/2 + rand.N(d))
@@ -317,7 +318,7 @@ func (s *Collection) await(ctx context.Context, key string, d time.Duration) {
 func (f *Run) Replace(ctx context.Context, t *Lease, swap func(old store.Token) error) error {
 	lease := t.State()
 	target := lease.Target
-	for range MaxContradictions {
+	for range fleet.MaxContradictions {
 		err := swap(target)
 		if !f.Forced || !lease.Refresh || !errors.Is(err, store.ErrConflict) {
 			return err

@@ -57,7 +57,7 @@ func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error
 // that could be had. The error is fn's own if there was one; several, of
 // different executions, come joined. If ctx ends first it is ctx.Err().
 func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
-	c := &batchCall[K, V]{batch: b, policy: b.one.settled(), found: make(map[K]V, len(keys))}
+	c := &batchCall[K, V]{batch: b, policy: b.one.settled().Under(ctx), found: make(map[K]V, len(keys))}
 	if c.policy.Off(ctx) {
 		return c.bypass(ctx, keys)
 	}

@@ -274,7 +274,7 @@
 //
 // # Options by purpose
 //
-//   - Freshness: [TTL], [Jitter], [StaleWhileRevalidate], [EarlyRefresh], [InheritTTL].
+//   - Freshness: [TTL], [Jitter], [StaleWhileRevalidate], [EarlyRefresh], [MaxAge], [InheritTTL].
 //   - Failure: [StaleIfError], [SoftTimeout], [LoadTimeout], [CacheErrors], [CacheIf].
 //   - This process: [Local], [LocalBytes], [NoLocal], [Clone], [ContextFrom], [Disabled].
 //   - The store: [Store], [StoreTimeout], [LocalTTL], [Codec].
@@ -317,6 +317,9 @@
 // what is there now:
 //
 //	u, err := users.Call(memo.WithBypass(ctx), 42)
+//
+// Or it can say how old what it is told may be, by [WithMaxAge]: zero is for what the store
+// confirms now.
 //
 // # What it costs
 //

@@ -161,3 +161,34 @@ func ExampleContextFrom() {
 	fmt.Println(prices(context.WithValue(context.Background(), tenantKey{}, "Ann"), "tea"))
 	// Output: tea for Ann <nil>
 }
+
+func ExampleMaxAge() {
+	calls := 0
+	balance := memo.New(func(_ context.Context, account string) (int, error) {
+		calls++
+		return 100 * calls, nil
+	}, memo.TTL(time.Minute))
+
+	ctx := context.Background()
+	balance.Call(ctx, "A-1")
+	shown, _ := balance.Call(ctx, "A-1")                          // at most a minute old
+	exact, _ := balance.With(memo.MaxAge(blink)).Call(ctx, "A-1") // before money is moved
+	fmt.Println(shown, exact)
+	// Output: 100 200
+}
+
+func ExampleWithMaxAge() {
+	calls := 0
+	balance := memo.New(func(_ context.Context, account string) (int, error) {
+		calls++
+		return 100 * calls, nil
+	})
+	page := func(ctx context.Context) int { // whatever it calls, and however deep
+		b, _ := balance.Call(ctx, "A-1")
+		return b
+	}
+
+	ctx := context.Background()
+	fmt.Println(page(ctx), page(ctx), page(memo.WithMaxAge(ctx, 0)))
+	// Output: 100 100 200
+}

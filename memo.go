@@ -175,7 +175,7 @@ func build[A, R any](name string, fn func(context.Context, A) (R, error), opts [
 // [ErrRecursive], [ErrGoexit] and, when fn outlasts its [LoadTimeout], an error
 // that matches [context.DeadlineExceeded].
 func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
-	if p := f.policy.Load(); p != nil && p.Direct && !function.Bypassed(ctx) {
+	if p := f.policy.Load(); p != nil && p.Direct && function.MarksOf(ctx) == nil {
 		var buf keys.Buffer
 		if key, buffer, err := f.key(&buf, &a); err == nil {
 			e := f.core.Hit(key)
@@ -190,7 +190,7 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 
 // call is Call where a look at the entry alone does not do.
 func (f *Func[A, R]) call(ctx context.Context, a A) (R, error) {
-	p := f.settled()
+	p := f.settled().Under(ctx)
 	if p.Off(ctx) {
 		return f.bypass(ctx, p, a)
 	}
@@ -362,7 +362,7 @@ func (f *Func[A, R]) settled() *function.Policy {
 // that the freshness and the stale windows allow to be used. For a remembered
 // error it returns that error.
 func (f *Func[A, R]) Peek(ctx context.Context, a A) (Entry[R], error) {
-	p := f.settled()
+	p := f.settled().Under(ctx)
 	var buf keys.Buffer
 	key, buffer, err := f.key(&buf, &a)
 	if err != nil {

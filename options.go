@@ -389,6 +389,24 @@ func LocalTTL(d time.Duration) CallOption {
 	return callOption(func(s *function.Settings) { s.LocalTTL = d })
 }
 
+// MaxAge lets calls use no result that is older than d, whatever its TTL and the stale windows
+// allow: executed longer ago than that, here or in another process. Older ones are executed
+// anew; they stay for others. It is for the call that has to know more exactly:
+//
+//	balance.With(memo.MaxAge(time.Second)).Call(ctx, account)
+//
+// Zero is for what the store has confirmed now, whatever its age: neither a copy in this
+// process is used nor an epoch that was read before, so that what another process has
+// invalidated is not returned, notification or not. Without a shared store it executes.
+//
+// A negative d panics. It may be given at every level, but is meant for [Func.With]; for all
+// functions that one request goes through there is [WithMaxAge], and the smaller of the two
+// counts.
+func MaxAge(d time.Duration) CallOption {
+	notNegative("MaxAge", d)
+	return function.MaxAge(d)
+}
+
 // MaxBatch bounds how many keys a [Batch] gives to one execution of fn: more are
 // split, and executed concurrently, each part under a context with a
 // [LoadTimeout] of its own. By default there is no bound; n below one panics. It

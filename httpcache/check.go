@@ -23,6 +23,7 @@ var insteadOf = map[string]string{
 	"CacheErrors":          "Cache-Control: max-age in the handler that fails",
 	"Tags":                 "memo.AddTags, or a Cache-Tag field, in the handler",
 	"KeyFunc":              "Options.Key",
+	"MaxAge":               "Cache-Control: max-age in the request",
 	"Jitter":               "", "EarlyRefresh": "", "SoftTimeout": "", "Clone": "", "InheritTTL": "", "MaxBatch": "", "CacheMissing": "",
 }
 

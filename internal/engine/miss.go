@@ -93,13 +93,13 @@ type Waiter struct {
 	seq    uint64        // the sequence number before it joined
 	forced bool          // fn is to be run whatever the store has
 	leader bool          // the caller leads the execution
-	late   bool          // it has joined one that began so long ago that another process may have overtaken it
+	late   bool          // it has joined one that another process may have overtaken, and takes only what the store has taken
 }
 
 // joins makes the caller a waiter of the execution. It holds the shard's mu.
 func (w *Waiter) joins(call *Call) {
 	call.waiters++
-	w.late = call.run != nil && clock.Now() > clock.After(call.begun, fleet.EpochTrust)
+	w.late = call.run != nil && (w.policy.Confirm || clock.Now() > clock.After(call.begun, fleet.EpochTrust))
 }
 
 // join makes the caller a waiter of the execution that is under way, if it may be one
@@ -426,7 +426,7 @@ func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
 		return nil
 	}
 	e := c.cache.Shared.Result(c.Policy, c.key, c.run.Key, seen, c.born)
-	if e == nil || !c.host.serves(e) || clock.Now() >= e.Fresh || c.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, c.Policy.MaxAge) {
+	if e == nil || !c.host.serves(e) || clock.Now() >= e.Fresh || c.Policy.TooOld(&e.Window, clock.Now()) || c.Policy.MaxAge >= 0 && clock.Now() >= clock.After(e.Created, c.Policy.MaxAge) {
 		return nil
 	}
 	return e

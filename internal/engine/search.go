@@ -387,7 +387,11 @@ func (c *Cache) readAll(ctx, values context.Context, p *entry.Config, by storecl
 		if c.Tier.Load() != nil {
 			c.Shared.Subscribe()
 		}
-		seen, err := c.Shared.See(ctx, p.Needs, by, keys...)
+		since := uint64(0)
+		if p.Confirm {
+			since = c.Shared.NextOrder()
+		}
+		seen, err := c.Shared.See(ctx, p.Needs, by, since, keys...)
 		for _, s := range searches {
 			if read := &s.reading.read; read.why == nil {
 				read.seen, read.why, seen = seen[0], err, seen[1:]

@@ -26,11 +26,12 @@ type Seen struct {
 
 // See asks the store for what it holds under keys, together with those epochs that
 // are needed and not known, by the deadline. It returns nil for a key
-// that could not be read, with an error.
-func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadline, keys ...string) ([]*Seen, error) {
+// that could not be read, with an error. An epoch that was read before since, which is
+// of NextOrder or zero, is not known.
+func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadline, since uint64, keys ...string) ([]*Seen, error) {
 	n, ask, t := len(keys), keys[:len(keys):len(keys)], clock.Now()
 	for _, need := range needs {
-		if _, ok := s.Epoch(need.Key, t); !ok {
+		if _, ok := s.epochSince(need.Key, t, since); !ok {
 			ask = append(ask, need.Key)
 		}
 	}
@@ -53,7 +54,7 @@ func (s *Collection) See(ctx context.Context, needs []Need, by storeclient.Deadl
 			unknown = err
 		}
 	}
-	if failure := s.verify(ctx, by, seen); unknown == nil {
+	if failure := s.verify(ctx, by, since, seen); unknown == nil {
 		unknown = failure
 	}
 	return seen, unknown
@@ -76,10 +77,10 @@ func (s *Collection) seenAs(key string, value []byte, sent Request, reports uint
 
 // verify finds out which of the results and leases record epochs that are in
 // force. What it cannot find out about, because the store fails, becomes nil.
-func (s *Collection) verify(ctx context.Context, by storeclient.Deadline, all []*Seen) error {
+func (s *Collection) verify(ctx context.Context, by storeclient.Deadline, since uint64, all []*Seen) error {
 	var err error
 	for range MaxContradictions {
-		doubtful := s.compare(all, false)
+		doubtful := s.compare(all, since, false)
 		if len(doubtful) == 0 {
 			return nil
 		}
@@ -93,7 +94,7 @@ func (s *Collection) verify(ctx context.Context, by storeclient.Deadline, all []
 		}
 	}
 	unknown := make(map[string]bool)
-	for _, key := range s.compare(all, true) {
+	for _, key := range s.compare(all, since, true) {
 		unknown[key] = true
 	}
 	if err == nil || len(unknown) == 0 {
@@ -105,6 +106,12 @@ func (s *Collection) verify(ctx context.Context, by storeclient.Deadline, all []
 		}
 	}
 	return err
+}
+
+// epochSince is Epoch for one that was not read before since; see NextOrder.
+func (s *Collection) epochSince(key string, t int64, since uint64) (Epoch, bool) {
+	e, known := s.Epoch(key, t)
+	return e, known && e.order >= since
 }
 
 // refuses reports whether an epoch that was read is not known all the same: a change of it
@@ -126,14 +133,14 @@ func (s *Collection) refuses(keys []string, values [][]byte) bool {
 // returns the keys of those that have to be asked for, each once: because they are not
 // known, or because what was seen may be newer. The last time, what is not
 // known is not in force.
-func (s *Collection) compare(all []*Seen, last bool) (doubtful []string) {
+func (s *Collection) compare(all []*Seen, since uint64, last bool) (doubtful []string) {
 	t, asked := clock.Now(), map[string]bool{}
 	for _, seen := range all {
 		if seen == nil || !seen.Valid {
 			continue
 		}
 		for _, f := range seen.Dependencies {
-			r, known := s.Epoch(f.Key, t)
+			r, known := s.epochSince(f.Key, t, since)
 			switch {
 			case known && r.Token == f.Epoch:
 			case known && r.At > seen.At:

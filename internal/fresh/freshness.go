@@ -27,6 +27,12 @@ type Policy struct {
 	StaleIfError         time.Duration // for how long after its TTL it is returned when fn fails
 	Beta                 float64       // of XFetch; zero for no early refreshes
 	MaxAge               time.Duration // the oldest result that counts as fresh; negative for no such limit
+	Oldest               time.Duration // the oldest result that is used at all; zero for no such limit
+}
+
+// TooOld reports whether a result is older at t than any that may be used.
+func (p *Policy) TooOld(w *Window, t int64) bool {
+	return p.Oldest > 0 && t >= clock.After(w.Created, p.Oldest)
 }
 
 // Stale returns how long after its TTL a result is held.
@@ -99,6 +105,7 @@ const otherClock = time.Hour
 //	t                                     verdict
 //	------------------------------------  ----------------------------------
 //	more than an hour before created      Unusable: it is of another clock
+//	Oldest after it was created           Unusable
 //	before the limit                      Fresh, or Early as XFetch draws
 //	from the end of the window on         Unusable
 //	StaleWhileRevalidate after the limit  Revalidate
@@ -112,7 +119,7 @@ func (w *Window) Verdict(t int64, p *Policy, draw func() float64) Verdict {
 		limit = min(limit, clock.After(w.Created, p.MaxAge))
 	}
 	switch {
-	case w.Created > clock.After(t, otherClock):
+	case w.Created > clock.After(t, otherClock), p.TooOld(w, t):
 		return Unusable
 	case t < limit:
 		if p.Beta > 0 && w.refreshEarly(t, p.Beta, draw()) {

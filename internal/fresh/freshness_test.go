@@ -26,6 +26,8 @@ func TestVerdictIsThatOfTheFirstRowThatApplies(t *testing.T) {
 		{"MaxAge is the limit", at(created, 10*time.Second), Policy{MaxAge: 10 * time.Second}, 1, Unusable},
 		{"before MaxAge", at(created, 10*time.Second-1), Policy{MaxAge: 10 * time.Second}, 1, Fresh},
 		{"MaxAge later than the limit", limit, Policy{MaxAge: time.Hour}, 1, Unusable},
+		{"Oldest", at(created, 10*time.Second), Policy{MaxAge: -1, Oldest: 10 * time.Second, StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour}, 1, Unusable},
+		{"before Oldest", at(created, 10*time.Second-1), Policy{MaxAge: -1, Oldest: 10 * time.Second}, 1, Fresh},
 		{"after the end", end, Policy{MaxAge: -1, StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour}, 1, Unusable},
 		{"StaleWhileRevalidate", at(limit, 10*time.Second-1), Policy{MaxAge: -1, StaleWhileRevalidate: 10 * time.Second, StaleIfError: 20 * time.Second}, 1, Revalidate},
 		{"StaleIfError", at(limit, 10*time.Second), Policy{MaxAge: -1, StaleWhileRevalidate: 10 * time.Second, StaleIfError: 20 * time.Second}, 1, Fallback},

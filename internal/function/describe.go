@@ -92,6 +92,7 @@ func (s *Settings) inForce(batch bool) (list []Setting) {
 	add(s.Jitter > 0, "Jitter", strconv.FormatFloat(s.Jitter, 'g', -1, 64))
 	duration(s.StaleWhileRevalidate > 0, "StaleWhileRevalidate", s.StaleWhileRevalidate)
 	add(s.Beta > 0, "EarlyRefresh", strconv.FormatFloat(s.Beta, 'g', -1, 64))
+	duration(s.maxAgeSaid, "MaxAge", s.maxAge)
 	add(s.InheritTTL, "InheritTTL", "true")
 
 	duration(s.StaleIfError > 0, "StaleIfError", s.StaleIfError)

@@ -13,7 +13,9 @@
 package function
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
@@ -167,8 +169,34 @@ func (f *Function) newPolicy(s Settings) *Policy {
 	p.MaxAge, p.Cloned = -1, s.Clone != nil
 	p.Keeps, p.Asks = f.Signature.keep(s.Keep), s.Keep != nil
 	p.Observe = observing(s.Observers, f.Label)
+	if s.maxAgeSaid {
+		p.limitAge(s.maxAge)
+	}
 	f.Prepare(&p.Config)
 	return p
+}
+
+// limitAge lets calls use nothing that is older than d. For zero the store has to confirm what
+// they use; without one there is nothing that they may use.
+func (p *Policy) limitAge(d time.Duration) {
+	switch {
+	case d == 0 && p.Store != nil:
+		p.Confirm, p.LocalTTL = true, 0
+	case p.Oldest == 0 || d < p.Oldest:
+		p.Oldest = max(d, 1)
+	}
+	p.Direct = false
+}
+
+// Under returns the policy for a call under ctx, which may say itself how old a result may be.
+func (p *Policy) Under(ctx context.Context) *Policy {
+	m := MarksOf(ctx)
+	if m == nil || m.maxAge == nil {
+		return p
+	}
+	limited := *p
+	limited.limitAge(*m.maxAge)
+	return &limited
 }
 
 // Derive returns the policy for the calls through a With of these options.

@@ -46,6 +46,8 @@ type Settings struct {
 	bypass                bool
 	bypassSaid            bool // a level that is stronger than the defaults has set bypass
 	MaxBatch              int  // zero for any
+	maxAge                time.Duration
+	maxAgeSaid            bool
 	Observers             []Observer
 	Group                 *Group
 }
@@ -67,6 +69,15 @@ func Resolve(levels ...Options) Settings {
 	}
 	return s
 }
+
+// MaxAge is what memo.MaxAge sets.
+type MaxAge time.Duration
+
+// Apply implements [Option].
+func (d MaxAge) Apply(s *Settings) { s.maxAge, s.maxAgeSaid = time.Duration(d), true }
+
+// PerCall implements [CallOption].
+func (MaxAge) PerCall(*Settings) {}
 
 // refuseOwn panics when a level above single functions was given what only one
 // function can have.

@@ -143,7 +143,7 @@ func (f *Run) see(ctx context.Context) (*fleet.Seen, error) {
 	if f.Collection.IsPending(f.Key) {
 		return nil, storeclient.ErrOut
 	}
-	seen, err := f.Collection.See(ctx, f.Needs, f.storeDeadline(), f.Key)
+	seen, err := f.Collection.See(ctx, f.Needs, f.storeDeadline(), 0, f.Key)
 	if seen[0] != nil {
 		err = nil
 	}

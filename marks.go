@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/function"
@@ -26,6 +27,24 @@ import (
 //
 // A program that has never called it pays nothing for it.
 func WithBypass(ctx context.Context) context.Context { return function.WithBypass(ctx) }
+
+// WithMaxAge returns a copy of ctx under which all calls use no result that is older than d, as
+// if [MaxAge] were given to every function:
+//
+//	if r.Header.Get("Cache-Control") == "no-cache" {
+//		r = r.WithContext(memo.WithMaxAge(r.Context(), 0))
+//	}
+//
+// It goes on to what fn calls with its context, and is found through the request of a
+// gin.Context too. Within one another, the smallest counts. A negative d panics. A function of
+// [Pure] has no context, and takes no notice; nor does package httpcache, to which a request
+// says the same by its own Cache-Control.
+//
+// A program that has never called it pays nothing for it.
+func WithMaxAge(ctx context.Context, d time.Duration) context.Context {
+	notNegative("WithMaxAge", d)
+	return function.WithMaxAge(ctx, d)
+}
 
 // runBypassing runs fn in the caller's goroutine, for a call that bypasses the cache.
 func runBypassing[R any](ctx context.Context, c *engine.Cache, p *function.Policy, fn func(context.Context) (R, error)) (r R, err error) {

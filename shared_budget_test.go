@@ -227,3 +227,74 @@ func TestInvalidateTagsTakesOneStoreTimeout(t *testing.T) {
 		})
 	}
 }
+
+// After a look-up that took nearly a StoreTimeout, what came next was given another one.
+func TestNothingLosesMoreThanAStoreTimeoutHoweverSlowEachOperationIs(t *testing.T) {
+	acts := map[string]func(ctx context.Context, f *memo.Func[int, int], b *memo.Batch[int, int], g *memo.Group) error{
+		"Call": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			_, err := f.Call(ctx, 3)
+			return err
+		},
+		"Call of a copy": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			_, err := f.Call(ctx, 1)
+			return err
+		},
+		"Refresh": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			_, err := f.Refresh(ctx, 1)
+			return err
+		},
+		"Batch.Call": func(ctx context.Context, _ *memo.Func[int, int], b *memo.Batch[int, int], _ *memo.Group) error {
+			_, err := b.Call(ctx, []int{1, 2, 3, 4, 5})
+			return err
+		},
+		"MaxAge(0)": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			_, err := f.With(memo.MaxAge(0)).Call(ctx, 1)
+			return err
+		},
+		"Peek": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			f.Peek(ctx, 1)
+			return nil
+		},
+		// These may fail, and say so.
+		"Set": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			f.Set(ctx, 7, 49)
+			return nil
+		},
+		"Invalidate": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			f.Invalidate(ctx, 1, 2, 3)
+			return nil
+		},
+		"InvalidateTags": func(ctx context.Context, _ *memo.Func[int, int], _ *memo.Batch[int, int], g *memo.Group) error {
+			g.InvalidateTags(ctx, "a", "b", "c")
+			return nil
+		},
+		"Clear": func(ctx context.Context, f *memo.Func[int, int], _ *memo.Batch[int, int], _ *memo.Group) error {
+			f.Clear(ctx)
+			return nil
+		},
+	}
+	for name, act := range acts {
+		for each := 5 * time.Millisecond; each < 250*time.Millisecond; each += 5 * time.Millisecond {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New(nil)
+				p := faultstore.New(s)
+				build := func(p *faultstore.Store) (*memo.Func[int, int], *memo.Batch[int, int], *memo.Group) {
+					g := memo.NewGroup("g", memo.Store(p), quietly)
+					return memo.New(tagged, g, memo.Name("f")), memo.NewBatch(squares, g, memo.Name("b"), memo.Tags("t")), g
+				}
+				f, b, g := build(p)
+				f.Call(t.Context(), 1)
+				b.Call(t.Context(), []int{1, 2})
+				time.Sleep(5 * time.Second) // longer than epochs count
+				mend := p.Before(faultstore.All, faultstore.Delay(each))
+				withinStoreTimeout(t, fmt.Sprintf("%s, with %v each,", name, each), func() {
+					if err := act(t.Context(), f, b, g); err != nil {
+						t.Errorf("%s, with %v each: %v", name, each, err)
+					}
+				})
+				mend()
+				time.Sleep(time.Minute)
+			})
+		}
+	}
+}

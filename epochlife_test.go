@@ -3,12 +3,15 @@ package memo_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/httpcache"
 	"github.com/seed-0226adef/memo/internal/faultstore"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
@@ -77,6 +80,22 @@ func useEverything(t *testing.T, s store.Store, ttl time.Duration) {
 	}
 	f.Call(t.Context(), 1)
 	b.Call(t.Context(), []int{1})
+}
+
+// What lands late must not undo what has happened since: a Set would.
+func TestAStoreIsChangedByAddSwapAndDeleteOnly(t *testing.T) {
+	s := faultstore.New(memstore.New(nil))
+	useEverything(t, s, time.Minute)
+	pages := httpcache.New(nil, memo.Store(s), memo.Name("pages")).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Vary", "Accept-Language")
+	}))
+	for range 2 {
+		pages.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}
+	if n, all := s.Count(faultstore.Set), s.Count(faultstore.Writes); n > 0 || all < 50 {
+		t.Errorf("%d of %d writes were Set", n, all)
+	}
 }
 
 // Epochs of functions, groups and turns stayed for ever, and those of tags for thirty

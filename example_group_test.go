@@ -162,3 +162,12 @@ func ExampleDetached() {
 	fmt.Println(held.Value, held.Tags, err)
 	// Output: About us [] <nil>
 }
+
+func ExampleDrain() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	// server.Shutdown(ctx)
+	if err := memo.Drain(ctx); err != nil {
+		fmt.Println(err) // what is left
+	}
+}

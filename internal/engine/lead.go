@@ -181,6 +181,7 @@ func (w *Waiter) lead(call *Call, h *host, forget func()) {
 	l := &Lead{call: call, waiter: *w, caller: h.caller, forget: forget}
 	l.ctx, l.stop = call.runs()
 	nested.Executing.Add(1)
+	UnderWay.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.unwatch = context.AfterFunc(h.caller, l.left)
@@ -235,6 +236,7 @@ func (l *Lead) end() bool {
 
 // settle finishes the call, and counts that of the caller if it is still there.
 func (l *Lead) settle(got returned) {
+	defer UnderWay.Add(-1)
 	l.mu.Lock()
 	stayed := l.unwatch()
 	l.unguard()

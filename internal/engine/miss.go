@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -370,11 +371,16 @@ func (c *Call) abandon() {
 	c.finish(returned{abandoned: true})
 }
 
+// UnderWay counts the executions of the process that are not over: fn runs, or what it has
+// returned is on its way to a store.
+var UnderWay atomic.Int64
+
 // start begins the goroutine of the execution. The leader does so, once, when it has
 // noted that it waits, so that fn meets that note.
 func (c *Call) start(exec Execution) {
 	c.exec = exec
 	nested.Executing.Add(1)
+	UnderWay.Add(1)
 	go c.execute()
 }
 
@@ -384,6 +390,7 @@ func (c *Call) start(exec Execution) {
 func (c *Call) execute() {
 	got := returned{err: ErrGoexit} // unless everything returns or something panics
 	stop := func() {}
+	defer UnderWay.Add(-1)
 	defer func() {
 		c.exec.Abstain() // unless it was run
 		if v := recover(); v != nil {

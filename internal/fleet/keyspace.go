@@ -92,6 +92,18 @@ func newKeyspace(b *storeclient.Client, prefix string, onEpochs func()) *Keyspac
 	}
 }
 
+// inUse returns the keyspaces in use.
+func inUse() (all []*Keyspace) {
+	keyspaces.Lock()
+	defer keyspaces.Unlock()
+	for _, w := range keyspaces.by {
+		if k := w.Value(); k != nil {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
 func dropClient(s any) {
 	keyspaces.Lock()
 	defer keyspaces.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -115,6 +116,21 @@ func (k *Keyspace) forgetPending(key string) {
 	if k.epochs[key].At == clock.Forever {
 		k.distrust(key)
 	}
+}
+
+// Untold counts what packages above have not been able to tell a store yet, beside what is
+// pending in keyspaces.
+var Untold atomic.Int64
+
+// Pending returns how many invalidations of the process are pending.
+func Pending() int {
+	n := int(Untold.Load())
+	for _, k := range inUse() {
+		k.mu.Lock()
+		n += len(k.pending)
+		k.mu.Unlock()
+	}
+	return n
 }
 
 // IsPending reports whether what the store holds under key is known to be old.

@@ -247,6 +247,9 @@ func (c *Client) Do(ctx context.Context, limit time.Duration, op func(context.Co
 	return err
 }
 
+// Operations counts the operations of all stores that are under way, but for pings.
+var Operations atomic.Int64
+
 // doFor is Do for an operation that returns a value.
 func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(context.Context) (T, error)) (value T, err error) {
 	done, err := c.allow()
@@ -254,6 +257,8 @@ func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(c
 		return value, err
 	}
 	began := c.Suspended.begin()
+	Operations.Add(1)
+	defer Operations.Add(-1)
 	if limit > 0 {
 		if ctx.Done() != nil {
 			ctx = context.WithoutCancel(ctx)

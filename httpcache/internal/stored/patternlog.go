@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -144,6 +145,7 @@ func (p *Patterns) publish(ctx context.Context, one pattern) error {
 	defer p.mu.Unlock()
 	if !p.retrying {
 		p.retrying = true
+		fleet.Untold.Add(1)
 		time.AfterFunc(PatternTrust, p.retry)
 	}
 	return errors.Join(errors.New("memo: httpcache: Purge has not reached the store yet, and is repeated until it does"), err)
@@ -157,6 +159,8 @@ func (p *Patterns) retry() {
 	defer p.mu.Unlock()
 	if p.retrying = err != nil; p.retrying {
 		time.AfterFunc(PatternTrust, p.retry)
+	} else {
+		fleet.Untold.Add(-1)
 	}
 }
 

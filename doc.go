@@ -309,6 +309,8 @@
 // what waits for the network would keep the bubble's time from going on. The client
 // is made outside of the bubble. For DynamoDB see [store/dynamostore].
 //
+// Package [memotest] makes functions as new in each test, and stores fail on command.
+//
 // Tests that are better off without a cache turn it off for the whole process:
 //
 //	memo.SetDefault(memo.Disabled(true))

@@ -345,7 +345,7 @@ func (f *Func[A, R]) With(opts ...CallOption) *Func[A, R] {
 
 // settled returns the policy of the calls through f.
 func (f *Func[A, R]) settled() *function.Policy {
-	if p := f.policy.Load(); p != nil {
+	if p := f.policy.Load(); p != nil && p.Current() {
 		return p
 	}
 	f.function.Settle()

@@ -321,6 +321,25 @@ func (c *Cache) Stats() (s entry.Stats) {
 	return s
 }
 
+// Reset makes the cache what New returns. No call may be under way.
+func (c *Cache) Reset() {
+	if c.Shared != nil {
+		c.Shared.Dismiss(c.Shared.Member)
+	}
+	c.Tier.Store(nil)
+	c.newTier, c.Shared, c.Base = nil, nil, nil
+	c.onceReported.Store(false)
+	c.tagsReported.Store(false)
+	c.executing.Clear()
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.overtakings++
+		s.calls, s.failing = nil, nil
+		s.mu.Unlock()
+	}
+}
+
 // SharedKey returns the key in the store of the argument that exec is for, or ""
 // without a store. It may call a method of the argument, which may panic, so it
 // comes before anything that others could wait for.

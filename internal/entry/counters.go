@@ -45,6 +45,17 @@ type Counters struct {
 	ExecutionTime atomic.Int64
 }
 
+// Reset sets all to zero.
+func (c *Counters) Reset() {
+	for i := range c.Hits {
+		c.Hits[i].n.Store(0)
+	}
+	for _, n := range []*atomic.Uint64{&c.SharedHits, &c.StaleHits, &c.Misses, &c.Joined, &c.Executions, &c.Failures, &c.Evictions, &c.StoreErrors} {
+		n.Store(0)
+	}
+	c.ExecutionTime.Store(0)
+}
+
 func (c *Counters) Read() Stats {
 	return Stats{
 		Hits:          c.Hits.sum(),

@@ -148,6 +148,9 @@ func (k *Keyspace) Enroll(m *Member) {
 	runtime.AddCleanup(m, k.remove, w)
 }
 
+// Dismiss makes m no member any more.
+func (k *Keyspace) Dismiss(m *Member) { k.remove(weak.Make(m)) }
+
 func (k *Keyspace) remove(w weak.Pointer[Member]) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -13,6 +13,9 @@ import (
 // defaults are what SetDefault was given last.
 var defaults atomic.Pointer[Options]
 
+// Defaults returns what SetDefault was given last.
+func Defaults() Options { return currentDefaults() }
+
 func currentDefaults() Options {
 	if set := defaults.Load(); set != nil {
 		return *set

@@ -41,7 +41,8 @@ type Function struct {
 // A Policy is what decides about the calls through one Func.
 type Policy struct {
 	Settings
-	Direct bool // a fresh result is all that a call needs
+	Direct     bool   // a fresh result is all that a call needs
+	generation uint64 // of the functions; see Reset
 }
 
 // New checks what is known before the defaults are: they may still change.
@@ -160,7 +161,7 @@ func (f *Function) inUse() *Policy {
 // newPolicy returns the policy of what s says.
 func (f *Function) newPolicy(s Settings) *Policy {
 	p := &Policy{
-		Settings: s,
+		Settings: s, generation: generation.Load(),
 		Direct:   !(s.bypassSaid && s.bypass) && s.Clone == nil && len(s.Observers) == 0,
 	}
 	if f.Policy != nil && s.LocalTTL != f.Policy.LocalTTL {

@@ -46,7 +46,7 @@ func (g inGroup) Apply(s *function.Settings) { s.Group = g.group }
 // policy returns the policy, which is settled when records are first used: memo's defaults
 // may still change before.
 func (rs *Records) policy() *function.Policy {
-	if p := rs.settled.Load(); p != nil {
+	if p := rs.settled.Load(); p != nil && p.Current() {
 		return p
 	}
 	rs.function.Settle()

@@ -1,14 +1,15 @@
-// Package engine is one key's life in this process: it looks a result up, waits for the
-// execution that is under way, executes, and publishes what comes back.
+// Package engine is the life of each key of a function in this process: it looks a result up,
+// waits for the execution that is under way, executes, and publishes what comes back.
 //
 //   - A Cache is everything of a function that does not depend on its types.
 //   - A Call is what is under way for one key: a read of the store, or an execution. A Waiter
 //     is one caller's wait for it.
 //   - A Search is one caller's search for a result that it may use.
+//   - An Execution is fn with one argument, and a Lead an execution that its caller carries out.
 //
-// The package knows calls, waiters, nesting and policies. It knows nothing of the types of
-// arguments and results, of options, or of HTTP; and of a store, only what package fleet
-// says.
+// The package knows calls, waiters, nesting, and what entry.Config has of a function's options.
+// It knows nothing of the types of arguments and results, or of HTTP; and of a store, only what
+// the packages shared, lease and fleet say.
 package engine
 
 import (

@@ -162,7 +162,7 @@ func (f *Function) inUse() *Policy {
 func (f *Function) newPolicy(s Settings) *Policy {
 	p := &Policy{
 		Settings: s, generation: generation.Load(),
-		Direct:   !(s.bypassSaid && s.bypass) && s.Clone == nil && len(s.Observers) == 0,
+		Direct: !(s.bypassSaid && s.bypass) && s.Clone == nil && len(s.Observers) == 0,
 	}
 	if f.Policy != nil && s.LocalTTL != f.Policy.LocalTTL {
 		p.Direct = false

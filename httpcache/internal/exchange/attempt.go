@@ -22,6 +22,8 @@ type attempt struct {
 	asks bool       // the handler was asked whether the stored response is still good
 }
 
+// Decide and the methods below make it a stream.Owner. What is decided is in exchange.decide:
+// pass the response on, store a copy of it, or hold it back.
 func (rec *attempt) Decide(status int)    { rec.exchange.decide(rec, status) }
 func (rec *attempt) SendHeader()          { rec.exchange.sendHeader(rec) }
 func (rec *attempt) Release()             { rec.exchange.release() }

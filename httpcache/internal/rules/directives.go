@@ -4,10 +4,11 @@
 //   - Directives are those of a Cache-Control field.
 //   - Reception is a response as it was received; its Life says how long it is fresh, Terms
 //     what it allows.
-//   - A Verdict says what a request may do with a stored response, a Reason why a response is
-//     not stored, a CacheStatus what the field of that name says.
+//   - A Verdict (of Policy.Judge) says what a request may do with a stored response, a Reason (of
+//     Policy.MayStore) why a response is not stored, a CacheStatus what the field of that name
+//     says.
 //   - Validators, Lines, ByteRange are parts of messages.
-//   - A Policy is what one face of a cache, a handler or a transport, goes by.
+//   - A Policy is what a cache goes by as a handler, or as a transport: its two faces.
 //
 // The package knows neither what is stored nor who waits for it.
 package rules

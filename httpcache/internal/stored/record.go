@@ -1,13 +1,15 @@
 // Package stored is what a cache holds of HTTP responses.
 //
-//   - A Record is what is held under one key: a response, or what has to be known to find one.
+//   - A Record is what is held under one key: a response; an index, which says by which request
+//     fields the responses of a resource vary; or a note that they cannot be shared.
 //   - Records holds them under keys, in this process and perhaps in a store.
 //   - A Run is one execution of a handler or a round trip, for everyone who waits for it.
-//   - Patterns are purges that name no single resource, and Purges counts those that do.
-//   - An Account bounds the memory of what is under way.
+//   - Patterns are purges that name no single resource. Purges counts all, so that what is stored
+//     beside a run can tell whether one has come in between.
+//   - An Account bounds the bytes that requests hold beside what is stored.
 //
-// The package knows records, their keys, and the engine that holds results. It does not know
-// who asks for a record, nor what is done with it.
+// The package knows records, how a request makes their keys, and the engine that holds them. It
+// does not know who asks for a record, nor what is done with it.
 package stored
 
 import (

@@ -1,13 +1,13 @@
 // Package stream is how a response gets from whoever makes it to whoever reads it, while it is
 // being copied, and however slowly it is read.
 //
-//   - A Recorder is the http.ResponseWriter of a handler whose response may be stored.
+//   - A Recorder is the http.ResponseWriter of a handler whose response may be stored. Its Owner
+//     decides what becomes of that.
 //   - A drain writes to a client, so that the handler need not wait for it.
 //   - A Pipe is where a round trip's response is written to and read from.
-//   - An Answer is that of a round trip which is answered with what is stored.
+//   - An Answer is the ResponseWriter to which a stored response to a round trip is written.
 //
-// The package knows net/http's ResponseWriters and bodies. What becomes of a response is
-// for an Owner to decide.
+// The package knows net/http's ResponseWriters and bodies. It decides nothing.
 package stream
 
 import (

@@ -221,7 +221,7 @@ func (c *batchCall[K, V]) execute(ctx context.Context) {
 			defer func() {
 				w.job.Abstain()
 				if v := recover(); v != nil { // of an Observer or a Keyer: the caller's to deal with
-					outs[i].Panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
+					outs[i].Panicked = &entry.PanicError{Value: v, Stack: debug.Stack()}
 				}
 			}()
 			outs[i] = c.batch.one.core.Load(ctx, &c.policy.Config, w.search)

@@ -36,7 +36,7 @@ type seat[K comparable, V any] struct {
 	done     chan struct{}   // closed when the fields below are set
 	value    V
 	err      error
-	panicked *engine.PanicError
+	panicked *entry.PanicError
 }
 
 func newRun[K comparable, V any](b *Batch[K, V], p *function.Policy, jobs int) *batchRun[K, V] {
@@ -86,12 +86,12 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 	ctx, frame, cancel := nested.Together(flights, r.policy.LoadTimeout)
 	began := time.Now()
 	var values map[K]V
-	var panicked *engine.PanicError
+	var panicked *entry.PanicError
 	err := engine.ErrGoexit // unless fn returns or panics
 	nested.Executing.Add(1)
 	defer func() {
 		if v := recover(); v != nil {
-			panicked = &engine.PanicError{Value: v, Stack: debug.Stack()}
+			panicked = &entry.PanicError{Value: v, Stack: debug.Stack()}
 			err = panicked
 		}
 		nested.Executing.Add(-1)
@@ -107,7 +107,7 @@ func (r *batchRun[K, V]) execute(seats []*seat[K, V]) {
 }
 
 // take hands on what fn came back with for the seat's key.
-func (s *seat[K, V]) take(values map[K]V, err error, panicked *engine.PanicError) {
+func (s *seat[K, V]) take(values map[K]V, err error, panicked *entry.PanicError) {
 	defer close(s.done)
 	v, ok := values[s.key]
 	switch {
@@ -157,7 +157,7 @@ func (j *batchJob[K, V]) Run(ctx context.Context) (any, error) {
 	in.decide(s)
 	<-s.done // also when ctx ends: what fn returns all the same counts, and LoadTimeout is the flight's to mind
 	if s.panicked != nil {
-		panic(engine.BatchPanic{PanicError: s.panicked})
+		panic(entry.BatchPanic{PanicError: s.panicked})
 	}
 	return &s.value, s.err
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/entry"
 )
 
 var (
@@ -33,7 +34,7 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string {
-	return (*engine.PanicError)(e).Error()
+	return (*entry.PanicError)(e).Error()
 }
 
 // asRaised returns what those who wait for the execution panic with. That is e, except
@@ -53,5 +54,5 @@ var sentinelType = reflect.TypeOf(errors.New(""))
 
 // Unwrap returns Value if it is an error.
 func (e *PanicError) Unwrap() error {
-	return (*engine.PanicError)(e).Unwrap()
+	return (*entry.PanicError)(e).Unwrap()
 }

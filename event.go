@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/function"
 )
@@ -77,7 +76,7 @@ func (k EventKind) String() string {
 // observerOf returns what tells o of events.
 func observerOf(o Observer) function.Observer {
 	return function.Observer{Value: o, Tell: func(ctx context.Context, name string, kind entry.EventKind, key string, took time.Duration, err error) {
-		if p, ok := err.(*engine.PanicError); ok {
+		if p, ok := err.(*entry.PanicError); ok {
 			err = (*PanicError)(p)
 		}
 		o.Observe(ctx, Event{Kind: EventKind(kind), Func: name, Key: key, Duration: took, Err: err})

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/internal/keys"
+	"github.com/seed-0226adef/memo/internal/shared"
 )
 
 // Wrap returns fn, remembered: a function of the same type that runs fn once for
@@ -476,7 +477,7 @@ func (f *Func[A, R]) Key(a A) (string, error) {
 		return "", err
 	}
 	head := keys.Head(keys.Prefix(p.Prefix), f.core.Label, f.function.Version(&p.Settings), f.core.ScopeText())
-	return engine.SharedKey(head, key, f.execution(a)), nil
+	return shared.SharedKey(head, key, f.execution(a)), nil
 }
 
 // Stats returns the function's counters.

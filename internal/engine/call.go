@@ -145,7 +145,7 @@ type work struct {
 	Result    *entry.Entry // whatever came back, kept or not; its value is nil where there is none. Nil if there was no execution after all
 	elsewhere bool         // Result was made by another process
 	single    bool         // Result can be used only once: it is the leader's
-	panicked  *PanicError
+	panicked  *entry.PanicError
 }
 
 // looked is what a read of the store has found.

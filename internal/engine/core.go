@@ -14,18 +14,15 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
-	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
@@ -40,7 +37,6 @@ type Cache struct {
 	shared.Function
 
 	onceReported atomic.Bool               // that a result can be used only once
-	tagsReported atomic.Bool               // that there are tags, but no group
 	cleared      atomic.Uint64             // the sequence number of the function's last Clear
 	Tier         atomic.Pointer[localTier] // nil if nothing is held in this process
 	newTier      func() *localTier         // a new one, empty
@@ -90,23 +86,13 @@ func (c *Cache) Start(p *entry.Config) {
 // Prepare completes p, for calls of the function.
 func (c *Cache) Prepare(p *entry.Config) {
 	if len(p.Tags) > 0 {
-		c.needsGroup(p)
+		c.NeedsGroup(p)
 	}
 	if c.Shared != nil {
 		p.Needs = c.Shared.NeedsOf(p.Tags)
 		c.Shared.Codecs.Add(p.Codec)
 		c.Shared.NoteTimeout(p.StoreTimeout)
 	}
-}
-
-// needsGroup logs, once, that the function's own tags are good for nothing if it is in
-// no group: nothing invalidates them.
-func (c *Cache) needsGroup(p *entry.Config) {
-	if c.Space.Path != "" || c.tagsReported.Swap(true) {
-		return
-	}
-	defer c.Survive(p)
-	p.Log().Warn("memo: a function has tags but belongs to no group, so nothing can invalidate them; give it a group (NewGroup)", "func", c.Label)
 }
 
 func (c *Cache) Shard(key string) *shard {
@@ -218,7 +204,7 @@ func (c *Cache) Put(ctx context.Context, p *entry.Config, key string, exec Execu
 	err := c.Shared.Put(ctx, p, call.sharedKey, e)
 	c.replace(e, call)
 	c.Shared.Overtake(c.Shared.Member, key, call.sharedKey)
-	return c.notSet(err)
+	return c.NotSet(err)
 }
 
 // beginSet makes a Set the current call of its key.
@@ -274,7 +260,7 @@ func (c *Cache) Invalidate(ctx context.Context, p *entry.Config, keys, sharedKey
 		}
 		c.Base.Tell(ctx, entry.EventInvalidation, key)
 	}
-	return c.notReached("Invalidate", err)
+	return c.NotReached("Invalidate", err)
 }
 
 // overtake drops what is held under key, and detaches what is under way.
@@ -302,7 +288,7 @@ func (c *Cache) Clear(ctx context.Context, p *entry.Config) error {
 		}
 	}
 	c.Base.Tell(ctx, entry.EventClear, "")
-	return c.notReached("Clear", err)
+	return c.NotReached("Clear", err)
 }
 
 // Sweep drops the whole tier.
@@ -330,7 +316,7 @@ func (c *Cache) Reset() {
 	c.Tier.Store(nil)
 	c.newTier, c.Shared, c.Base = nil, nil, nil
 	c.onceReported.Store(false)
-	c.tagsReported.Store(false)
+	c.TagsReported.Store(false)
 	c.executing.Clear()
 	for i := range c.shards {
 		s := &c.shards[i]
@@ -348,43 +334,5 @@ func (c *Cache) SharedKey(key string, exec Execution) string {
 	if c.Shared == nil {
 		return ""
 	}
-	return SharedKey(c.Shared.Head, key, exec)
-}
-
-// SharedKey returns the key under which a store has the result of exec, whose
-// canonical key is key. head is a sharedHead. A shared key reads
-//
-//	prefix:name:version:epoch:args
-//
-// The first four are escaped where they contain a colon, a percent sign or
-// anything that does not print, so they can be told apart again whatever they
-// hold. The arguments are legible where they are short and printable;
-// otherwise they, and a name and version or a prefix that are too long, are
-// replaced by "#" and their SHA-256, which no legible form contains.
-//
-// The epochs of results are kept in the entries and not in the key, so that who
-// invalidates a key finds its entry whatever epochs it has seen. In the place of
-// the epoch stands whose epochs they are, followed by "+" in the key that guards
-// the refresh of an entry.
-func SharedKey(head, key string, exec Execution) string {
-	b := append(make([]byte, 0, len(head)+max(len(key), keys.MaxDigits)), head...)
-	b = exec.AppendArgs(b, key)
-	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
-}
-
-// notSet is the error of a Set that did not reach the store. Unlike the deletion of
-// what it was to replace, a Set is not repeated: by then it may be an old one.
-func (c *Cache) notSet(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("memo: %s: Set has not reached the store, where what it was to replace is deleted as soon as that can be reached: %w", c.Label, err)
-}
-
-// notReached is the error of what could not be told to the store yet.
-func (c *Cache) notReached(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("memo: %s: %s has not reached the store yet, and is repeated until it does: %w", c.Label, what, err)
+	return shared.SharedKey(c.Shared.Head, key, exec)
 }

@@ -1,10 +1,6 @@
 package engine
 
 import (
-	"context"
-	"errors"
-	"reflect"
-	"runtime/debug"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -12,7 +8,6 @@ import (
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/tier"
-	"github.com/seed-0226adef/memo/internal/values"
 )
 
 // finish ends the execution: it publishes what came back, and lets the waiters go. Only
@@ -140,20 +135,12 @@ func (c *Call) madeElsewhere() bool {
 	}
 }
 
-// Survive, deferred, keeps a panic of an observer or a logger from ending the
-// process: nobody who could recover it stands above an execution.
-func (c *Cache) Survive(p *entry.Config) {
-	if v := recover(); v != nil {
-		p.Log().Error("memo: an observer or logger panicked", "func", c.Label, "panic", v, "stack", string(debug.Stack()))
-	}
-}
-
 // entryFor makes an entry of what came back just now. Its window is empty if it is not to
 // be held.
 func (c *Call) entryFor(got returned) *entry.Entry {
 	p, h, read := c.Policy, c.frame.Seal(), got.read
 	if len(h.Added.List) > 0 {
-		c.cache.needsGroup(p)
+		c.cache.NeedsGroup(p)
 	}
 	if read.IsZero() {
 		read = time.Now()
@@ -179,17 +166,6 @@ func (c *Call) entryFor(got returned) *entry.Entry {
 	}
 }
 
-func (c *Cache) CountExecution(ctx context.Context, p *entry.Config, key string, took time.Duration, err error) {
-	c.Count.Executions.Add(1)
-	c.Count.ExecutionTime.Add(int64(took))
-	if err != nil {
-		c.Count.Failures.Add(1)
-	}
-	if p.Observe != nil {
-		p.Observe(ctx, entry.EventExecution, key, took, err)
-	}
-}
-
 // reportBackground logs a failure that no caller sees.
 func (c *Cache) reportBackground(p *entry.Config, got returned) {
 	if got.panicked != nil {
@@ -197,19 +173,6 @@ func (c *Cache) reportBackground(p *entry.Config, got returned) {
 		return
 	}
 	p.Log().Warn("memo: background refresh failed", "func", c.Label, "error", got.err)
-}
-
-// UsedUp returns why a result must not be given to more than one caller, nil if it
-// may be. value is a *R.
-func (c *Cache) UsedUp(p *entry.Config, value any) error {
-	if p.Cloned || !c.Types.Hides {
-		return nil
-	}
-	left := values.MaxLooks
-	if err := values.HeldOnce(reflect.ValueOf(value).Elem(), &left); err != nil {
-		return errors.New("result " + values.Describe(err))
-	}
-	return nil
 }
 
 // refuseToShare sees to it that what an execution came back with is kept nowhere and

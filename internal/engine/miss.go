@@ -19,7 +19,7 @@ import (
 type Outcome struct {
 	Entry    *entry.Entry
 	Err      error
-	Panicked *PanicError
+	Panicked *entry.PanicError
 }
 
 // Load answers a caller that has found nothing usable in this process. It
@@ -474,7 +474,7 @@ type returned struct {
 	value     any       // a *R; nil if there is none
 	read      time.Time // when fn returned it; zero if fn did not return
 	err       error
-	panicked  *PanicError
+	panicked  *entry.PanicError
 	keep      bool         // by CacheIf
 	remember  bool         // by CacheErrors
 	absent    bool         // fn left the key out
@@ -485,9 +485,9 @@ type returned struct {
 
 // panicked is what came of a panic with v.
 func panicked(v any) returned {
-	p, passedOn := v.(BatchPanic)
+	p, passedOn := v.(entry.BatchPanic)
 	if !passedOn {
-		p.PanicError = &PanicError{Value: v, Stack: debug.Stack()}
+		p.PanicError = &entry.PanicError{Value: v, Stack: debug.Stack()}
 	}
 	return returned{err: p.PanicError, panicked: p.PanicError}
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0226adef/memo/codec"
@@ -47,6 +48,8 @@ type Function struct {
 	Base    *entry.Config   // of the function itself; set before anything is looked up
 	Space   *tags.Namespace // the group's, or one of the function's own
 	Count   *entry.Counters // held apart: a group keeps them when the function is gone
+
+	TagsReported atomic.Bool // that there are tags, but no group; see NeedsGroup
 }
 
 // A Published is an execution whose result is to be published.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/function"
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
@@ -42,6 +43,7 @@ func TestExecutionIsFoundThroughTheRequestOfAContext(t *testing.T) {
 }
 
 func TestHintThatReachesNoExecutionIsLoggedOncePerPlace(t *testing.T) {
+	function.Forget()
 	var log bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))

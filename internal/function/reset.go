@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/engine"
+	"github.com/seed-0226adef/memo/internal/nested"
 )
 
 // generation counts how often the functions of the process were made as new.
@@ -51,9 +52,11 @@ func (f *Function) reset() {
 }
 
 // Forget makes this a program that has made no groups, has marked no context, and has
-// logged no SetDefault that came too late. It is for memo's own tests.
+// logged neither a SetDefault that came too late nor a hint that was lost. It is for memo's own
+// tests.
 func Forget() {
 	marking.Store(false)
+	nested.ForgetHints()
 	tooLate = sync.Once{}
 	outermost.mu.Lock()
 	defer outermost.mu.Unlock()

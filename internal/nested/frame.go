@@ -189,6 +189,10 @@ func Said(ctx context.Context) (said Hint) {
 // hintPlaces are the calls whose hints reached no execution, by program counter.
 var hintPlaces sync.Map
 
+// ForgetHints makes this a program in which no hint has been lost yet. It is for memo's own
+// tests.
+func ForgetHints() { hintPlaces.Clear() }
+
 // hinted returns the frame that a hint given with ctx is for. If there is none though
 // executions are under way, ctx is probably not what fn was given: that is logged, once
 // for each place in the program.

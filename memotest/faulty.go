@@ -198,6 +198,9 @@ func (f *FaultyStore) Ping(ctx context.Context) error {
 	return f.do(ctx, false, func(ctx context.Context) error { return store.Ping(ctx, f.inner) })
 }
 
+// Shard implements [store.Sharder].
+func (f *FaultyStore) Shard(key string) string { return store.Shard(f.inner, key) }
+
 // Notify implements [store.Notifier]. The error wraps [errors.ErrUnsupported] if the store
 // behind cannot notify. Faults do not touch notifications.
 func (f *FaultyStore) Notify(ctx context.Context, prefix string, sink store.Sink) (stop func(), err error) {
@@ -208,4 +211,5 @@ var (
 	_ store.MultiGetter = (*FaultyStore)(nil)
 	_ store.Pinger      = (*FaultyStore)(nil)
 	_ store.Notifier    = (*FaultyStore)(nil)
+	_ store.Sharder     = (*FaultyStore)(nil)
 )

@@ -21,8 +21,8 @@
 // # Abilities
 //
 // What only some servers can do is an interface of its own beside a function
-// that works, or says that it cannot, with every Store: [GetMulti], [Ping] and
-// [Notify]. Callers use the functions and never assert types. A Store that wraps
+// that works, or says that it cannot, with every Store: [GetMulti], [Ping],
+// [Notify] and [Shard]. Callers use the functions and never assert types. A Store that wraps
 // another one keeps its abilities by implementing the interface and calling the
 // function on the inner one.
 //

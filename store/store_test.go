@@ -146,6 +146,8 @@ func (able) Notify(context.Context, string, store.Sink) (func(), error) {
 	return nil, ability("Notify")
 }
 
+func (able) Shard(string) string { return "Shard" }
+
 func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	s := able{memstore.New(nil)}
 	_, err := store.GetMulti(t.Context(), s, []string{"k"})
@@ -157,6 +159,9 @@ func TestFunctionsUseTheAbilitiesOfAStore(t *testing.T) {
 	}
 	if _, err := store.Notify(t.Context(), s, "", nil); err != ability("Notify") {
 		t.Errorf("Notify = %v, not from the store's method", err)
+	}
+	if got := store.Shard(s, "k"); got != "Shard" {
+		t.Errorf("Shard = %q, not from the store's method", got)
 	}
 }
 
@@ -184,6 +189,12 @@ func TestPingOfAPlainStoreReturnsWhyItCannotRead(t *testing.T) {
 	p := faultstore.New(memstore.New(nil), faultstore.Fail(down)).Bare()
 	if err := store.Ping(t.Context(), p); !errors.Is(err, down) {
 		t.Errorf("Ping = %v, want an error wrapping %q", err, down)
+	}
+}
+
+func TestAPlainStoreIsOneShard(t *testing.T) {
+	if got := store.Shard(faultstore.New(nil).Bare(), "k"); got != "" {
+		t.Errorf("Shard = %q, want none", got)
 	}
 }
 

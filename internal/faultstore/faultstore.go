@@ -253,6 +253,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, Call{Op: Ping}, func(ctx context.Context) error { return ctx.Err() })
 }
 
+// Shard is [store.Sharder.Shard] of the store behind.
+func (s *Store) Shard(key string) string { return store.Shard(s.inner, key) }
+
 // Bare returns s without the abilities that not every store has.
 func (s *Store) Bare() store.Store { return bare{s} }
 

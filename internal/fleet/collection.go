@@ -144,7 +144,7 @@ func (s *Collection) invalidateIn(ctx context.Context, by storeclient.Deadline, 
 	if err != nil { // there may be versions that are not known here
 		own, left = keys, func(string) bool { return true }
 	} else if others := all[len(keys):]; len(own)+len(others) > 0 {
-		err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Delete(ctx, all[stay:]...) })
+		err = s.Client.Delete(ctx, by.Remaining(), all[stay:]...)
 	}
 	s.settle(left, last, PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, own)
 	s.settle(left, last, PendingInvalidation{Owner: s.Scope[0].Key}, all[len(keys):])

@@ -168,7 +168,7 @@ func (k *Keyspace) writeEpoch(ctx context.Context, by storeclient.Deadline, key 
 	if err != nil {
 		return err
 	}
-	err = k.Do(ctx, by.Remaining(), func(ctx context.Context) error {
+	err = k.Do(ctx, key, by.Remaining(), func(ctx context.Context) error {
 		if old, ok := store.TokenOf(there); ok {
 			return k.Store.Swap(ctx, key, old, value, s.Life)
 		}

@@ -236,7 +236,7 @@ func (k *Keyspace) retryDelete(pending map[string]PendingInvalidation, some []st
 	if err != nil {
 		return err
 	}
-	err = k.Do(context.Background(), by.Remaining(), func(ctx context.Context) error { return k.Store.Delete(ctx, all...) })
+	err = k.Client.Delete(context.Background(), by.Remaining(), all...)
 	if err == nil && len(unnamed) > 0 {
 		err = k.SetEpochs(context.Background(), by, unnamed[0].Key, wire.Mark{}, unnamed...)
 	}

@@ -33,19 +33,19 @@ func (n *Notes) Get(ctx context.Context) ([]byte, error) {
 }
 
 func (n *Notes) Add(ctx context.Context, value []byte) error {
-	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
+	return n.keyspace.Do(ctx, n.key, n.limit, func(ctx context.Context) error {
 		return n.keyspace.Store.Add(ctx, n.key, value, NotesLife)
 	})
 }
 
 func (n *Notes) Swap(ctx context.Context, old store.Token, value []byte) error {
-	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error {
+	return n.keyspace.Do(ctx, n.key, n.limit, func(ctx context.Context) error {
 		return n.keyspace.Store.Swap(ctx, n.key, old, value, NotesLife)
 	})
 }
 
 func (n *Notes) Delete(ctx context.Context) error {
-	return n.keyspace.Do(ctx, n.limit, func(ctx context.Context) error { return n.keyspace.Store.Delete(ctx, n.key) })
+	return n.keyspace.Client.Delete(ctx, n.limit, n.key)
 }
 
 // Notes returns the place for what a package keeps beside the function's results; nil

@@ -74,7 +74,7 @@ type LeaseState struct {
 func Occupy(ctx context.Context, s *fleet.Collection, by storeclient.Deadline, key string, there []byte, epochs map[string]fleet.Epoch) (store.Token, error) {
 	lease := &wire.Record{Token: store.NewToken(), Kind: wire.KindLease, Scopes: s.ScopesOf(epochs)}
 	value, _ := lease.Encode(key, nil)
-	return lease.Token, s.Do(ctx, by.Remaining(), func(ctx context.Context) error {
+	return lease.Token, s.Do(ctx, key, by.Remaining(), func(ctx context.Context) error {
 		if there != nil { // too short to be anything of ours
 			if err := s.Store.Delete(ctx, key); err != nil {
 				return err
@@ -121,7 +121,7 @@ func (t *Lease) renew() {
 		}
 		return
 	}
-	err := t.of.Write(context.Background(), storeclient.DeadlineIn(leaseRenewal), t.timeout, func(ctx context.Context) error {
+	err := t.of.Write(context.Background(), lease.key, storeclient.DeadlineIn(leaseRenewal), t.timeout, func(ctx context.Context) error {
 		return t.of.Store.Swap(ctx, lease.key, lease.token, lease.value, leaseTTL)
 	})
 	t.mu.Lock()
@@ -148,7 +148,7 @@ func (t *Lease) becomeMiss() {
 	old, _ := wire.Decode(t.key, t.value)
 	lease := &wire.Record{Token: token, Kind: wire.KindLease, Scopes: old.Scopes, Failed: t.Failed}
 	value, _ := lease.Encode(t.entry, nil)
-	err := s.Do(context.Background(), t.timeout, func(ctx context.Context) error {
+	err := s.Do(context.Background(), t.entry, t.timeout, func(ctx context.Context) error {
 		return s.Store.Swap(ctx, t.entry, t.Target, value, leaseTTL)
 	})
 	t.mu.Lock()
@@ -198,7 +198,7 @@ func (t *Lease) Release() {
 func (t *Lease) Leave(key string, token store.Token) error {
 	s := t.of
 	note, _ := (&wire.Record{Token: store.NewToken(), Kind: wire.KindReleased, Failed: t.Failed}).Encode(key, nil)
-	err := s.Write(context.Background(), storeclient.Unhurried(t.timeout), t.timeout, func(ctx context.Context) error {
+	err := s.Write(context.Background(), key, storeclient.Unhurried(t.timeout), t.timeout, func(ctx context.Context) error {
 		err := s.Store.Swap(ctx, key, token, note, time.Second)
 		if errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrReadOnly) {
 			// Others would wait for the end of the lease. Nobody has put a result there

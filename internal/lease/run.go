@@ -196,7 +196,7 @@ func (f *Run) take(ctx context.Context, t *Lease, there []byte, st *wire.Record)
 		t.Target = t.token
 	}
 	old, swappable := store.TokenOf(there)
-	err := f.writeLease(ctx, func(ctx context.Context) error {
+	err := f.writeLease(ctx, t.key, func(ctx context.Context) error {
 		switch {
 		case swappable:
 			return s.Store.Swap(ctx, t.key, old, t.value, leaseTTL)
@@ -230,10 +230,10 @@ func (f *Run) take(ctx context.Context, t *Lease, there []byte, st *wire.Record)
 	return stepLookAgain
 }
 
-// writeLease writes a lease for f within what f may wait for the store. Where it was the
+// writeLease writes a lease for f, under key, within what f may wait for the store. Where it was the
 // wait for a turn that has used this up, which takeTurn allows while the store answers
 // promptly, the operation has a StoreTimeout of its own.
-func (f *Run) writeLease(ctx context.Context, op func(context.Context) error) error {
+func (f *Run) writeLease(ctx context.Context, key string, op func(context.Context) error) error {
 	by, enough := f.storeDeadline(), f.Timeout/storeclient.Promptly
 	before := by.Remaining()
 	end, err := f.Collection.TakeTurn(ctx, by)
@@ -245,7 +245,7 @@ func (f *Run) writeLease(ctx context.Context, op func(context.Context) error) er
 	if before >= enough && limit < enough {
 		limit = f.Timeout
 	}
-	return f.Collection.Do(ctx, limit, op)
+	return f.Collection.Do(ctx, key, limit, op)
 }
 
 // takeRefresh tries to get the lease for replacing the old result that was seen.
@@ -349,7 +349,7 @@ func (f *Run) Write(ctx context.Context, old store.Token, ttl time.Duration, enc
 	if err != nil {
 		return err
 	}
-	return f.Collection.Do(ctx, by.Remaining(), func(ctx context.Context) error {
+	return f.Collection.Do(ctx, f.Key, by.Remaining(), func(ctx context.Context) error {
 		return f.Collection.Store.Swap(ctx, f.Key, old, value, ttl)
 	})
 }

@@ -73,7 +73,7 @@ func (s *Results) overwrite(ctx context.Context, p *entry.Config, by storeclient
 		}
 		if err == nil {
 			e.Location.Generation, e.Location.Reports = s.Notifications.Generation.Load(), s.Notifications.Of(key).Load()
-			err = s.Do(ctx, by.Remaining(), func(ctx context.Context) error { return s.Store.Swap(ctx, key, old, value, e.TTL()) })
+			err = s.Do(ctx, key, by.Remaining(), func(ctx context.Context) error { return s.Store.Swap(ctx, key, old, value, e.TTL()) })
 		}
 		if err == nil {
 			return s.written(e, st)

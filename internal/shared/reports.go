@@ -89,7 +89,7 @@ func unsent(err error) bool {
 // be told of an invalidation must not take results.
 func (s *Results) lost(x *Published, why error) {
 	p, key, outages := x.Policy, x.Run.Key, x.Run.Outages
-	healthy := func() bool { return !s.Out.Load() && s.Outages.Load() == outages }
+	healthy := func() bool { return !s.Out() && s.Outages.Load() == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
 	}

@@ -2,6 +2,7 @@
 // look-ups and writes that take turns.
 //
 //   - A Client is shared by everything in the process that uses the store.
+//   - A shard is the servers of a store that fail together, with a breaker of its own.
 //   - A Deadline is how long one caller may still use it, over several operations.
 //   - A Backlog bounds what waits for the store without a caller.
 //
@@ -16,13 +17,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"weak"
-
-	"github.com/sony/gobreaker/v2"
 
 	"github.com/seed-0226adef/memo/internal/ability"
 	"github.com/seed-0226adef/memo/internal/beside"
-	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/store"
 )
 
@@ -31,20 +28,20 @@ import (
 //
 // All methods are safe for concurrent use. Use New to make one.
 type Client struct {
-	Store     store.Store  // for operations within Do and Write
-	Prompt    bool         // its reports are exact; see ability.Prompt
-	punctual  bool         // it heeds contexts; see ability.Punctual
-	readers   int          // how many round trips of look-ups may be under way at once
-	gathers   int          // how many keys of look-ups that wait go together
-	turns     turns        // of the writes of flights that are under way
-	pings     atomic.Int32 // how many are under way
-	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
+	Store     store.Store                 // for operations within Do and Write
+	Prompt    bool                        // its reports are exact; see ability.Prompt
+	punctual  bool                        // it heeds contexts; see ability.Punctual
+	readers   int                         // how many round trips of look-ups may be under way at once
+	gathers   int                         // how many keys of look-ups that wait go together
+	turns     turns                       // of the writes of flights that are under way
+	pings     atomic.Int32                // how many are under way
+	whole     *shard                      // of a store that is one
+	shards    sync.Map                    // string to *shard, by name, of one that is several
 	log       atomic.Pointer[slog.Logger] // of a function that uses the store
 	longest   atomic.Int64                // the longest StoreTimeout in use
-	Out       atomic.Bool                 // the breaker is not closed
-	Outages   atomic.Uint32               // how often it has opened
+	out       atomic.Int32                // how many shards are out of order
+	Outages   atomic.Uint32               // how often one has become that
 	Suspended suspense                    // what is to be logged of the store
-	changes   atomic.Int32                // of the breaker's state that are to be logged; see flush
 	refused   refusedWrites
 
 	Backlog Backlog // results that wait for the store, and no caller for them
@@ -55,12 +52,6 @@ type Client struct {
 }
 
 const (
-	// tripAfter is how many operations in a row must fail for the breaker to
-	// open, and probeAfter how long it then is until the store is asked again
-	// whether it is back.
-	tripAfter  = 3
-	probeAfter = 500 * time.Millisecond
-
 	// maxReading is how many round trips of look-ups are under way at once.
 	// Further ones are gathered meanwhile, about maxGathered keys each at most.
 	// More at once would gather less; with a single one, whatever holds it up
@@ -80,7 +71,7 @@ const DefaultTimeout = 250 * time.Millisecond
 // MaxWrites is how many writes of one call are under way at once.
 const MaxWrites = 16
 
-// ErrOut is why an operation was not tried: the breaker is open.
+// ErrOut is why an operation was not tried: the breaker of its shard is open.
 var ErrOut = errors.New("memo: the store is out of order and left alone for a while")
 
 // New returns a client of s.
@@ -92,71 +83,8 @@ func New(s store.Store) *Client {
 	if _, ok := s.(store.MultiGetter); ok {
 		c.readers, c.gathers = maxReading, MaxGathered
 	}
-	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		MaxRequests:   1,
-		Timeout:       probeAfter,
-		ReadyToTrip:   func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= tripAfter },
-		IsExcluded:    func(err error) bool { return errors.Is(err, errImpatient) },
-		OnStateChange: c.stateChanged,
-	})
+	c.whole = newShard(c, "", "")
 	return c
-}
-
-// errImpatient marks an operation that was given less time than others are: that it
-// took longer says nothing about the store.
-var errImpatient = errors.New("memo: the store was not given much time")
-
-// The values of Client.changes.
-const (
-	wentOut  = 1
-	cameBack = 2
-)
-
-// stateChanged remembers a change of state for flush: the breaker is locked.
-func (c *Client) stateChanged(_ string, from, to gobreaker.State) {
-	switch {
-	case from == gobreaker.StateClosed:
-		c.Out.Store(true)
-		c.Outages.Add(1)
-		c.Suspended.drop()
-		c.changes.Store(wentOut)
-	case to == gobreaker.StateClosed:
-		c.Out.Store(false)
-		c.changes.Store(cameBack)
-	}
-	if to == gobreaker.StateOpen {
-		c.probeLater()
-	}
-}
-
-// probeLater tries the store again when it has been left alone for long enough, also
-// if nobody calls, for as long as the client is in use.
-func (c *Client) probeLater() {
-	w := weak.Make(c)
-	time.AfterFunc(probeAfter+time.Millisecond, func() {
-		c := w.Value()
-		if c == nil {
-			return
-		}
-		switch done, err := c.breaker.Allow(); {
-		case err == nil && c.Out.Load():
-			c.probe(done)
-		case err == nil:
-			done(errImpatient)
-		case errors.Is(err, gobreaker.ErrOpenState):
-			c.probeLater()
-		}
-	})
-}
-
-// flush logs the last change of state, if that was not done.
-func (c *Client) flush() {
-	switch c.changes.Swap(0) {
-	case wentOut:
-		c.Logger().Warn("memo: a store does not answer; its functions go on without it until it does", "store", c.Kind())
-	case cameBack:
-		c.Logger().Info("memo: a store answers again", "store", c.Kind())
-	}
 }
 
 // LongestTimeout returns the longest StoreTimeout in use, for what nobody waits for.
@@ -189,61 +117,15 @@ func (c *Client) Logger() *slog.Logger {
 	return slog.Default()
 }
 
-// allow asks whether an operation may be tried. If so, done has to be told how it
-// ended. While the breaker is open nobody is made to wait for the store: when it
-// is time to try it again, that is done in the background.
-func (c *Client) allow() (done func(error), err error) {
-	done, err = c.breaker.Allow()
-	switch {
-	case err != nil:
-		return nil, ErrOut
-	case c.Out.Load():
-		go c.probe(done)
-		return nil, ErrOut
-	}
-	return done, nil
-}
-
-// probe pings the store and tells the breaker, and ends with that.
-func (c *Client) probe(done func(error)) {
-	ctx, cancel := context.WithTimeout(context.Background(), max(probeAfter, c.LongestTimeout()))
-	defer cancel()
-	began := clock.Now()
-	err := c.ping(ctx)
-	if limit := c.LongestTimeout(); err == nil && clock.Now()-began > int64(limit) { // it had to connect, or is as slow as that
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		err = c.ping(ctx)
-	}
-	done(err)
-	c.flush()
-}
-
-// ping asks the store whether it is in order, unless too many pings have not come
-// back: of a store that hangs and heeds no context, they pile up.
-func (c *Client) ping(ctx context.Context) error {
-	return beside.Err(ctx, func() error {
-		defer c.pings.Add(-1)
-		if c.pings.Add(1) > maxPings {
-			return ErrBusy
-		}
-		_, err := shielded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, store.Ping(ctx, c.Store) })
-		return err
-	})
-}
-
-// maxPings is how many pings may be under way.
-const maxPings = 16
-
-// Do runs an operation within limit, and tells the breaker how it ended. Answers
+// Do runs an operation on key within limit, and tells the breaker how it ended. Answers
 // such as store.ErrNotFound are no failures; a panic of the store is one.
 //
 // The end of ctx does not end the operation, lest callers in a hurry hide that
 // the store is slow. A caller who must not wait uses [detached]. With a limit of
 // zero, only ctx ends it. A store that does not heed its context is not waited for
 // longer than limit; op then goes on, and must not touch what belongs to the caller.
-func (c *Client) Do(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
-	_, err := doFor(ctx, c, limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, op(ctx) })
+func (c *Client) Do(ctx context.Context, key string, limit time.Duration, op func(context.Context) error) error {
+	_, err := doFor(ctx, c.shardOf(key), limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, op(ctx) })
 	return err
 }
 
@@ -251,11 +133,12 @@ func (c *Client) Do(ctx context.Context, limit time.Duration, op func(context.Co
 var Operations atomic.Int64
 
 // doFor is Do for an operation that returns a value.
-func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(context.Context) (T, error)) (value T, err error) {
-	done, err := c.allow()
+func doFor[T any](ctx context.Context, s *shard, limit time.Duration, op func(context.Context) (T, error)) (value T, err error) {
+	done, err := s.allow()
 	if err != nil {
 		return value, err
 	}
+	c := s.client
 	began := c.Suspended.begin()
 	Operations.Add(1)
 	defer Operations.Add(-1)
@@ -278,7 +161,7 @@ func doFor[T any](ctx context.Context, c *Client, limit time.Duration, op func(c
 		default:
 			done(err)
 		}
-		c.flush()
+		s.flush()
 	}()
 	if limit == 0 || c.punctual {
 		return shielded(ctx, op)
@@ -296,15 +179,15 @@ func shielded[T any](ctx context.Context, op func(context.Context) (T, error)) (
 	return op(ctx)
 }
 
-// Write is try for what many flights may want at once, as those of a batch do. It waits
+// Write is Do for what many flights may want at once, as those of a batch do. It waits
 // for its turn as takeTurn does; limit is how long the operation may then take.
-func (c *Client) Write(ctx context.Context, by Deadline, limit time.Duration, op func(context.Context) error) error {
+func (c *Client) Write(ctx context.Context, key string, by Deadline, limit time.Duration, op func(context.Context) error) error {
 	end, err := c.TakeTurn(ctx, by)
 	if err != nil {
 		return err
 	}
 	defer end()
-	return c.Do(ctx, limit, op)
+	return c.Do(ctx, key, limit, op)
 }
 
 // ErrBusy is why an operation was not tried: too many others are under way.
@@ -440,45 +323,38 @@ func (a *ask) missed(err error) error {
 	return nil
 }
 
-// Concerns reports whether err may be the reason why nothing is known of key.
-func Concerns(err error, key string) bool {
-	var refused *store.KeysError
-	if errors.As(err, &refused) {
-		return refused.Errs[key] != nil
-	}
-	return err != nil
-}
-
-// RefusalOf returns the error of a key that the store refused, and nil if err is another.
-func RefusalOf(err error, key string) error {
-	var refused *store.KeysError
-	if errors.As(err, &refused) {
-		return refused.Errs[key]
-	}
-	return nil
-}
-
-// fetch reads keys in one round trip. With an error there may still be values.
+// fetch reads keys in one round trip to each shard. With an error there may still be values.
 func (c *Client) fetch(ctx context.Context, limit time.Duration, keys []string) ([][]byte, error) {
-	values, err := doFor(ctx, c, limit, func(ctx context.Context) ([][]byte, error) {
-		values := make([][]byte, len(keys))
-		if len(keys) == 1 {
-			v, err := c.Store.Get(ctx, keys[0])
-			if err == nil {
-				values[0] = v[:len(v):len(v)]
-			} else if errors.Is(err, store.ErrRefused) {
-				err = &store.KeysError{Errs: map[string]error{keys[0]: err}}
-			}
-			return values, err
+	first, several := c.apart(keys)
+	if several == nil {
+		return first.fetch(ctx, limit, keys)
+	}
+	values, at := make([][]byte, len(keys)), make(map[string][]byte, len(keys))
+	var mu sync.Mutex // guards at
+	err := each(several, func(s *shard, keys []string) error {
+		found, err := s.fetch(ctx, limit, keys)
+		mu.Lock()
+		defer mu.Unlock()
+		for i, v := range found {
+			at[keys[i]] = v
 		}
-		found, err := store.GetMulti(ctx, c.Store, keys)
-		for i, key := range keys {
-			values[i] = found[key]
-		}
-		return values, err
+		return err
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		err = nil
+	for i, key := range keys {
+		values[i] = at[key]
 	}
 	return values, err
+}
+
+// Delete deletes keys within limit, in each shard that answers.
+func (c *Client) Delete(ctx context.Context, limit time.Duration, keys ...string) error {
+	remove := func(s *shard, keys []string) error {
+		_, err := doFor(ctx, s, limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.Store.Delete(ctx, keys...) })
+		return err
+	}
+	first, several := c.apart(keys)
+	if several == nil {
+		return remove(first, keys)
+	}
+	return each(several, remove)
 }

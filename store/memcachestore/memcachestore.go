@@ -54,6 +54,13 @@
 //
 // A timeout is never a reason to try again, nor is a server that cannot be dialled.
 //
+// # Several servers
+//
+// Each server is a shard ([store.Sharder]): memo leaves one that is down alone, and goes on
+// with the others. What lies on it, the record of a function's own validity included, is
+// missing until it is back. Nothing is moved to other servers, since what is there
+// may have been invalidated meanwhile.
+//
 // # What memcached does not promise
 //
 // It evicts when it is full. A server that was started with -M does not, and
@@ -91,8 +98,8 @@ type Options struct {
 	MaxValue int
 }
 
-// Store is a [store.Store] in memcached. It also implements [store.MultiGetter] and
-// [store.Pinger].
+// Store is a [store.Store] in memcached. It also implements [store.MultiGetter],
+// [store.Pinger] and [store.Sharder].
 //
 // Create one with [New]. All methods are safe for concurrent use.
 //
@@ -105,6 +112,7 @@ type Options struct {
 // That there is no room wraps [store.ErrReadOnly].
 type Store struct {
 	client   *memcache.Client
+	selector memcache.ServerSelector // the client's; nil if that is not known
 	maxValue int
 }
 
@@ -120,7 +128,7 @@ func New(client *memcache.Client, o *Options) *Store {
 	if o.MaxValue < 0 {
 		panic(fmt.Sprintf("memo: memcachestore: Options.MaxValue is %d; give a positive number, or 0 for %d", o.MaxValue, MaxValue))
 	}
-	s := &Store{client: client, maxValue: MaxValue}
+	s := &Store{client: client, selector: selectorOf(client), maxValue: MaxValue}
 	if o.MaxValue > 0 {
 		s.maxValue = o.MaxValue
 	}

@@ -76,20 +76,14 @@ func (s *Store) getFrom(ctx context.Context, keys []string) (map[string][]byte, 
 // byServer divides keys by the servers that have them, as far as that is known. It
 // returns one group at least.
 func (s *Store) byServer(ctx context.Context, keys []string) [][]string {
-	var serverOf func(key string) (*redis.Client, error)
-	switch c := s.given.(type) {
-	case *redis.ClusterClient:
-		serverOf = func(key string) (*redis.Client, error) { return c.MasterForKey(ctx, key) }
-	case *redis.Ring:
-		serverOf = c.GetShardClientForKey
-	default:
+	if !s.sharded() {
 		return [][]string{keys}
 	}
 	groups, err := do(ctx, "get many", func() ([][]string, error) {
 		var groups [][]string
 		of := map[*redis.Client]int{}
 		for _, key := range keys {
-			server, err := serverOf(key)
+			server, err := s.serverOf(ctx, key)
 			if err != nil {
 				return nil, err // which the look-up will meet, too
 			}

@@ -60,6 +60,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -88,7 +89,7 @@ type Options struct {
 }
 
 // Store is a [store.Store] in Redis. It also implements [store.MultiGetter],
-// [store.Pinger] and [store.Notifier].
+// [store.Pinger], [store.Notifier] and [store.Sharder].
 //
 // Create one with [New]. All methods are safe for concurrent use.
 //
@@ -107,6 +108,7 @@ type Store struct {
 	punctual func() redis.UniversalClient // given, honouring deadlines; nil if it cannot
 	oneNode  bool                         // commands may name several keys
 	maxValue int
+	routed   atomic.Bool // the client knows which server has which key
 }
 
 // New returns a store that uses client. A nil o means the zero Options.
@@ -264,6 +266,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return doErr(ctx, "ping", func() error {
 		switch c := s.client(ctx).(type) {
 		case *redis.ClusterClient:
+			if _, err := s.serverOf(ctx, "memo"); err != nil {
+				return err
+			}
 			return c.ForEachMaster(ctx, ping)
 		case *redis.Ring:
 			if c.Len() == 0 {

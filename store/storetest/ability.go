@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,21 @@ var abilityCases = []testCase{
 			e.set("not-asked-for", []byte("0123456789abcdef"), 0)
 			keys = append(keys, "k1", "k1", "k0")
 			e.wantMulti(keys, want)
+		},
+	},
+	{
+		name:     "shard",
+		contract: "Shard must give one name to one key as long as the servers stay the same, whatever the key",
+		check: func(e *env) {
+			use := func() { e.wantMulti([]string{"k", "absent"}, nil) }
+			use() // by now it is known where keys lie
+			for _, key := range []string{"k", "", "with spaces", strings.Repeat("k", 1000)} {
+				first := store.Shard(e.s, key)
+				use()
+				if again := store.Shard(e.s, key); again != first {
+					e.fatalf("Shard(%.20q) = %q, then %q", key, first, again)
+				}
+			}
 		},
 	},
 	{

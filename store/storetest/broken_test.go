@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,7 @@ type faulty struct {
 	multi  multiFunc
 	ping   func(context.Context) error
 	notify notifyFunc
+	shard  func(key string) string
 }
 
 type (
@@ -64,6 +67,8 @@ func (f *faulty) Notify(ctx context.Context, prefix string, sink store.Sink) (fu
 	return f.notify(ctx, prefix, sink)
 }
 
+func (f *faulty) Shard(key string) string { return f.shard(key) }
+
 // broken returns a constructor of the reference as change leaves it. m is the
 // reference itself.
 func broken(change func(f *faulty, m *memstore.Store)) func() store.Store {
@@ -71,7 +76,8 @@ func broken(change func(f *faulty, m *memstore.Store)) func() store.Store {
 		m := memstore.New(nil)
 		f := &faulty{
 			Store: m, get: m.Get, set: m.Set, add: m.Add, swap: m.Swap, del: m.Delete, multi: m.GetMulti, notify: m.Notify,
-			ping: func(ctx context.Context) error { return store.Ping(ctx, m) },
+			ping:  func(ctx context.Context) error { return store.Ping(ctx, m) },
+			shard: func(string) string { return "" },
 		}
 		change(f, m)
 		return f
@@ -222,6 +228,14 @@ var brokenStores = []struct {
 	caps     []Capability
 	caughtBy []string
 }{
+	{
+		breaks:   "names another shard each time",
+		caughtBy: []string{"ability/shard"},
+		new: broken(func(f *faulty, m *memstore.Store) {
+			var asked atomic.Int64
+			f.shard = func(string) string { return strconv.FormatInt(asked.Add(1), 10) }
+		}),
+	},
 	{
 		breaks: "returns nothing and no error for an absent key",
 		new: broken(func(f *faulty, m *memstore.Store) {

@@ -160,9 +160,9 @@ func (k *Keyspace) retryLater(wait time.Duration) {
 	time.AfterFunc(wait, func() { k.retryLater(wait) })
 }
 
-// retry repeats what is pending until something fails, and returns why something is left. Turns come first: an
-// epoch must not be seen before the counter that it says it was drawn at. A key that the store
-// refuses holds up no other.
+// retry repeats what is pending, of each shard of the store until something fails there, and
+// returns why something is left. Counters come before the other epochs: an epoch must not be seen
+// before the counter that it says it was drawn at. A key that the store refuses holds up no other.
 func (k *Keyspace) retry() error {
 	k.mu.Lock()
 	open := maps.Clone(k.pending)
@@ -178,19 +178,33 @@ func (k *Keyspace) retry() error {
 			epochs = append(epochs, key)
 		}
 	}
-	refused := k.retryDeletes(open, deletes)
-	if refused != nil && !errors.Is(refused, store.ErrRefused) {
-		return refused
-	}
-	for _, keys := range [][]string{counters, epochs} {
-		for _, key := range keys {
-			err := k.retryEpoch(open, key)
-			if refused = cmp.Or(refused, err); err != nil && !errors.Is(err, store.ErrRefused) {
-				return err
+	down := map[string]bool{} // shards where something has failed
+	repeat := func(keys []string, retry func(map[string]PendingInvalidation, []string) error) (left error) {
+		for shard, keys := range k.ByShard(keys) {
+			if down[shard] {
+				left = cmp.Or(left, storeclient.ErrOut)
+				continue
 			}
+			err := retry(open, keys)
+			down[shard] = err != nil && !errors.Is(err, store.ErrRefused)
+			left = cmp.Or(left, err)
 		}
-		if len(counters) > 0 && refused != nil {
-			return refused
+		return left
+	}
+	left := repeat(deletes, k.retryDeletes)
+	if err := repeat(counters, k.retryEpochs); err != nil {
+		return err
+	}
+	err := repeat(epochs, k.retryEpochs)
+	return cmp.Or(left, err)
+}
+
+// retryEpochs begins epochs until something fails.
+func (k *Keyspace) retryEpochs(pending map[string]PendingInvalidation, keys []string) (refused error) {
+	for _, key := range keys {
+		err := k.retryEpoch(pending, key)
+		if refused = cmp.Or(refused, err); err != nil && !errors.Is(err, store.ErrRefused) {
+			return err
 		}
 	}
 	return refused

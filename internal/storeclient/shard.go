@@ -93,6 +93,16 @@ func (c *Client) apart(keys []string) (first *shard, several map[*shard][]string
 	return first, several
 }
 
+// ByShard divides keys by the names of their shards.
+func (c *Client) ByShard(keys []string) map[string][]string {
+	by := map[string][]string{}
+	for _, key := range keys {
+		name := store.Shard(c.Store, key)
+		by[name] = append(by[name], key)
+	}
+	return by
+}
+
 // each runs op for all shards at the same time. Its error is nil or a [*shardsError].
 func each(several map[*shard][]string, op func(s *shard, keys []string) error) error {
 	var (

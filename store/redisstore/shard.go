@@ -12,7 +12,7 @@ import (
 // key, in a ring that of its shard. It is empty for other clients, and as long as the client
 // has not asked the cluster who has what.
 func (s *Store) Shard(key string) string {
-	if !s.sharded() || !s.routed.Load() {
+	if !s.sharded() || !s.routed.Load() || key == "" { // which the client sends anywhere
 		return ""
 	}
 	server, err := s.serverOf(context.Background(), key)

@@ -71,7 +71,7 @@ func BenchmarkNotification(b *testing.B) {
 	addr := testserver.RedisTCP(b).Addr
 	for _, p := range shuffled([]string{"memo", "ping"}) {
 		b.Run("peer="+p, func(b *testing.B) {
-			once := func() {}
+			var once func()
 			if p == "memo" {
 				once = invalidations(b, addr)
 			} else {

@@ -220,11 +220,15 @@ func (s *shard) probeLater() {
 
 // flush logs the last change of state, if that was not done.
 func (s *shard) flush() {
+	change := s.changes.Swap(0)
+	if change == 0 {
+		return
+	}
 	about := []any{"store", s.client.Kind()}
 	if s.name != "" {
 		about = append(about, "shard", s.name)
 	}
-	switch log := s.client.Logger(); s.changes.Swap(0) {
+	switch log := s.client.Logger(); change {
 	case wentOut:
 		log.Warn("memo: a store does not answer; its functions go on without it until it does", about...)
 	case cameBack:

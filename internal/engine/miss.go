@@ -350,7 +350,7 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 	c.run = &lease.Run{
 		Collection: c.cache.Shared.Collection, Key: c.sharedKey, Needs: p.Needs,
 		Timeout: p.StoreTimeout, LoadTimeout: p.LoadTimeout, EpochLife: p.EpochLife(),
-		Deadline: clock.After(c.begun, p.StoreTimeout) - int64(s.took), Outages: c.cache.Shared.Outages.Load(),
+		Deadline: clock.After(c.begun, p.StoreTimeout) - int64(s.took), Outages: c.cache.Shared.Outages(c.sharedKey),
 		Forced: c.forced, Seen: s.read.seen, Without: s.asked && s.read.seen == nil, Alone: s.read.why,
 		Waits: c.waits, Accepts: c.accepts,
 	}

@@ -89,11 +89,11 @@ func unsent(err error) bool {
 // be told of an invalidation must not take results.
 func (s *Results) lost(x *Published, why error) {
 	p, key, outages := x.Policy, x.Run.Key, x.Run.Outages
-	healthy := func() bool { return !s.Out() && s.Outages.Load() == outages }
+	healthy := func() bool { return !s.Out(key) && s.Outages(key) == outages }
 	if errors.Is(why, storeclient.ErrOut) || errors.Is(why, fleet.ErrPending) || errors.Is(why, store.ErrReadOnly) || !healthy() {
 		return
 	}
-	s.Suspended.Add(func() {
+	s.Suspend(key, func() {
 		if healthy() {
 			s.warn(p, "a result was not stored; it stays in this process", "key", key, "error", why)
 		}

@@ -28,21 +28,18 @@ import (
 //
 // All methods are safe for concurrent use. Use New to make one.
 type Client struct {
-	Store     store.Store                 // for operations within Do and Write
-	Prompt    bool                        // its reports are exact; see ability.Prompt
-	punctual  bool                        // it heeds contexts; see ability.Punctual
-	readers   int                         // how many round trips of look-ups may be under way at once
-	gathers   int                         // how many keys of look-ups that wait go together
-	turns     turns                       // of the writes of flights that are under way
-	pings     atomic.Int32                // how many are under way
-	whole     *shard                      // of a store that is one
-	shards    sync.Map                    // string to *shard, by name, of one that is several
-	log       atomic.Pointer[slog.Logger] // of a function that uses the store
-	longest   atomic.Int64                // the longest StoreTimeout in use
-	out       atomic.Int32                // how many shards are out of order
-	Outages   atomic.Uint32               // how often one has become that
-	Suspended suspense                    // what is to be logged of the store
-	refused   refusedWrites
+	Store    store.Store                 // for operations within Do and Write
+	Prompt   bool                        // its reports are exact; see ability.Prompt
+	punctual bool                        // it heeds contexts; see ability.Punctual
+	readers  int                         // how many round trips of look-ups may be under way at once
+	gathers  int                         // how many keys of look-ups that wait go together
+	turns    turns                       // of the writes of flights that are under way
+	pings    atomic.Int32                // how many are under way
+	whole    *shard                      // of a store that is one
+	shards   sync.Map                    // string to *shard, by name, of one that is several
+	log      atomic.Pointer[slog.Logger] // of a function that uses the store
+	longest  atomic.Int64                // the longest StoreTimeout in use
+	refused  refusedWrites
 
 	Backlog Backlog // results that wait for the store, and no caller for them
 
@@ -139,7 +136,7 @@ func doFor[T any](ctx context.Context, s *shard, limit time.Duration, op func(co
 		return value, err
 	}
 	c := s.client
-	began := c.Suspended.begin()
+	began := s.suspended.begin()
 	Operations.Add(1)
 	defer Operations.Add(-1)
 	if limit > 0 {
@@ -154,7 +151,7 @@ func doFor[T any](ctx context.Context, s *shard, limit time.Duration, op func(co
 		switch {
 		case IsAnswer(err):
 			done(nil)
-			defer c.Suspended.release(began) // when the change of state is told
+			defer s.suspended.release(began) // when the change of state is told
 			c.refused.note(c, err)
 		case limit > 0 && limit < c.LongestTimeout()*9/10 && ctx.Err() != nil: // a call's first operation has a little less than the whole
 			done(errImpatient)

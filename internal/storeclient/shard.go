@@ -20,12 +20,14 @@ import (
 // store where that is one. What it fails is not tried while its breaker is open; the other
 // shards answer meanwhile.
 type shard struct {
-	client  *Client
-	name    string // empty for the whole store
-	key     string // one that lies in it
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	out     atomic.Bool  // the breaker is not closed
-	changes atomic.Int32 // of the breaker's state that are to be logged; see flush
+	client    *Client
+	name      string // empty for the whole store
+	key       string // one that lies in it
+	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
+	out       atomic.Bool   // the breaker is not closed
+	outages   atomic.Uint32 // how often it has opened
+	changes   atomic.Int32  // of the breaker's state that are to be logged; see flush
+	suspended suspense      // what is to be logged of it
 }
 
 const (
@@ -175,22 +177,26 @@ func RefusalOf(err error, key string) error {
 	return nil
 }
 
-// Out reports whether the store is out of order, or a shard of it.
-func (c *Client) Out() bool { return c.out.Load() > 0 }
+// Out reports whether the store, or the shard of it in which key lies, is out of order.
+func (c *Client) Out(key string) bool { return c.shardOf(key).out.Load() }
+
+// Outages returns how often that has become so.
+func (c *Client) Outages(key string) uint32 { return c.shardOf(key).outages.Load() }
+
+// Suspend has say called if the shard of key turns out to be in order. If it does not, that is
+// all there is to say.
+func (c *Client) Suspend(key string, say func()) { c.shardOf(key).suspended.Add(say) }
 
 // stateChanged remembers a change of state for flush: the breaker is locked.
 func (s *shard) stateChanged(_ string, from, to gobreaker.State) {
-	c := s.client
 	switch {
 	case from == gobreaker.StateClosed:
 		s.out.Store(true)
-		c.out.Add(1)
-		c.Outages.Add(1)
-		c.Suspended.drop()
+		s.outages.Add(1)
+		s.suspended.drop()
 		s.changes.Store(wentOut)
 	case to == gobreaker.StateClosed:
 		s.out.Store(false)
-		c.out.Add(-1)
 		s.changes.Store(cameBack)
 	}
 	if to == gobreaker.StateOpen {

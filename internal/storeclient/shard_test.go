@@ -111,8 +111,10 @@ func TestAShardThatAnswersAgainIsUsedAgain(t *testing.T) {
 		if _, err := c.Get(t.Context(), DeadlineIn(DefaultTimeout), []string{"b1"}); !errors.Is(err, ErrOut) {
 			t.Errorf("the other one: %v, want ErrOut", err)
 		}
-		if !c.Out() || c.Outages.Load() != 2 {
-			t.Errorf("Out = %v, Outages = %d", c.Out(), c.Outages.Load())
+		for key, out := range map[string]bool{"a1": false, "b1": true} {
+			if c.Out(key) != out || c.Outages(key) != 1 {
+				t.Errorf("%s: Out = %v, Outages = %d, want %v and 1", key, c.Out(key), c.Outages(key), out)
+			}
 		}
 		var got []string
 		for line := range strings.Lines(log.String()) {
@@ -138,5 +140,21 @@ func TestARefusedKeyIsToldFromAShardThatFails(t *testing.T) {
 	}
 	if !Concerns(err, "a1") || !Concerns(err, "b1") || Concerns(err, "c1") {
 		t.Errorf("Concerns is wrong of %v", err)
+	}
+}
+
+// What is to be said of a shard waits for that shard: that others answer tells nothing of it.
+func TestWhatIsSaidOfAShardWaitsForThatShard(t *testing.T) {
+	c, f := newSharded(t, "a1", "b1")
+	var said []string
+	for _, key := range []string{"a1", "b1"} {
+		c.Suspend(key, func() { said = append(said, key) })
+	}
+	f.Before(faultstore.All, faultstore.Keys("a", faultstore.Fail(errDown)))
+	for _, key := range []string{"b1", "a1"} {
+		_, _ = c.Get(t.Context(), DeadlineIn(DefaultTimeout), []string{key})
+	}
+	if !slices.Equal(said, []string{"b1"}) {
+		t.Errorf("%q were said, want b1 only", said)
 	}
 }

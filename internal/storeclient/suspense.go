@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// A suspense holds what is to be logged of a store if it is in order. If it is not, that
+// A suspense holds what is to be logged of a shard if it is in order. If it is not, that
 // is all there is to say, and is said once.
 type suspense struct {
 	ops atomic.Uint64 // counts operations, as they begin
@@ -57,7 +57,7 @@ func (s *suspense) release(began uint64) {
 	}
 }
 
-// drop forgets the lines: the store is out of order.
+// drop forgets the lines: the shard is out of order.
 func (s *suspense) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

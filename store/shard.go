@@ -15,7 +15,7 @@ type Sharder interface {
 // keys in other parts. It is empty if s is one part, or the part is not known.
 //
 // Shard does not wait for anything, and may be called with any key. The name of a key may
-// change, for instance when another server takes over. If s implements [Sharder], Shard calls s.Shard.
+// change, for instance when another server takes over; memo remembers each name that it has met. If s implements [Sharder], Shard calls s.Shard.
 func Shard(s Store, key string) string {
 	if s, ok := s.(Sharder); ok {
 		return s.Shard(key)

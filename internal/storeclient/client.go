@@ -118,7 +118,7 @@ func (c *Client) Logger() *slog.Logger {
 // such as store.ErrNotFound are no failures; a panic of the store is one.
 //
 // The end of ctx does not end the operation, lest callers in a hurry hide that
-// the store is slow. A caller who must not wait uses [detached]. With a limit of
+// the store is slow. A caller who must not wait uses [Outlive]. With a limit of
 // zero, only ctx ends it. A store that does not heed its context is not waited for
 // longer than limit; op then goes on, and must not touch what belongs to the caller.
 func (c *Client) Do(ctx context.Context, key string, limit time.Duration, op func(context.Context) error) error {
@@ -177,7 +177,7 @@ func shielded[T any](ctx context.Context, op func(context.Context) (T, error)) (
 }
 
 // Write is Do for what many flights may want at once, as those of a batch do. It waits
-// for its turn as takeTurn does; limit is how long the operation may then take.
+// for its turn as TakeTurn does; limit is how long the operation may then take.
 func (c *Client) Write(ctx context.Context, key string, by Deadline, limit time.Duration, op func(context.Context) error) error {
 	end, err := c.TakeTurn(ctx, by)
 	if err != nil {
@@ -232,7 +232,7 @@ type ask struct {
 // Get returns the values under keys, nil where there is none. A look-up goes to
 // the store at once while there are few; otherwise it waits for one of these to
 // come back, and those that wait go together in one round trip. However it goes,
-// read returns by the deadline.
+// Get returns by the deadline.
 func (c *Client) Get(ctx context.Context, by Deadline, keys []string) ([][]byte, error) {
 	c.mu.Lock()
 	if c.reading < c.readers {

@@ -110,7 +110,7 @@ func each(several map[*shard][]string, op func(s *shard, keys []string) error) e
 	var (
 		wg     sync.WaitGroup
 		mu     sync.Mutex // guards failed
-		failed shardsError
+		failed = &shardsError{errs: map[string]error{}}
 	)
 	for s, keys := range several {
 		wg.Go(func() {
@@ -120,43 +120,41 @@ func each(several map[*shard][]string, op func(s *shard, keys []string) error) e
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			failed.errs = append(failed.errs, err)
-			failed.keys = append(failed.keys, keys)
+			failed.all = append(failed.all, err)
+			for _, key := range keys {
+				failed.errs[key] = err
+			}
 		})
 	}
 	wg.Wait()
-	if failed.errs == nil {
+	if len(failed.all) == 0 {
 		return nil
 	}
-	return &failed
+	return failed
 }
 
 // A shardsError is the error of an operation that some shards failed. It concerns the keys
 // in these only.
 type shardsError struct {
-	errs []error
-	keys [][]string // of the shard that failed with the error of the same index
+	all  []error          // one of each shard
+	errs map[string]error // that of its shard, by key
 }
 
-func (e *shardsError) Error() string   { return e.errs[0].Error() }
-func (e *shardsError) Unwrap() []error { return e.errs }
+func (e *shardsError) Error() string   { return e.all[0].Error() }
+func (e *shardsError) Unwrap() []error { return e.all }
 
-// of returns the error of the shard of key, or nil.
-func (e *shardsError) of(key string) error {
-	for i, keys := range e.keys {
-		if slices.Contains(keys, key) {
-			return e.errs[i]
-		}
+// of returns what err, of an operation on several keys, says of key.
+func of(err error, key string) error {
+	var shards *shardsError
+	if errors.As(err, &shards) {
+		return shards.errs[key]
 	}
-	return nil
+	return err
 }
 
 // Concerns reports whether err may be the reason why nothing is known of key.
 func Concerns(err error, key string) bool {
-	var shards *shardsError
-	if errors.As(err, &shards) {
-		err = shards.of(key)
-	}
+	err = of(err, key)
 	var refused *store.KeysError
 	if errors.As(err, &refused) {
 		return refused.Errs[key] != nil
@@ -166,10 +164,7 @@ func Concerns(err error, key string) bool {
 
 // RefusalOf returns the error of a key that the store refused, and nil if err is another.
 func RefusalOf(err error, key string) error {
-	var shards *shardsError
-	if errors.As(err, &shards) {
-		err = shards.of(key)
-	}
+	err = of(err, key)
 	var refused *store.KeysError
 	if errors.As(err, &refused) {
 		return refused.Errs[key]

@@ -47,22 +47,20 @@ func TestFunctionsAreAsNewInEachTest(t *testing.T) {
 }
 
 func TestAnExecutionUnderWayIsSaid(t *testing.T) {
-	goOn := make(chan bool)
-	f := memo.New(func(context.Context, int) (int, error) { <-goOn; return 1, nil })
-	done := make(chan bool)
-	began := make(chan bool)
+	began, goOn, done := make(chan bool), make(chan bool), make(chan bool)
+	f := memo.New(func(context.Context, int) (int, error) {
+		close(began)
+		<-goOn
+		return 1, nil
+	})
 	go func() {
 		defer close(done)
-		close(began)
 		f.Call(context.Background(), 1)
 	}()
 	<-began
-	for f.Stats().Misses+f.Stats().Joined == 0 {
-		r := &recorder{TB: t}
-		memotest.Reset(r)
-		if r.failed {
-			break
-		}
+	r := &recorder{TB: t}
+	if memotest.Reset(r); !r.failed {
+		t.Error("Reset did not say that an execution is under way")
 	}
 	close(goOn)
 	<-done
@@ -190,4 +188,15 @@ func TestAStoreFailsOnCommand(t *testing.T) {
 // Without a fault it is a store like the one behind it.
 func TestAFaultyStoreIsAStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memotest.Faulty(memstore.New(nil)) })
+}
+
+// A sharded store names a shard for each key.
+type sharded struct{ store.Store }
+
+func (sharded) Shard(key string) string { return "of " + key }
+
+func TestFaultyStoreHasTheShardsOfTheStoreBehind(t *testing.T) {
+	if got := memotest.Faulty(sharded{memstore.New(nil)}).Shard("k"); got != "of k" {
+		t.Errorf("Shard = %q, want that of the store behind", got)
+	}
 }

@@ -107,13 +107,8 @@ func (c *Cache) Hit(key string) *entry.Entry {
 	if tick == clock.Stopped || t == nil {
 		return nil
 	}
-	e := t.InFront(tier.Hash(key))
-	if e == nil || e.Key != key || !e.TouchedAt(tick) {
-		if e = t.Fill(key, tick); e == nil {
-			return nil
-		}
-	}
-	if e.Until.Load() <= tick || e.ValidAt.Load() != sequence() || e.Propagates() {
+	e := t.Get(key)
+	if e == nil || e.Until.Load() <= tick || e.ValidAt.Load() != sequence() || e.Propagates() {
 		return nil
 	}
 	if c.Count.Hits.Inc()%clock.HitsPerLook == 0 {
@@ -146,7 +141,7 @@ func (c *Cache) hold(e *entry.Entry) bool {
 	if t == nil || e.Empty() || e.Doubtful() || c.overtaken(e.Born, e.Tags) {
 		return false
 	}
-	e.Size = e.Weigh(c.Types.Size)
+	e.SetBytes(e.Weigh(c.Types.Size))
 	e.Exact = clock.Bubbled(e.Read)
 	e.Until.Store(fresh.Cold)
 	if !e.Exact && e.Location == nil && len(e.Dependencies) == 0 && !e.Incomplete {

@@ -47,7 +47,6 @@ type Entry struct {
 	Born          uint64    // the sequence number that its execution noted before it began
 	fresh.Window            // when it may be used
 	Read          time.Time // the time of day when fn returned
-	Size          int64     // in bytes, for LocalBytes and Stats
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
@@ -75,9 +74,6 @@ func (e *Entry) Propagate(ctx context.Context) {
 		nested.Of(ctx).Merge(&e.Origin, e.Fresh)
 	}
 }
-
-// Bytes implements [tier.Entry].
-func (e *Entry) Bytes() int64 { return e.Size }
 
 // StoreKey implements [tier.Entry].
 func (e *Entry) StoreKey() string {

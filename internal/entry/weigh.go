@@ -10,10 +10,9 @@ import (
 
 const (
 	// entryOverhead is what it takes to hold a result whatever it is, beside the memory
-	// of the entry itself: its node in otter, and its share of otter's hash table and
-	// frequency sketch and of the tier's front. It was measured; see
-	// TestLocalBytesBoundsTheHeap.
-	entryOverhead = 160
+	// of the entry itself: its share of the tier's index, queues and frequency sketch. It was
+	// measured; see TestLocalBytesBoundsTheHeap.
+	entryOverhead = 32
 
 	// copyOverhead is its share of the map of copies, for a result of a shared store.
 	copyOverhead = 48

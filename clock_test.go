@@ -161,7 +161,7 @@ func TestResultFromOutsideOfABubbleIsNotUsedInside(t *testing.T) {
 }
 
 // Nothing is put in front that has left the tier, and a result whose hot time had
-// ended before it began was taken for such a one: every hit looked for it in otter.
+// ended before it began was taken for such a one: every hit took the long way.
 func TestResultWithoutAHotTimeIsInUse(t *testing.T) {
 	f := New(func(context.Context, string) (int, error) { return 1, nil }, EarlyRefresh(1e15))
 	f.Call(t.Context(), "k")

@@ -92,7 +92,7 @@ func matches(tags, want uint64) uint64 {
 func (x *index) get(hash uint64, key string) *Item {
 	d := x.directory.Load()
 	first, want := unsafe.Pointer(d.places[hash>>d.shift].Load()), tagOf(hash)
-	for at := hash >> 8; ; at++ {
+	for at, left := hash>>8, d.mask; ; at, left = at+1, left-1 {
 		b := (*bucket)(unsafe.Add(first, (at&d.mask)*uint64(unsafe.Sizeof(bucket{}))))
 		tags := b.tags.Load()
 		for m := matches(tags, want); m != 0; m &= m - 1 {
@@ -100,7 +100,7 @@ func (x *index) get(hash uint64, key string) *Item {
 				return i
 			}
 		}
-		if tags < overflowOne {
+		if tags < overflowOne || left == 0 { // in a small segment, all buckets may have overflowed
 			return nil
 		}
 	}

@@ -131,6 +131,19 @@ func TestBucketsThatOverflow(t *testing.T) {
 	}
 }
 
+// Where all buckets of a segment have overflowed once and not been emptied since, a search for
+// what is not there ended nowhere.
+func TestSearchEndsWhereAllBucketsHaveOverflowed(t *testing.T) {
+	var x index
+	x.init()
+	for b := range x.segmentOf(0).buckets {
+		x.segmentOf(0).buckets[b].tags.Store(overflowOne)
+	}
+	if got := x.get(7, "none"); got != nil {
+		t.Errorf("found %v", got)
+	}
+}
+
 // No reader finds more than the bound allows, whatever sixteen writers do.
 func TestBoundHoldsUnderSixteenWriters(t *testing.T) {
 	const bound, writers = 50, 16

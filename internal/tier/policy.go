@@ -30,6 +30,10 @@ type policy struct {
 // what is asked for again and again in turn does not.
 const windowShare = 10
 
+// sketchFrom is from what part of the limit on keys are counted: nothing leaves before the
+// limit, but what was asked for until then matters when it is reached.
+const sketchFrom = 16
+
 func newPolicy(entries int, limit int64, evict func(i *Item)) policy {
 	p := policy{limit: int64(entries), evict: evict}
 	if limit > 0 {
@@ -63,8 +67,8 @@ func (p *policy) makeRoom(i *Item, hash uint64) {
 		p.report(c)
 		p.main.push(c, p.weight(c))
 	}
-	if p.weighs()+need > p.limit/8*7 {
-		p.freq.fit(p.held() + 1)
+	if w := p.weighs() + need; w > p.limit/sketchFrom && p.freq.held < p.held()+1 {
+		p.freq.fit(int(float64(p.held()+1) * float64(p.limit) / float64(w)))
 	}
 	p.freq.add(hash, 1)
 	for p.weighs()+need > p.limit {
@@ -90,7 +94,6 @@ func (p *policy) contest() {
 	p.report(c)
 	v := p.victim()
 	if p.freq.of(Hash(c.Key)) <= p.freq.of(Hash(v.Key)) {
-		p.main.pass()
 		p.drop(c)
 		return
 	}

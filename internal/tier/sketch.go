@@ -26,7 +26,7 @@ func (s *sketch) fit(entries int) {
 		return
 	}
 	s.held = max(64, 1<<bits.Len(uint(entries-1)))
-	s.words, s.added = make([]uint64, max(lineWords, s.held/2)), 0
+	s.words, s.added = make([]uint64, max(lineWords, s.held)), 0
 }
 
 // at returns the word of the nth counter of a hash and how far the counter is shifted in it.

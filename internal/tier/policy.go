@@ -11,7 +11,7 @@ import "math"
 //
 // A hit counts in the entry, up to three. The sketch is told when the entry is added, and of
 // the entry's count when the entry leaves the window or the hand passes it. The hand takes
-// one off the count of what it passes, and stops where there is none.
+// one off the count of what it passes, and stops where there is none, or after maxPasses.
 //
 // The tier's mu guards all of it.
 type policy struct {
@@ -104,18 +104,23 @@ func (p *policy) contest() {
 	p.evict(v)
 }
 
+// maxPasses is how many items in use the hand passes for one eviction. Where all are in use it
+// would go round three times while writers wait.
+const maxPasses = 1024
+
 // victim moves the hand to what it stops at.
 func (p *policy) victim() *Item {
-	for {
+	for range maxPasses {
 		v := p.main.at()
 		used := v.uses()
 		if used == 0 {
-			return v
+			break
 		}
 		p.freq.add(Hash(v.Key), used)
 		v.setUses(used - 1)
 		p.main.pass()
 	}
+	return p.main.at()
 }
 
 // report tells the sketch of i's uses, and takes them off.

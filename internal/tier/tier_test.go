@@ -246,3 +246,22 @@ func TestCopyOfWhatHasLeft(t *testing.T) {
 		t.Errorf("CopyOf = %v, which had been dropped before", got)
 	}
 }
+
+// What is added when everything is in use waits for a part of a round of the hand, not for three.
+func TestTheHandPassesABoundedNumber(t *testing.T) {
+	const entries = 1 << 14
+	p := newPolicy(entries, 0, func(*Item) {})
+	for n := range entries {
+		i := &Item{Key: strconv.Itoa(n)}
+		p.makeRoom(i, Hash(i.Key))
+		p.add(i)
+	}
+	for _, i := range p.main.items {
+		i.setUses(maxUses)
+	}
+	before := p.main.hand
+	p.victim()
+	if passed := p.main.hand - before; passed != maxPasses {
+		t.Errorf("the hand has passed %d of %d items in use, want %d", passed, len(p.main.items), maxPasses)
+	}
+}

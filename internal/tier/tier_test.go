@@ -265,3 +265,40 @@ func TestTheHandPassesABoundedNumber(t *testing.T) {
 		t.Errorf("the hand has passed %d of %d items in use, want %d", passed, len(p.main.items), maxPasses)
 	}
 }
+
+func TestWhatIsReplacedHasLeft(t *testing.T) {
+	h := New[result](10, 0, func() {})
+	old, next := newResult("k", 0), newResult("k", 0)
+	h.Set(old)
+	h.Set(next)
+	if !old.Retired() || next.Retired() {
+		t.Errorf("after a replacement the old entry is retired: %v, the new one: %v; want true and false", old.Retired(), next.Retired())
+	}
+}
+
+// What is added once and not asked for again takes no place of what is: a scan passes through
+// the window, whatever its length.
+func TestAScanLeavesWhatIsUsed(t *testing.T) {
+	const entries = 1000
+	h := New[result](entries, 0, func() {})
+	for range 3 {
+		for n := range entries * 9 / 10 {
+			key := "used" + strconv.Itoa(n)
+			if h.Get(key) == nil {
+				h.Set(newResult(key, 0))
+			}
+		}
+	}
+	for n := range 10 * entries {
+		h.Set(newResult("scanned"+strconv.Itoa(n), 0))
+	}
+	left := 0
+	for n := range entries * 9 / 10 {
+		if h.Get("used"+strconv.Itoa(n)) != nil {
+			left++
+		}
+	}
+	if left < entries*8/10 {
+		t.Errorf("of %d entries in use %d have survived a scan of %d others", entries*9/10, left, 10*entries)
+	}
+}

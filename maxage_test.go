@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,26 +139,67 @@ func TestUnderMaxAgeZeroTheStoreHasToConfirm(t *testing.T) {
 
 // An execution that another process has overtaken a moment ago is not joined in good faith.
 func TestUnderMaxAgeZeroNoOvertakenExecutionIsJoined(t *testing.T) {
+	for name, invalidate := range map[string]func(context.Context, *memo.Func[string, int64]) error{
+		"key":   func(ctx context.Context, f *memo.Func[string, int64]) error { return f.Invalidate(ctx, "k") },
+		"clear": func(ctx context.Context, f *memo.Func[string, int64]) error { return f.Clear(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				source := &gated{began: make(chan bool, 1), goOn: make(chan bool)}
+				began := source.began
+				s := memstore.New(nil)
+				here := memo.New(source.read, memo.Name("f"), memo.Store(faultstore.New(s).Bare()))
+				there := memo.New(source.read, memo.Name("f"), memo.Store(faultstore.New(s).Bare()))
+				go here.Call(t.Context(), "k")
+				<-began
+				source.Store(1)
+				if err := invalidate(t.Context(), there); err != nil {
+					t.Fatal(err)
+				}
+				got := make(chan int64)
+				go func() {
+					v, _ := here.With(memo.MaxAge(0)).Call(t.Context(), "k")
+					got <- v
+				}()
+				synctest.Wait()
+				source.goOn <- true
+				if v := <-got; v != 1 {
+					t.Errorf("got %d, which was invalidated before the call", v)
+				}
+			})
+		})
+	}
+}
+
+// Those who come together share one execution all the same, and it may be one whose
+// result goes to no store.
+func TestCallersUnderMaxAgeZeroShareAnExecution(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, source := memstore.New(nil), &gated{began: make(chan bool, 1), goOn: make(chan bool)}
-		here := memo.New(source.read, memo.Name("f"), memo.Store(faultstore.New(s).Bare()))
-		there := memo.New(source.read, memo.Name("f"), memo.Store(faultstore.New(s).Bare()))
-		began := source.began
-		go here.Call(t.Context(), "k")
-		<-began
-		source.Store(1)
-		if err := there.Invalidate(t.Context(), "k"); err != nil {
-			t.Fatal(err)
-		}
-		got := make(chan int64)
-		go func() {
-			v, _ := here.With(memo.MaxAge(0)).Call(t.Context(), "k")
-			got <- v
-		}()
+		goOn := make(chan bool)
+		answered := 0
+		f := memo.New(func(ctx context.Context, k string) (int64, error) {
+			<-goOn
+			return 1, nil
+		}, memo.Name("f"), memo.Store(memstore.New(nil)), memo.TTL(0))
+		go f.Call(t.Context(), "k")
 		synctest.Wait()
-		source.goOn <- true
-		if v := <-got; v != 1 {
-			t.Errorf("got %d, which was invalidated before the call", v)
+		var mu sync.Mutex
+		for range 100 {
+			go func() {
+				f.With(memo.MaxAge(0)).Call(t.Context(), "k")
+				mu.Lock()
+				defer mu.Unlock()
+				answered++
+			}()
+		}
+		synctest.Wait()
+		goOn <- true // the execution that they joined
+		synctest.Wait()
+		goOn <- true // one that began after they came
+		synctest.Wait()
+		if answered != 100 {
+			t.Errorf("%d callers of 100 are answered", answered)
+			close(goOn)
 		}
 	})
 }

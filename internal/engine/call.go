@@ -132,6 +132,7 @@ type work struct {
 	old    *entry.Entry       // what the result is to replace, if there is something
 	forced bool               // by Refresh: fn is run whatever the store holds
 	begun  int64              // when the execution was begun
+	number uint64             // which one of the shard's it is
 	ran    int64              // when fn was started; begun until then
 	run    *lease.Run         // the fleet's part; nil without a store
 	under  context.Context    // what the execution runs under; its root is frame
@@ -163,8 +164,9 @@ type shard struct {
 	calls       map[string]*Call        // guarded by mu; the current ones
 	failing     map[string]*entry.Entry // guarded by mu; stored results whose refresh has failed
 	overtakings uint64                  // guarded by mu; how often something was set or invalidated
+	executions  uint64                  // guarded by mu; how many have begun
 	cloning     atomic.Int64            // how many copies of results are being made that are noted
-	_           [24]byte                // a cache line each
+	_           [16]byte                // a cache line each
 }
 
 // newCall makes a call the current one of its key, in place of the one that is, if any.

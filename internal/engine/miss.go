@@ -38,6 +38,7 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 		c.refreshFound(ctx, p, s)
 		return Outcome{Entry: s.Entry}
 	}
+	arrived := c.arrival(p, s.Key)
 	for ; ; s.again() {
 		if err := ctx.Err(); err != nil {
 			if s.waited {
@@ -45,7 +46,7 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 			}
 			return Outcome{Err: err}
 		}
-		w := Waiter{cache: c, policy: p, around: nested.Of(ctx), search: s, seq: sequence()}
+		w := Waiter{cache: c, policy: p, around: nested.Of(ctx), search: s, seq: sequence(), arrived: arrived}
 		call := w.join()
 		if call == nil && c.Shared != nil && !s.asked {
 			out, over, led := w.ask(ctx)
@@ -95,12 +96,26 @@ type Waiter struct {
 	forced bool          // fn is to be run whatever the store has
 	leader bool          // the caller leads the execution
 	late   bool          // it has joined one that another process may have overtaken, and takes only what the store has taken
+
+	arrived uint64 // how many executions had begun when the caller came, if the store has to confirm what it takes
+}
+
+// arrival counts the executions that have begun before a caller under p comes, to whom
+// that matters.
+func (c *Cache) arrival(p *entry.Config, key string) uint64 {
+	if !p.Confirm {
+		return 0
+	}
+	sh := c.Shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.executions
 }
 
 // joins makes the caller a waiter of the execution. It holds the shard's mu.
 func (w *Waiter) joins(call *Call) {
 	call.waiters++
-	w.late = call.run != nil && (w.policy.Confirm || clock.Now() > clock.After(call.begun, fleet.EpochTrust))
+	w.late = call.run != nil && (w.policy.Confirm && call.number <= w.arrived || clock.Now() > clock.After(call.begun, fleet.EpochTrust))
 }
 
 // join makes the caller a waiter of the execution that is under way, if it may be one
@@ -288,7 +303,7 @@ func (w *Waiter) usable(old *entry.Entry) bool {
 
 // take returns what the execution, which is done, has for the caller.
 func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
-	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call) || w.late && call.doubtful()) {
+	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call) || w.late && call.doubtful() || w.unconfirmed(call)) {
 		return Outcome{}, false
 	}
 	e := call.Result
@@ -311,6 +326,13 @@ func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
 // known, so one after the caller joined counts too.
 func (w *Waiter) overtaken(call *Call) bool {
 	return w.seq != call.born && w.cache.overtaken(call.born, call.Result.Tags)
+}
+
+// unconfirmed reports whether the caller has to ask the store about the result: it takes
+// only what that confirms, and the execution began before the caller came, or
+// has found what another process made. An error is of no data.
+func (w *Waiter) unconfirmed(call *Call) bool {
+	return w.policy.Confirm && call.run != nil && (call.number <= w.arrived || call.elsewhere) && call.Result.Kept
 }
 
 // countJoined counts a call that has waited, but whose context ended first.
@@ -341,6 +363,8 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 	c.Policy, c.old, c.host, c.born = p, old, s.host, sequence()
 	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
 	c.ran = c.begun
+	c.shard.executions++
+	c.number = c.shard.executions
 	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
 	c.frame.Hint = nested.NewHint()
 	if c.cache.Shared == nil { // fn runs at once

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/seed-0226adef/memo/internal/batch"
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
@@ -20,8 +21,8 @@ import (
 //
 // All methods are safe for concurrent use. Like a [Func], a Batch needs no Close.
 type Batch[K comparable, V any] struct {
-	one *Func[K, V] // whose fn is that of a batch of one
-	fn  func(context.Context, []K) (map[K]V, error)
+	one    *Func[K, V] // whose fn is nil
+	source *batch.Source[K, V]
 }
 
 // NewBatch makes a memoized function of fn, which returns the values of the keys
@@ -45,7 +46,7 @@ type Batch[K comparable, V any] struct {
 func NewBatch[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) *Batch[K, V] {
 	notNil(fn == nil, "NewBatch")
 	one := build[K, V](function.FuncName(fn), nil, opts)
-	return &Batch[K, V]{one: one, fn: fn}
+	return &Batch[K, V]{one, &batch.Source[K, V]{Fn: fn, Cache: one.core, Own: one.own, AppendArgs: one.appendArgs}}
 }
 
 // Call returns the values of keys: remembered ones as far as they may be used,
@@ -76,7 +77,7 @@ func (b *Batch[K, V]) Call(ctx context.Context, keys []K) (map[K]V, error) {
 // With returns a Batch for the same cache under another policy, as [Func.With]
 // does.
 func (b *Batch[K, V]) With(opts ...CallOption) *Batch[K, V] {
-	return &Batch[K, V]{one: b.one.With(opts...), fn: b.fn}
+	return &Batch[K, V]{b.one.With(opts...), b.source}
 }
 
 // Peek returns what is held for key, as [Func.Peek] does. It returns [ErrMiss] also
@@ -120,7 +121,7 @@ type batchCall[K comparable, V any] struct {
 // A wanted is a key that a call asks for.
 type wanted[K comparable, V any] struct {
 	key    K
-	job    *batchJob[K, V]
+	job    *batch.Job[K, V]
 	search *engine.Search
 }
 
@@ -137,8 +138,8 @@ func (c *batchCall[K, V]) want(keys []K) {
 			c.errs = append(c.errs, err)
 			continue
 		}
-		job := &batchJob[K, V]{batch: c.batch, policy: c.policy, key: key}
-		c.open = append(c.open, &wanted[K, V]{key, job, job.search.Begin(text, job, nil, fresh.Unusable)})
+		job := batch.NewJob(c.batch.source, c.policy, key)
+		c.open = append(c.open, &wanted[K, V]{key, job, job.Search.Begin(text, job, nil, fresh.Unusable)})
 	}
 }
 
@@ -194,15 +195,11 @@ func (c *batchCall[K, V]) take(ctx context.Context, key K, out engine.Outcome, w
 
 // refresh begins an execution of those results that are to be refreshed.
 func (c *batchCall[K, V]) refresh(ctx context.Context) {
-	run := newRun(c.batch, c.policy, len(c.old))
+	run := batch.NewRun(c.batch.source, c.policy, len(c.old))
 	left := len(c.old)
-	defer func() { // a Keyer that panics does not hold up the others
-		for range left {
-			run.decide(nil)
-		}
-	}()
+	defer func() { run.GoWithout(left) }() // a Keyer that panics does not hold up the others
 	for _, w := range c.old {
-		w.job.in = run
+		w.job.In = run
 		if !c.batch.one.core.RefreshInBackground(ctx, &c.policy.Config, w.search.Entry, w.job) {
 			w.job.Abstain()
 		}
@@ -212,11 +209,11 @@ func (c *batchCall[K, V]) refresh(ctx context.Context) {
 
 // execute answers the open keys by executing fn, or by waiting for those who do.
 func (c *batchCall[K, V]) execute(ctx context.Context) {
-	run := newRun(c.batch, c.policy, len(c.open))
+	run := batch.NewRun(c.batch.source, c.policy, len(c.open))
 	outs := make([]engine.Outcome, len(c.open))
 	var wg sync.WaitGroup
 	for i, w := range c.open {
-		w.job.in = run
+		w.job.In = run
 		wg.Go(func() {
 			defer func() {
 				w.job.Abstain()
@@ -257,12 +254,12 @@ func sameError(a, b error) bool {
 // bypass runs fn in the caller's goroutine and touches no cache.
 func (c *batchCall[K, V]) bypass(ctx context.Context, keys []K) (map[K]V, error) {
 	c.want(keys)
-	for some := range chunks(c.policy, len(c.open)) {
+	for some := range batch.Chunks(c.policy, len(c.open)) {
 		part := make([]K, 0, some[1]-some[0])
 		for _, w := range c.open[some[0]:some[1]] {
 			part = append(part, w.key)
 		}
-		values, err := runBypassing(ctx, c.batch.one.core, c.policy, func(ctx context.Context) (map[K]V, error) { return c.batch.fn(ctx, part) })
+		values, err := runBypassing(ctx, c.batch.one.core, c.policy, func(ctx context.Context) (map[K]V, error) { return c.batch.source.Fn(ctx, part) })
 		for _, key := range part {
 			if v, ok := values[key]; ok {
 				c.found[key] = v

@@ -267,11 +267,14 @@ func (j *job[A, R]) Abstain() {}
 
 func (j *job[A, R]) Counted() bool { return false }
 
-func (j *job[A, R]) AppendArgs(b []byte, key string) []byte {
-	if j.f.keyFunc != nil {
+func (j *job[A, R]) AppendArgs(b []byte, key string) []byte { return j.f.appendArgs(b, key, &j.a) }
+
+// appendArgs appends the last part of the shared key of a, whose canonical form is key.
+func (f *Func[A, R]) appendArgs(b []byte, key string, a *A) []byte {
+	if f.keyFunc != nil {
 		return keys.AppendText(b, key)
 	}
-	return j.f.plan.AppendArgs(b, key, unsafe.Pointer(&j.a))
+	return f.plan.AppendArgs(b, key, unsafe.Pointer(a))
 }
 
 // bypass runs fn in the caller's goroutine. What fn says about its result has no

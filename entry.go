@@ -32,9 +32,9 @@ type Entry[R any] struct {
 
 // entryOf makes an Entry of e, whose value is value.
 func entryOf[R any](e *entry.Entry, value R, stale bool) Entry[R] {
-	out := Entry[R]{Value: value, Created: e.Read, Stale: stale, Tags: tags.Names(e.Tags)}
+	out := Entry[R]{Value: value, Created: time.Unix(0, e.Wall), Stale: stale, Tags: tags.Names(e.Tags())}
 	if e.Fresh != clock.Forever {
-		out.FreshUntil = clock.Wall(e.Fresh, e.Read, e.Created)
+		out.FreshUntil = clock.Wall(e.Fresh, out.Created, e.Created)
 	}
 	return out
 }

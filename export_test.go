@@ -14,7 +14,7 @@ const RaceEnabled = raceEnabled
 // TagsHeld returns how many tags the entry for a string holds, repetitions
 // included.
 func TagsHeld[R any](f *Func[string, R], a string) int {
-	return len(f.core.Held(a).Tags)
+	return len(f.core.Held(a).Tags())
 }
 
 // Shifted returns a stored result with its time of creation moved by d, as a process

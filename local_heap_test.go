@@ -57,7 +57,7 @@ func TestLocalBytesBoundsTheHeap(t *testing.T) {
 		of, by = heapOf(t, limit, calls, func(n int) string { return strings.Repeat("x", size) })
 		check(fmt.Sprintf("a string of %d bytes", size), of, by)
 	}
-	const many = limit / 200
+	const many = limit / 100
 	of, by := heapOf(t, limit, many, func(n int) int64 { return int64(n) })
 	check("int64", of, by)
 	of, by = heapOf(t, limit, many, func(n int) *row {
@@ -79,6 +79,30 @@ func TestLocalBytesBoundsTheHeap(t *testing.T) {
 	store := memstore.New(&memstore.Options{MaxBytes: 1})
 	of, by = heapOf(t, limit, many/2, func(n int) int64 { return int64(n) }, memo.Store(store), memo.Name("n"))
 	check("int64 with a store", of, by)
+}
+
+// A result took 354 bytes when an entry had room for everything that one can have.
+func TestASmallResultTakesLittleMemory(t *testing.T) {
+	if memo.RaceEnabled {
+		t.Skip("memory is not what the race detector is for")
+	}
+	const count, most = 100_000, 170
+	keys := make([]string, count)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("user:%015d", i)
+	}
+	before := heap()
+	f := memo.New(func(context.Context, string) (int64, error) { return 0, nil }, memo.Local(count))
+	for i, key := range keys {
+		if err := f.Set(t.Context(), key, int64(1000+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of := float64(int64(heap())-int64(before)) / count; of > most {
+		t.Errorf("a result takes %.0f bytes, with its key, want at most %d", of, most)
+	}
+	runtime.KeepAlive(keys)
+	runtime.KeepAlive(f)
 }
 
 // What a lock guards was not weighed, so that a tier of 8 MiB held 200.

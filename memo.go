@@ -182,7 +182,7 @@ func (f *Func[A, R]) Call(ctx context.Context, a A) (R, error) {
 			e := f.core.Hit(key)
 			keys.Release(buffer)
 			if e != nil {
-				return *e.Value.(*R), e.Err
+				return *(*R)(e.Value), e.Err()
 			}
 		}
 	}
@@ -291,24 +291,24 @@ func (f *Func[A, R]) finish(ctx context.Context, p *function.Policy, out engine.
 	case out.Err != nil:
 		return zero[R](), out.Err
 	case out.Entry.Value == nil:
-		return zero[R](), out.Entry.Err
+		return zero[R](), out.Entry.Err()
 	}
 	return f.unwrap(ctx, p, out.Entry, waited)
 }
 
 // unwrap returns the result that e holds to a call under ctx; waited as for finish.
 func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *entry.Entry, waited bool) (R, error) {
-	r := *e.Value.(*R)
-	if p.Clone == nil || !e.Kept {
-		return r, e.Err
+	r := *(*R)(e.Value)
+	if p.Clone == nil || !e.Kept() {
+		return r, e.Err()
 	}
 	clone := p.Clone.(func(R) R)
 	if !waited && !f.core.Shard(e.Key).LooksAtClone(ctx) {
-		return clone(r), e.Err
+		return clone(r), e.Err()
 	}
 	r, err := cloned(ctx, f.core, e.Key, clone, r)
 	if err == nil {
-		err = e.Err
+		err = e.Err()
 	}
 	return r, err
 }

@@ -315,7 +315,7 @@ func (c *Call) leave(goOn bool) {
 func (c *Call) failedForWantOfWaiters() bool {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	return c.Result == nil || c.left && (c.panicked != nil || c.Result.Err != nil)
+	return c.Result == nil || c.left && (c.panicked != nil || c.Result.Err() != nil)
 }
 
 // published returns what is closed when the publication of the execution is over, of which
@@ -335,7 +335,7 @@ func (c *Call) published() <-chan struct{} {
 func (c *Call) doubtful() bool {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	return c.state == unverified && c.Result.Kept
+	return c.state == unverified && c.Result.Kept()
 }
 
 // outlast waits until the call is over, or as good as that, without being one of those it

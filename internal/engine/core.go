@@ -108,7 +108,7 @@ func (c *Cache) Hit(key string) *entry.Entry {
 		return nil
 	}
 	e := t.Get(key)
-	if e == nil || e.Until.Load() <= tick || e.ValidAt.Load() != sequence() || e.Propagates() {
+	if e == nil || e.Until.Load() <= tick || e.ValidAt.Load() != sequence() || e.Propagates() || entry.DisabledByDefault.Load() {
 		return nil
 	}
 	if c.Count.Hits.Inc()%clock.HitsPerLook == 0 {
@@ -138,20 +138,16 @@ func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
 // what the tier holds under a key; evictions may come in between.
 func (c *Cache) hold(e *entry.Entry) bool {
 	t := c.Tier.Load()
-	if t == nil || e.Empty() || e.Doubtful() || c.overtaken(e.Born, e.Tags) {
+	if t == nil || e.Empty() || e.Doubtful() || c.overtaken(e.ValidAt.Load(), e.Tags()) {
 		return false
 	}
-	e.SetBytes(e.Weigh(c.Types.Size))
-	e.Exact = clock.Bubbled(e.Read)
+	e.SetBytes(e.Weigh(&c.Types))
 	e.Until.Store(fresh.Cold)
-	if !e.Exact && e.Location == nil && len(e.Dependencies) == 0 && !e.Incomplete {
+	if r := e.Rest(); !r.Exact && r.Alone() {
 		e.Until.Store(e.CoarseUntil(c.Base.Beta))
 	}
-	if !entry.DisabledByDefault.Load() {
-		e.ValidAt.Store(e.Born)
-	}
 	t.Set(e)
-	if e.Location == nil {
+	if e.Location() == nil {
 		return true
 	}
 	t.NoteCopy(e)
@@ -182,12 +178,12 @@ func (c *Cache) forget(sharedKey string) {
 // Put holds value under key as if fn had just returned it. An execution that is
 // under way is older, and is detached.
 func (c *Cache) Put(ctx context.Context, p *entry.Config, key string, exec Execution, value any) error {
-	e := &entry.Entry{
-		Item: tier.Item{Key: key}, Value: value, Kept: true, Read: time.Now(), Born: sequence(),
-		Origin: nested.Origin{Tags: p.AllTags(c.Space, nil), Trusted: clock.Forever},
+	born, read, hint := sequence(), time.Now(), nested.NewHint()
+	window := p.Lifetime(&hint).Window(clock.At(read), 0, entry.Draw())
+	e := entry.New(key, c.Types.Pointer(value), window, read, born)
+	if t := p.AllTags(c.Space, nil); len(t) > 0 {
+		e.Own().Tags = t
 	}
-	hint := nested.NewHint()
-	e.Window = p.Lifetime(&hint).Window(clock.At(e.Read), 0, entry.Draw())
 	if c.Shared == nil {
 		c.replace(e, nil)
 		return nil

@@ -7,7 +7,6 @@ import (
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/shared"
-	"github.com/seed-0226adef/memo/internal/tier"
 )
 
 // finish ends the execution: it publishes what came back, and lets the waiters go. Only
@@ -70,7 +69,7 @@ func (c *Call) publish(got returned) {
 	if isFailure && c.old != nil && !c.left {
 		c.shard.fails(c.old, e.Created)
 	}
-	if e.Location == nil || e.Stored() {
+	if e.Location() == nil || e.Stored() {
 		c.to(verified)
 	} else {
 		c.to(unverified)
@@ -91,7 +90,7 @@ func (c *Call) publish(got returned) {
 func (c *Call) hold(e *entry.Entry) {
 	switch {
 	case !c.current || e == nil:
-	case e.Kept:
+	case e.Kept():
 		if c.overtakenElsewhere(nil) || !c.cache.hold(e) {
 			c.cache.drop(c.key) // it is older than what is not to be held
 		}
@@ -103,7 +102,7 @@ func (c *Call) hold(e *entry.Entry) {
 // oldServes reports whether the result that the execution was to replace can
 // still be returned in place of an error.
 func (c *Call) oldServes(t int64) bool {
-	return c.old != nil && c.old.Err == nil && t < c.old.End
+	return c.old != nil && c.old.Err() == nil && t < c.old.End
 }
 
 // release lets the waiters go, with e. Only the first call does anything.
@@ -159,11 +158,21 @@ func (c *Call) entryFor(got returned) *entry.Entry {
 	if h.Epochs.Unverifiable() {
 		life = fresh.Lifetime{}
 	}
-	return &entry.Entry{
-		Item: tier.Item{Key: c.key}, Value: got.value, Err: got.err, Kept: got.keep || got.absent || got.err == nil,
-		Window: life.Window(clock.At(read), clock.At(read)-c.ran, entry.Draw()),
-		Read:   read, Born: c.born, Origin: h.Epochs.Origin(p.AllTags(c.frame.Space, h.Tags.List)),
+	window := life.Window(clock.At(read), clock.At(read)-c.ran, entry.Draw())
+	e, value := (*entry.Entry)(nil), c.cache.Types.Pointer(got.value)
+	if c.run == nil {
+		e = entry.New(c.key, value, window, read, c.born)
+	} else {
+		e = entry.NewIn(c.cache.Shared.LocationOf(c.run.Key), c.key, value, window, read, c.born)
+		e.Own().Asked = e.Created
 	}
+	if got.err != nil {
+		e.Own().Err, e.Own().Unkept = got.err, !got.keep && !got.absent
+	}
+	if o := h.Epochs.Origin(p.AllTags(c.frame.Space, h.Tags.List)); !o.IsEmpty() {
+		e.Own().Origin = o
+	}
+	return e
 }
 
 // reportBackground logs a failure that no caller sees.

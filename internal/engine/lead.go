@@ -15,10 +15,10 @@ import (
 
 // Terms are what a caller of Begin asks for.
 type Terms struct {
-	Serves   func(value any) bool // reports whether a result is one for this caller; nil if each is
-	Alone    bool                 // the caller waits for no other execution, and gets ErrBusy
-	Patience time.Duration        // how long it waits for others; negative for as long as its context lasts
-	Forced   bool                 // an execution is to begin now, as for Refresh
+	Serves   func(e *entry.Entry) bool // reports whether a result is one for this caller; nil if each is
+	Alone    bool                      // the caller waits for no other execution, and gets ErrBusy
+	Patience time.Duration             // how long it waits for others; negative for as long as its context lasts
+	Forced   bool                      // an execution is to begin now, as for Refresh
 }
 
 // ErrBusy is what a caller gets who waits for nobody when another one executes.
@@ -101,7 +101,7 @@ func (c *Cache) Begin(ctx context.Context, p *entry.Config, key string, t Terms)
 // serves reports whether a result is one for this caller, whatever its age. h and e may be
 // nil.
 func (h *host) serves(e *entry.Entry) bool {
-	return h == nil || e == nil || h.Serves == nil || h.Serves(e.Value)
+	return h == nil || e == nil || h.Serves == nil || h.Serves(e)
 }
 
 // find is Cache.Find for what serves the caller.

@@ -57,10 +57,10 @@ func (a *asking) gets(t *testing.T, want int) {
 	switch {
 	case !a.isOver():
 		t.Fatal("it still waits")
-	case a.out.Entry == nil || a.out.Entry.Err != nil:
+	case a.out.Entry == nil || a.out.Entry.Err() != nil:
 		t.Fatalf("got %+v, lead %v; want %d", a.out, a.lead, want)
-	case *a.out.Entry.Value.(*int) != want:
-		t.Errorf("got %d, want %d", *a.out.Entry.Value.(*int), want)
+	case *(*int)(a.out.Entry.Value) != want:
+		t.Errorf("got %d, want %d", *(*int)(a.out.Entry.Value), want)
 	}
 }
 
@@ -69,7 +69,7 @@ func (a *asking) fails(t *testing.T, want error) {
 	synctest.Wait()
 	err := a.out.Err
 	if a.isOver() && a.out.Entry != nil {
-		err = a.out.Entry.Err
+		err = a.out.Entry.Err()
 	}
 	if !a.isOver() || a.lead != nil || !errors.Is(err, want) {
 		t.Errorf("over: %v, lead %v, error %v; want %v", a.isOver(), a.lead, err, want)
@@ -97,7 +97,7 @@ func withAndWithoutStore(t *testing.T, test func(t *testing.T, newOne func() *pr
 	t.Run("alone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			test(t, func() *process {
-				p := &process{Cache: New("f", entry.Typing{Size: func(any) int64 { return 8 }}), config: newProcess(memstore.New(nil)).config}
+				p := &process{Cache: New("f", entry.TypingOf[int]()), config: newProcess(memstore.New(nil)).config}
 				p.Space = newProcess(memstore.New(nil)).Space
 				p.HoldLocally(100, 0)
 				p.Start(p.config)
@@ -237,7 +237,7 @@ func TestOnlyWhatServesIsTaken(t *testing.T) {
 	withAndWithoutStore(t, func(t *testing.T, newOne func() *process) {
 		p := newOne()
 		finish(p.begin(t.Context(), patient).leads(t), 1)
-		newer := Terms{Patience: -1, Serves: func(v any) bool { return *v.(*int) > 1 }}
+		newer := Terms{Patience: -1, Serves: func(e *entry.Entry) bool { return *(*int)(e.Value) > 1 }}
 		lead := p.begin(t.Context(), newer).leads(t)
 		p.begin(t.Context(), patient).gets(t, 1) // others are served meanwhile
 		waits := p.begin(t.Context(), newer).waits(t)

@@ -312,7 +312,7 @@ func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
 		w.count(ctx, call)
 		e.Propagate(ctx) // fn may recover from it, and make its result of that
 		return Outcome{Panicked: call.panicked}, true
-	case !e.Kept && w.usable(w.search.old):
+	case !e.Kept() && w.usable(w.search.old):
 		return w.cache.answerStale(ctx, w.policy, w.search.old), true
 	}
 	w.count(ctx, call)
@@ -325,7 +325,7 @@ func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
 // has is known only when fn has returned; only the last invalidation of each is
 // known, so one after the caller joined counts too.
 func (w *Waiter) overtaken(call *Call) bool {
-	return w.seq != call.born && w.cache.overtaken(call.born, call.Result.Tags)
+	return w.seq != call.born && w.cache.overtaken(call.born, call.Result.Tags())
 }
 
 // unconfirmed reports whether the caller has to ask the store about the result: it takes
@@ -453,7 +453,7 @@ func (c *Call) accepts(seen *fleet.Seen) bool {
 // accept returns the result that was seen if it is what the call would execute for: it is
 // fresh, and another one than it is to replace.
 func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
-	if c.old != nil && c.old.Stored() && c.old.Location.Token == seen.Record.Token {
+	if c.old != nil && c.old.Stored() && c.old.Location().Token == seen.Record.Token {
 		return nil
 	}
 	e := c.cache.Shared.Result(c.Policy, c.key, c.run.Key, seen, c.born)

@@ -24,7 +24,7 @@ func TestWhatWasReadBeforeAnInvalidationIsNotUsed(t *testing.T) {
 		p.Read(t.Context(), &demanding, search)
 		p.source = 1
 		p.invalidate(t.Context())
-		if got := *p.Load(t.Context(), p.config, search).Entry.Value.(*int); got != 1 {
+		if got := *(*int)(p.Load(t.Context(), p.config, search).Entry.Value); got != 1 {
 			t.Errorf("got %d", got)
 		}
 	})
@@ -54,7 +54,7 @@ func TestRefreshJoinsNoExecutionWhoseWaitersWereLetGo(t *testing.T) {
 		p := call.of
 		p.source = 1
 		results := make(chan int, 1)
-		go func() { results <- *p.Refresh(context.Background(), p.config, p.search()).Entry.Value.(*int) }()
+		go func() { results <- *(*int)(p.Refresh(context.Background(), p.config, p.search()).Entry.Value) }()
 		synctest.Wait()
 		call.writes.Open()
 		got := <-results
@@ -99,7 +99,7 @@ func TestLateJoinerTakesNothingThatWasInvalidatedElsewhereBefore(t *testing.T) {
 				p.source = 1
 				invalidate(other, t.Context())
 				late := make(chan int, 1)
-				go func() { late <- *p.Load(context.Background(), p.config, p.search()).Entry.Value.(*int) }()
+				go func() { late <- *(*int)(p.Load(context.Background(), p.config, p.search()).Entry.Value) }()
 				synctest.Wait()
 				close(done)
 				if got := <-late; got != 1 {
@@ -133,7 +133,7 @@ func TestWhatIsMadeFromAResultThatWasRefusedIsNotStored(t *testing.T) {
 		fresh := named("outer", s)
 		fresh.inner = newProcess(s)
 		fresh.inner.source = 1
-		if got := *fresh.Load(t.Context(), fresh.config, fresh.search()).Entry.Value.(*int); got != 1 {
+		if got := *(*int)(fresh.Load(t.Context(), fresh.config, fresh.search()).Entry.Value); got != 1 {
 			t.Errorf("another process gets %d", got)
 		}
 	})

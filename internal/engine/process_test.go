@@ -32,7 +32,7 @@ func newProcess(s store.Store) *process { return named("f", s) }
 
 func named(name string, s store.Store) *process {
 	p := &process{
-		Cache: New(name, entry.Typing{Size: func(any) int64 { return 8 }, Blank: func() any { return new(int) }}),
+		Cache: New(name, entry.TypingOf[int]()),
 		config: &entry.Config{
 			Policy: fresh.Policy{TTL: time.Minute, MaxAge: -1}, LoadTimeout: 30 * time.Second, StoreTimeout: 250 * time.Millisecond,
 			Codec: codec.JSON, LocalTTL: -1, Keeps: func(_ any, err error) bool { return err == nil },
@@ -67,7 +67,7 @@ func (fn) AppendArgs(b []byte, key string) []byte { return append(b, key...) }
 func (f fn) Run(ctx context.Context) (any, error) {
 	if f.inner != nil {
 		out := f.inner.Load(ctx, f.inner.config, f.inner.search())
-		return out.Entry.Value, out.Err
+		return f.inner.Types.Any(out.Entry.Value), out.Err
 	}
 	v := f.source
 	if f.done != nil {

@@ -41,7 +41,7 @@ func (c *Call) publishing(e *entry.Entry, got returned) (ctx context.Context, st
 	}
 	p := &publication{cache: c.cache, settling: nested.NewUnsettled()}
 	if p.size = storeclient.ResultOverhead; e.Value != nil {
-		p.size += c.cache.Types.Size(e.Value)
+		p.size += c.cache.Types.Size(c.cache.Types.Any(e.Value))
 	}
 	ctx, p.abandon = context.WithCancelCause(&c.frame)
 	if c.Policy.StoreTimeout == 0 {
@@ -82,5 +82,5 @@ func (p *publication) end(e *entry.Entry) {
 		p.cache.Shared.Backlog.Remove(p.size)
 	}
 	p.abandon(nil)
-	p.settling.Settle(&e.Origin)
+	p.settling.Settle(&e.Rest().Origin)
 }

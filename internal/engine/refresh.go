@@ -93,9 +93,8 @@ func (s *shard) fails(e *entry.Entry, t int64) {
 // resume tells e, a copy of a stored result, of earlier attempts to refresh it. The
 // caller holds mu.
 func (s *shard) resume(e *entry.Entry) {
-	if old := s.failing[e.Key]; old != nil && old.Location.Token == e.Location.Token {
-		e.Failures.Store(old.Failures.Load())
-		e.RetryAt.Store(old.RetryAt.Load())
+	if old := s.failing[e.Key]; old != nil && old.Location().Token == e.Location().Token {
+		e.Resume(old)
 	} else {
 		delete(s.failing, e.Key)
 	}

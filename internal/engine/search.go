@@ -87,23 +87,21 @@ func (c *Cache) Find(p *entry.Config, key string, t int64) (*entry.Entry, fresh.
 		return nil, fresh.Unusable
 	}
 	seq := sequence()
-	if e.ValidAt.Load() != seq && c.overtaken(e.Born, e.Tags) {
+	if valid := e.ValidAt.Load(); valid != seq && c.overtaken(valid, e.Tags()) {
 		local.Remove(e)
 		return nil, fresh.Unusable
 	}
 	if v := c.trust(p, e, t); v != fresh.Fresh {
 		return e, v
 	}
-	if !entry.DisabledByDefault.Load() {
-		e.ValidAt.Store(seq)
-	}
+	e.ValidAt.Store(seq)
 	return e, p.Verdict(e, t)
 }
 
 // trust returns fresh.Fresh if e may be used at t without asking a store, and lets hits
 // do so for as long as that holds.
 func (c *Cache) trust(p *entry.Config, e *entry.Entry, t int64) fresh.Verdict {
-	if e.Location == nil && len(e.Dependencies) == 0 && !e.Incomplete {
+	if e.Rest().Alone() {
 		return fresh.Fresh
 	}
 	until, sure := e.Bound(p, t)
@@ -115,7 +113,7 @@ func (c *Cache) trust(p *entry.Config, e *entry.Entry, t int64) fresh.Verdict {
 		e.SetUntil(fresh.Cold)
 		return fresh.Unverified
 	}
-	if !e.Exact && p.LocalTTL == c.Base.LocalTTL {
+	if !e.Rest().Exact && p.LocalTTL == c.Base.LocalTTL {
 		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
 	}
 	return fresh.Fresh
@@ -184,7 +182,7 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 	var dependencies []fleet.Dependency
 	for _, s := range searches {
 		if s.Verdict == fresh.Unverified {
-			dependencies = append(dependencies, s.Entry.Dependencies...)
+			dependencies = append(dependencies, s.Entry.Rest().Dependencies...)
 		}
 	}
 	if len(dependencies) == 0 {
@@ -332,7 +330,7 @@ func (c *Cache) learn(p *entry.Config, s *Search) {
 	}
 	s.reading = nil
 	made := call.read.made
-	if call.read.again || made != nil && c.overtaken(made.Born, made.Tags) {
+	if call.read.again || made != nil && c.overtaken(made.ValidAt.Load(), made.Tags()) {
 		return
 	}
 	s.asked, s.read = true, call.read

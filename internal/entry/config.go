@@ -3,9 +3,11 @@ package entry
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/seed-0226adef/memo/codec"
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -65,11 +67,35 @@ func (p *Config) Lifetime(h *nested.Hint) fresh.Lifetime {
 	return l
 }
 
-// A Typing is what is known of the type of results. They are kept as a *R in an any.
+// A Typing is what is known of the type of results, R. They are a *R in an any, so that a
+// nil interface is a result too; an Entry, of which there are many, has the pointer alone.
 type Typing struct {
 	values.Usage
-	Size  func(value any) int64 // of a *R, on the heap
-	Blank func() any            // a new *R
+	Size    func(value any) int64          // of a *R, on the heap
+	Blank   func() any                     // a new *R
+	Any     func(p unsafe.Pointer) any     // p as a *R; nil for nil
+	Pointer func(value any) unsafe.Pointer // the reverse
+}
+
+// TypingOf returns the Typing of R.
+func TypingOf[R any]() Typing {
+	return Typing{
+		Usage: values.UsageOf(reflect.TypeFor[R]()),
+		Size:  values.SizeOf[R](),
+		Blank: func() any { return new(R) },
+		Any: func(p unsafe.Pointer) any {
+			if p == nil {
+				return nil
+			}
+			return (*R)(p)
+		},
+		Pointer: func(value any) unsafe.Pointer {
+			if value == nil {
+				return nil
+			}
+			return unsafe.Pointer(value.(*R))
+		},
+	}
 }
 
 // An EventKind says what happened. The kinds are those of memo.EventKind.
@@ -94,8 +120,8 @@ func (p *Config) Tell(ctx context.Context, kind EventKind, key string) {
 }
 
 // DisabledByDefault says that functions are disabled for which no level but the
-// defaults says anything of it. While it is set, no entry is marked as valid, so that
-// no hit is answered without a look at it.
+// defaults says anything of it. While it is set, no hit is answered without a look at its
+// function.
 var DisabledByDefault atomic.Bool
 
 // AllTags returns the policy's own tags, in space, and more.

@@ -1,6 +1,6 @@
 // Package entry is a result of a function in this process, and what decides about its use.
 //
-//   - An Entry is a result; a Location says where it is in a store.
+//   - An Entry is a result; a Rest is what few have; a Location says where it is in a store.
 //   - A Config is what the options say of the calls through one handle.
 //   - A Typing is what is known of the type of results.
 //   - Counters count what a function does, for Stats.
@@ -16,11 +16,13 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/store"
 )
@@ -29,24 +31,30 @@ import (
 var ErrAbsent = errors.New("memo: fn has no value for the key")
 
 // An Entry is one result of a function in this process; what a store holds of it is
-// a wire.Record. Its plain fields are set by its maker, until it is
+// a wire.Record. Its plain fields, and those of its Rest, are set by its maker, until it is
 // held (Cache.hold) or handed to waiters (Call.release); from then on only its atomic
 // fields change.
+//
+// Its 96 bytes are a size class of Go's allocator. What a hit reads comes first.
 type Entry struct {
-	// What a hit reads comes first, to be close together.
-
 	tier.Item // Until is the instant until which the coarse time suffices to call the entry fresh
-	// ValidAt is the sequence number at which the entry was last found not to
-	// be overtaken.
+
+	// ValidAt is the sequence number at which the entry was last found not to be overtaken.
+	// Before anyone looks at it, that is the number which its execution noted before it began.
 	ValidAt atomic.Uint64
 
-	Value         any // *R, so that a nil interface is a value too
+	Value unsafe.Pointer // a *R; nil if there is none. See Typing
+	rest  atomic.Pointer[Rest]
+
+	fresh.Window       // when it may be used
+	Wall         int64 // the time of day when fn returned, in nanoseconds since 1970
+}
+
+// A Rest is what few entries have: an error, tags, a place in a store, failures.
+type Rest struct {
 	Err           error
-	Kept          bool      // value is a result: it came without an error, or CacheIf accepted it with one
-	nested.Origin           // what it depends on
-	Born          uint64    // the sequence number that its execution noted before it began
-	fresh.Window            // when it may be used
-	Read          time.Time // the time of day when fn returned
+	Unkept        bool // the value is no result: it came with an error, and CacheIf did not accept it
+	nested.Origin      // what it depends on
 
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
@@ -54,33 +62,102 @@ type Entry struct {
 	Asked    int64     // when it was read from the store, or executed
 	Exact    bool      // the coarse time must not be used for it
 
-	// Failures counts attempts in a row to refresh the entry that failed, and
+	// failures counts attempts in a row to refresh the entry that failed, and
 	// retryAt is when the next one may begin. They are written under the mu of
 	// the key's shard.
-	Failures atomic.Uint32
-	RetryAt  atomic.Int64
+	failures atomic.Uint32
+	retryAt  atomic.Int64
+}
+
+// nothing is the Rest of entries that have none. It does not change.
+var nothing = Rest{Origin: nested.Origin{Trusted: clock.Forever}}
+
+// New returns the entry of a result that fn returned at read, with the sequence number that
+// its execution noted before it began.
+func New(key string, value unsafe.Pointer, w fresh.Window, read time.Time, born uint64) *Entry {
+	e := new(Entry)
+	e.init(key, value, w, read, born)
+	return e
+}
+
+// NewIn is New for a result that is in a store, or is going to be. It takes one piece of memory.
+func NewIn(at Location, key string, value unsafe.Pointer, w fresh.Window, read time.Time, born uint64) *Entry {
+	whole := new(struct {
+		entry    Entry
+		rest     Rest
+		location Location
+	})
+	whole.rest.Trusted, whole.rest.Location, whole.location = clock.Forever, &whole.location, at
+	whole.entry.rest.Store(&whole.rest)
+	whole.entry.init(key, value, w, read, born)
+	return &whole.entry
+}
+
+func (e *Entry) init(key string, value unsafe.Pointer, w fresh.Window, read time.Time, born uint64) {
+	e.Key, e.Value, e.Window, e.Wall = key, value, w, read.UnixNano()
+	e.ValidAt.Store(born)
+	if clock.Bubbled(read) && !clock.Faked(w.Created) { // what is faked has no coarse time anyway
+		e.Own().Exact = true
+	}
+}
+
+// Rest returns what e has besides its value and its window. It is to be read only.
+func (e *Entry) Rest() *Rest {
+	if r := e.rest.Load(); r != nil {
+		return r
+	}
+	return &nothing
+}
+
+// Own returns the Rest of e, for its maker to write to.
+func (e *Entry) Own() *Rest {
+	r := e.rest.Load()
+	if r == nil {
+		r = &Rest{Origin: nested.Origin{Trusted: clock.Forever}}
+		e.rest.Store(r)
+	}
+	return r
+}
+
+// Err returns the error that fn returned with the value.
+func (e *Entry) Err() error { return e.Rest().Err }
+
+// Kept reports whether the value is a result: it came without an error, or CacheIf accepted
+// it with one.
+func (e *Entry) Kept() bool { return !e.Rest().Unkept }
+
+// Tags returns what the entry is found by.
+func (e *Entry) Tags() []tags.Tag { return e.Rest().Tags }
+
+// Location returns where e is in a store, or nil.
+func (e *Entry) Location() *Location { return e.Rest().Location }
+
+// Alone reports whether e is good for as long as nothing of this process says otherwise: no
+// store has to be asked.
+func (r *Rest) Alone() bool {
+	return r.Location == nil && len(r.Dependencies) == 0 && !r.Incomplete
 }
 
 // Propagates reports whether a call that returns e may have to tell an execution
 // around it what e brings with it. While nothing is being executed there is
 // nobody to tell; before anyone uses InheritTTL, only tags matter.
 func (e *Entry) Propagates() bool {
-	return nested.Executing.Load() != 0 && (len(e.Tags) > 0 || nested.Inheritors.Load())
+	return nested.Executing.Load() != 0 && (len(e.Tags()) > 0 || nested.Inheritors.Load())
 }
 
 // Propagate hands what e brings with it to the execution that ctx belongs to.
 func (e *Entry) Propagate(ctx context.Context) {
 	if e.Propagates() {
-		nested.Of(ctx).Merge(&e.Origin, e.Fresh)
+		nested.Of(ctx).Merge(&e.Rest().Origin, e.Fresh)
 	}
 }
 
 // StoreKey implements [tier.Entry].
 func (e *Entry) StoreKey() string {
-	if e.Location == nil {
-		return ""
+	if l := e.Location(); l != nil {
+		return l.Key
 	}
-	return e.Location.Key
+	return ""
 }
 
 // A Location says where a result is in a store.
@@ -93,7 +170,10 @@ type Location struct {
 }
 
 // Stored reports whether e is a copy of what a store holds.
-func (e *Entry) Stored() bool { return e.Location != nil && e.Location.Token != store.Token{} }
+func (e *Entry) Stored() bool {
+	l := e.Location()
+	return l != nil && l.Token != store.Token{}
+}
 
 // Doubtful reports whether something was reported of the entry's key since it
 // was read. What the store does not have is no copy of what has changed there.
@@ -101,39 +181,41 @@ func (e *Entry) Doubtful() bool {
 	if !e.Stored() {
 		return false
 	}
-	n := &e.Location.Keyspace.Notifications
-	return n.Generation.Load() != e.Location.Generation || n.Of(e.Location.Key).Load() != e.Location.Reports
+	l := e.Location()
+	n := &l.Keyspace.Notifications
+	return n.Generation.Load() != l.Generation || n.Of(l.Key).Load() != l.Reports
 }
 
 // Bound returns until when a call under p may use e without asking its store, and
 // whether all epochs that this depends on are known. An instant that is past
 // says that e must not be used.
 func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool) {
-	until = e.Trusted
-	if e.Location != nil {
-		n := &e.Location.Keyspace.Notifications
+	r := e.Rest()
+	until = r.Trusted
+	if l := r.Location; l != nil {
+		n := &l.Keyspace.Notifications
 		state := n.State.Load()
-		if e.Stored() && (n.Generation.Load() != e.Location.Generation || state == fleet.Broken) {
+		if e.Stored() && (n.Generation.Load() != l.Generation || state == fleet.Broken) {
 			return never, true
 		}
-		if e.Err == nil || e.Err == ErrAbsent { // errors stay in this process, and are no copies
-			until = min(until, clock.After(e.Asked, p.trustFor(state)))
+		if r.Err == nil || r.Err == ErrAbsent { // errors stay in this process, and are no copies
+			until = min(until, clock.After(r.Asked, p.trustFor(state)))
 		}
 	}
 	if t >= until {
 		return never, true
 	}
 	sure = true
-	for _, f := range e.Dependencies {
-		r, known := f.Keyspace.Epoch(f.Key, t)
+	for _, f := range r.Dependencies {
+		epoch, known := f.Keyspace.Epoch(f.Key, t)
 		switch {
 		case !known:
 			sure = false
 			continue
-		case r.Token != f.Epoch:
+		case epoch.Token != f.Epoch:
 			return never, true
 		}
-		until = min(until, clock.After(r.At, fleet.EpochTrust))
+		until = min(until, clock.After(epoch.At, fleet.EpochTrust))
 	}
 	return until, sure
 }
@@ -158,15 +240,25 @@ func (p *Config) trustFor(state int32) time.Duration {
 	return silentLocalTTL
 }
 
-// RefreshFailed notes a failed attempt at t to replace the entry.
+// RefreshFailed notes a failed attempt at t to replace the entry. The caller holds the mu of
+// the key's shard.
 func (e *Entry) RefreshFailed(t int64) {
-	e.RetryAt.Store(clock.After(t, fresh.Backoff(e.Failures.Load()+1)))
-	e.Failures.Add(1)
+	r := e.Own()
+	r.retryAt.Store(clock.After(t, fresh.Backoff(r.failures.Load()+1)))
+	r.failures.Add(1)
+}
+
+// Resume notes the failed attempts to replace old, another copy of the same result. Nobody
+// else has e yet.
+func (e *Entry) Resume(old *Entry) {
+	e.Own().failures.Store(old.Rest().failures.Load())
+	e.Own().retryAt.Store(old.Rest().retryAt.Load())
 }
 
 // BacksOff reports whether it is too early at t for another attempt.
 func (e *Entry) BacksOff(t int64) bool {
-	return e.Failures.Load() > 0 && t < e.RetryAt.Load()
+	r := e.Rest()
+	return r.failures.Load() > 0 && t < r.retryAt.Load()
 }
 
 // TTL returns how long the store is to keep e: until the end of its window. That
@@ -185,15 +277,23 @@ func Draw() float64 { return 1 - rand.Float64() }
 // report tells of what concerns it, and the store is asked again as soon as a change
 // of an epoch would be seen.
 func (e *Entry) Unstored() {
-	e.Trusted = min(e.Trusted, clock.After(e.Asked, fleet.EpochTrust))
+	r := e.Own()
+	r.Trusted = min(r.Trusted, clock.After(r.Asked, fleet.EpochTrust))
 }
 
 // MarkIncomplete notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *Entry) MarkIncomplete() {
-	if len(e.Tags) > 0 {
-		e.Incomplete, e.Trusted = true, min(e.Trusted, clock.After(e.Created, fleet.EpochTrust))
+	if len(e.Tags()) > 0 {
+		r := e.Own()
+		r.Incomplete, r.Trusted = true, min(r.Trusted, clock.After(e.Created, fleet.EpochTrust))
 	}
+}
+
+// DependsOn notes epochs that e depends on.
+func (e *Entry) DependsOn(more ...fleet.Dependency) {
+	r := e.Own()
+	r.Dependencies = append(r.Dependencies, more...)
 }
 
 // Expire makes e useless to anybody but those who wait for it.
@@ -203,17 +303,17 @@ func (e *Entry) Expire() { e.Fresh, e.End = e.Created, e.Created }
 // from it is no better.
 func (e *Entry) MarkUnverifiable() {
 	e.Expire()
-	e.Unverifiable = true
+	e.Own().Unverifiable = true
 }
 
 // Unpublished returns a copy of e for those who do not wait for its publication, which goes
 // on with e.
 func (e *Entry) Unpublished(u *nested.Unsettled) *Entry {
-	own := &Entry{
-		Item: tier.Item{Key: e.Key}, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
-		Born: e.Born, Origin: e.Origin,
-	}
-	own.Unsettled, own.Unverifiable = []*nested.Unsettled{u}, false
+	own := &Entry{Item: tier.Item{Key: e.Key}, Value: e.Value, Window: e.Window, Wall: e.Wall}
+	own.ValidAt.Store(e.ValidAt.Load())
+	r := own.Own()
+	r.Err, r.Unkept, r.Exact, r.Origin = e.Err(), !e.Kept(), e.Rest().Exact, e.Rest().Origin
+	r.Unsettled, r.Unverifiable = []*nested.Unsettled{u}, false
 	own.MarkIncomplete()
 	return own
 }

@@ -18,13 +18,18 @@ const (
 	copyOverhead = 48
 )
 
-// Weigh returns how many bytes of the heap e takes, for LocalBytes, where size is what its
-// value takes. It is called before e can be found, and looks at the value.
-func (e *Entry) Weigh(size func(value any) int64) int64 {
-	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + size(e.Value)
-	n += values.Allocated(int64(cap(e.Tags)) * int64(unsafe.Sizeof(tags.Tag{})))
-	n += values.Allocated(int64(cap(e.Dependencies)) * int64(unsafe.Sizeof(fleet.Dependency{})))
-	if s := e.Location; s != nil {
+// Weigh returns how many bytes of the heap e takes, for LocalBytes, where t is what
+// is known of its value. It is called before e can be found, and looks at the value.
+func (e *Entry) Weigh(t *Typing) int64 {
+	n := values.Allocated(int64(unsafe.Sizeof(*e))) + entryOverhead + values.Allocated(int64(len(e.Key))) + t.Size(t.Any(e.Value))
+	r := e.rest.Load()
+	if r == nil {
+		return n
+	}
+	n += values.Allocated(int64(unsafe.Sizeof(*r)))
+	n += values.Allocated(int64(cap(r.Tags)) * int64(unsafe.Sizeof(tags.Tag{})))
+	n += values.Allocated(int64(cap(r.Dependencies)) * int64(unsafe.Sizeof(fleet.Dependency{})))
+	if s := r.Location; s != nil {
 		n += values.Allocated(int64(unsafe.Sizeof(*s))) + values.Allocated(int64(len(s.Key))) + copyOverhead
 	}
 	return n

@@ -23,11 +23,7 @@ type Signature struct {
 
 func SignatureOf[A, R any]() Signature {
 	return Signature{
-		Typing: entry.Typing{
-			Usage: values.UsageOf(reflect.TypeFor[R]()),
-			Size:  values.SizeOf[R](),
-			Blank: func() any { return new(R) },
-		},
+		Typing: entry.TypingOf[R](),
 		arg:    reflect.TypeFor[A](),
 		result: reflect.TypeFor[R](),
 		keep:   keepOf[R],

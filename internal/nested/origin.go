@@ -20,6 +20,11 @@ type Origin struct {
 	Unsettled    []*Unsettled       // if incomplete, what is going to know the epochs
 }
 
+// IsEmpty reports whether a result with that origin depends on nothing.
+func (o *Origin) IsEmpty() bool {
+	return len(o.Tags) == 0 && len(o.Dependencies) == 0 && o.Trusted == clock.Forever && !o.Incomplete && !o.Unverifiable && len(o.Unsettled) == 0
+}
+
 // Settle makes o have the epochs of all results that it was made from.
 func (o *Origin) Settle(e *Epochs) {
 	o.Dependencies, o.Incomplete, o.Trusted = slices.Clip(e.dependencies), e.incomplete(), e.trusted()

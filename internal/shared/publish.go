@@ -20,8 +20,7 @@ import (
 //
 // The function that Publish returns gives back what others need not wait for.
 func (s *Results) Publish(ctx context.Context, x *Published, e *entry.Entry) (finish func()) {
-	e.Location = &entry.Location{Keyspace: s.Keyspace, Key: x.Run.Key, Generation: s.Notifications.Generation.Load(), Reports: s.Notifications.Of(x.Run.Key).Load()}
-	e.Asked = e.Created
+	r := e.Own()
 	if x.Run.Epochs == nil { // nobody can tell when everything of the function is cleared
 		s.lostIfWanted(x, e, x.Run.Alone)
 		e.Unstored()
@@ -29,10 +28,10 @@ func (s *Results) Publish(ctx context.Context, x *Published, e *entry.Entry) (fi
 		return func() {}
 	}
 	taken := x.Frame.Seal().Epochs.Complete(ctx)
-	if e.Settle(taken); e.Unverifiable {
+	if r.Settle(taken); r.Unverifiable {
 		e.Expire()
 	}
-	e.Dependencies = append(e.Dependencies, s.DependenciesFor(x.Run.Epochs)...)
+	r.Dependencies = append(r.Dependencies, s.DependenciesFor(x.Run.Epochs)...)
 	t := x.Run.Lease.Load()
 	if t == nil {
 		if s.Failed(s.tie(ctx, x, e, taken)); x.Run.Refused {
@@ -64,14 +63,14 @@ func (s *Results) Publish(ctx context.Context, x *Published, e *entry.Entry) (fi
 // lostIfWanted reports that e is not stored though it should be. Without a reason
 // another process stores its own.
 func (s *Results) lostIfWanted(x *Published, e *entry.Entry, why error) {
-	if why != nil && !e.Empty() && (e.Err == nil || e.Err == entry.ErrAbsent) {
+	if why != nil && !e.Empty() && (e.Err() == nil || e.Err() == entry.ErrAbsent) {
 		s.lost(x, why)
 	}
 }
 
 // tie makes e, which is not to be stored, depend on the epochs of its tags.
 func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *nested.Epochs) error {
-	if e.Empty() || e.Incomplete {
+	if e.Empty() || e.Rest().Incomplete {
 		return nil
 	}
 	_, dependencies, current, err := x.Run.TagEpochs(ctx, s.tagsFor(x, e), taken.By())
@@ -81,7 +80,7 @@ func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *
 	case !current:
 		e.MarkUnverifiable()
 	default:
-		e.Dependencies = append(e.Dependencies, dependencies...)
+		e.DependsOn(dependencies...)
 	}
 	return err
 }
@@ -90,13 +89,13 @@ func (s *Results) tie(ctx context.Context, x *Published, e *entry.Entry, taken *
 // that of a store that has failed.
 func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *entry.Entry, taken *nested.Epochs) error {
 	lease := t.State()
-	if e.Empty() || e.Err != nil && !x.Absent {
+	if e.Empty() || e.Err() != nil && !x.Absent {
 		if x.Err == nil && lease.Refresh {
 			return t.Leave(x.Run.Key, lease.Target) // a result that is not kept is newer than what is there
 		}
 		return s.tie(ctx, x, e, taken)
 	}
-	if e.Incomplete { // it may be older than the epochs that its tags have by now
+	if e.Rest().Incomplete { // it may be older than the epochs that its tags have by now
 		s.lost(x, errIncomplete)
 		return nil
 	}
@@ -109,8 +108,8 @@ func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *en
 		e.MarkUnverifiable()
 		return nil
 	}
-	e.Dependencies = append(e.Dependencies, dependencies...)
-	if err := s.Prolong(ctx, storeclient.Unhurried(x.Policy.StoreTimeout), e.TTL(), s.Recorded(e.Dependencies, x.Run.Epochs)); err != nil {
+	e.DependsOn(dependencies...)
+	if err := s.Prolong(ctx, storeclient.Unhurried(x.Policy.StoreTimeout), e.TTL(), s.Recorded(e.Rest().Dependencies, x.Run.Epochs)); err != nil {
 		return err
 	}
 	token := store.NewToken()
@@ -120,8 +119,8 @@ func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *en
 	})
 	switch {
 	case err == nil:
-		e.Location.Token = token
-		s.expectOwn(e.Location)
+		e.Location().Token = token
+		s.expectOwn(e.Location())
 		if !lease.Refresh {
 			t.End()
 		}
@@ -153,8 +152,8 @@ var errUnencodable = errors.New("memo: the codec refuses the result")
 // of their groups reach the store.
 func (s *Results) tagsFor(x *Published, e *entry.Entry) []lease.Tag {
 	h := x.Frame.Seal()
-	tags := make([]lease.Tag, len(e.Tags))
-	for i, t := range e.Tags {
+	tags := make([]lease.Tag, len(e.Tags()))
+	for i, t := range e.Tags() {
 		t.Space.Reaches(s.Keyspace)
 		tags[i] = lease.Tag{Path: t.Space.Path, Name: t.Name, Added: h.Added.Has(t)}
 	}

@@ -21,8 +21,8 @@ import (
 // It takes two operations: one that reads what is there, and which versions are in use, and a
 // Swap. Where nothing is there a lease comes in between; see [Results.overwrite].
 func (s *Results) Put(ctx context.Context, p *entry.Config, key string, e *entry.Entry) error {
-	e.Location = &entry.Location{Keyspace: s.Keyspace, Key: key}
-	e.Asked = e.Created
+	r := e.Own()
+	r.Location, r.Asked = &entry.Location{Keyspace: s.Keyspace, Key: key}, e.Created
 	if p.StoreTimeout > 0 { // which bounds it: a caller in a hurry has set r all the same
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -62,6 +62,7 @@ func (s *Results) overwrite(ctx context.Context, p *entry.Config, by storeclient
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnencodable, err)
 	}
+	at := e.Location()
 	for range fleet.MaxRivals {
 		old, swappable := store.TokenOf(there)
 		switch {
@@ -72,7 +73,7 @@ func (s *Results) overwrite(ctx context.Context, p *entry.Config, by storeclient
 			old, err = lease.Occupy(ctx, s.Collection, by, key, there, epochs)
 		}
 		if err == nil {
-			e.Location.Generation, e.Location.Reports = s.Notifications.Generation.Load(), s.Notifications.Of(key).Load()
+			at.Generation, at.Reports = s.Notifications.Generation.Load(), s.Notifications.Of(key).Load()
 			err = s.Do(ctx, key, by.Remaining(), func(ctx context.Context) error { return s.Store.Swap(ctx, key, old, value, e.TTL()) })
 		}
 		if err == nil {
@@ -92,8 +93,8 @@ func (s *Results) overwrite(ctx context.Context, p *entry.Config, by storeclient
 
 // written notes that the store holds e as st.
 func (s *Results) written(e *entry.Entry, st *wire.Record) error {
-	e.Location.Token = st.Token
-	s.expectOwn(e.Location)
+	e.Location().Token = st.Token
+	s.expectOwn(e.Location())
 	return nil
 }
 
@@ -103,23 +104,24 @@ func (s *Results) prepare(ctx context.Context, p *entry.Config, by storeclient.D
 	if e.Empty() {
 		return nil, nil, nil
 	}
+	r := e.Own()
 	epochs, err := s.Ensure(ctx, by, p.EpochLife(), p.Needs)
 	if err != nil {
-		e.Trusted = clock.After(e.Asked, fleet.EpochTrust)
+		r.Trusted = clock.After(r.Asked, fleet.EpochTrust)
 		e.MarkIncomplete()
 		return nil, nil, err
 	}
-	e.Dependencies = s.DependenciesFor(epochs)
+	r.Dependencies = s.DependenciesFor(epochs)
 	var tags []wire.TagEpochs
 	for _, tag := range p.Tags {
 		te := wire.TagEpochs{Path: s.Path, Name: tag}
 		for _, n := range s.TagNeeds(te.Path, tag) {
 			te.Epochs = append(te.Epochs, epochs[n.Key].Token)
-			e.Dependencies = append(e.Dependencies, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
+			r.Dependencies = append(r.Dependencies, fleet.Dependency{Keyspace: s.Keyspace, Key: n.Key, Epoch: epochs[n.Key].Token, Tag: true})
 		}
 		tags = append(tags, te)
 	}
-	if err := s.Prolong(ctx, by, e.TTL(), s.Recorded(e.Dependencies, epochs)); err != nil {
+	if err := s.Prolong(ctx, by, e.TTL(), s.Recorded(r.Dependencies, epochs)); err != nil {
 		return nil, nil, err
 	}
 	return &wire.Record{Token: store.NewToken(), Scopes: s.ScopesOf(epochs), Tags: tags}, epochs, nil

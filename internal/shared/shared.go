@@ -26,7 +26,6 @@ import (
 	"github.com/seed-0226adef/memo/internal/lease"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/tags"
-	"github.com/seed-0226adef/memo/internal/tier"
 	"github.com/seed-0226adef/memo/internal/trial"
 	"github.com/seed-0226adef/memo/internal/wire"
 	"github.com/seed-0226adef/memo/store"
@@ -98,38 +97,36 @@ func (s *Results) Result(p *entry.Config, key, sharedKey string, seen *fleet.See
 	read := time.Now()
 	t := clock.At(read)
 	age := max(read.UnixNano()-st.Created, 0) // of a clock that is behind
-	held := new(struct {                      // one piece of memory
-		entry entry.Entry
-		share entry.Location
-	})
-	e := &held.entry
-	*e = entry.Entry{
-		Item: tier.Item{Key: key}, Kept: true, Born: born, Window: st.Window(t, age),
-		Read: read.Add(-time.Duration(age)), Asked: seen.At,
-		Origin: nested.Origin{Tags: s.tagsOf(st.Tags), Dependencies: seen.Dependencies}, Location: &held.share,
-	}
-	held.share = entry.Location{Keyspace: s.Keyspace, Key: sharedKey, Token: st.Token, Generation: seen.Generation, Reports: seen.Reports}
+	at := entry.Location{Keyspace: s.Keyspace, Key: sharedKey, Token: st.Token, Generation: seen.Generation, Reports: seen.Reports}
+	e := entry.NewIn(at, key, nil, st.Window(t, age), read.Add(-time.Duration(age)), born)
+	r := e.Own()
+	r.Asked, r.Tags, r.Dependencies = seen.At, s.tagsOf(st.Tags), seen.Dependencies
 	if e.Verdict(t, &p.Policy, entry.Draw) == fresh.Unusable {
 		return nil
 	}
 	value, err := s.decode(st)
 	if err == entry.ErrAbsent && s.Batched {
-		e.Err, err = entry.ErrAbsent, nil
+		r.Err, err = entry.ErrAbsent, nil
 	}
 	if err != nil {
 		s.report(p, "a result in the store cannot be decoded; it counts as a miss", "key", sharedKey, "error", err)
 		return nil
 	}
-	e.Value = value
+	e.Value = s.Types.Pointer(value)
 	if ahead := st.Created - read.UnixNano(); ahead > 0 {
 		s.NoteSkew(t, ahead)
 	}
 	// By a clock that is behind, a result seems to live longer than the
 	// store keeps it.
-	if e.Trusted = e.End; e.End != clock.Forever {
-		e.Trusted -= int64(s.Skew(t))
+	if r.Trusted = e.End; e.End != clock.Forever {
+		r.Trusted -= int64(s.Skew(t))
 	}
 	return e
+}
+
+// LocationOf returns where a result is going to be that is about to be stored under key.
+func (s *Results) LocationOf(key string) entry.Location {
+	return entry.Location{Keyspace: s.Keyspace, Key: key, Generation: s.Notifications.Generation.Load(), Reports: s.Notifications.Of(key).Load()}
 }
 
 // codecs are those that a function was given.
@@ -195,7 +192,7 @@ func (s *Results) tagsOf(stored []wire.TagEpochs) []tags.Tag {
 // encode returns e as the bytes to be stored under key. st has what e does not know:
 // the tokens, and the epochs of the scopes and the tags.
 func (s *Results) encode(p *entry.Config, key string, e *entry.Entry, st *wire.Record) (b []byte, err error) {
-	st.Kind, st.Created = wire.KindResult, e.Read.UnixNano()
+	st.Kind, st.Created = wire.KindResult, e.Wall
 	st.Fresh, st.Cost = time.Duration(e.Fresh-e.Created), time.Duration(max(e.Cost, 0))
 	if e.Fresh == clock.Forever {
 		st.Fresh = fresh.Forever
@@ -204,7 +201,7 @@ func (s *Results) encode(p *entry.Config, key string, e *entry.Entry, st *wire.R
 	} else {
 		st.Stale = time.Duration(e.End - e.Fresh)
 	}
-	if e.Err == entry.ErrAbsent {
+	if e.Err() == entry.ErrAbsent {
 		return st.Encode(key, func(b []byte) ([]byte, error) { return b, nil })
 	}
 	defer func() {
@@ -213,5 +210,5 @@ func (s *Results) encode(p *entry.Config, key string, e *entry.Entry, st *wire.R
 		}
 	}()
 	st.Codec = []byte(p.Codec.Name())
-	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.Codec).Append(b, e.Value) })
+	return st.Encode(key, func(b []byte) ([]byte, error) { return trial.For(p.Codec).Append(b, s.Types.Any(e.Value)) })
 }

@@ -19,14 +19,18 @@ const (
 	sampleRatio = 10 // additions until the counters are halved, for each entry
 )
 
-// fit makes the sketch one for so many entries. What it knew is lost if it grows, so it does
-// by doubling.
+// fit makes the sketch one for so many entries. It grows by doubling. A key's line in the larger
+// one is the same but for the highest bits, so each copy of the lines has what was counted.
 func (s *sketch) fit(entries int) {
 	if entries <= s.held {
 		return
 	}
 	s.held = max(64, 1<<bits.Len(uint(entries-1)))
-	s.words, s.added = make([]uint64, max(lineWords, s.held)), 0
+	counted := s.words
+	s.words = make([]uint64, max(lineWords, s.held))
+	for at := 0; at < len(s.words) && len(counted) > 0; at += len(counted) {
+		copy(s.words[at:], counted)
+	}
 }
 
 // at returns the word of the nth counter of a hash and how far the counter is shifted in it.

@@ -85,11 +85,11 @@ func (rs *Records) Peek(ctx context.Context, key string) *Record {
 	if v == fresh.Unverified || v == fresh.Unusable && c.Shared != nil {
 		e, v = c.Peek(ctx, &p.Config, new(engine.Search).Begin(strings.Clone(key), engine.Bare{}, e, v))
 	}
-	if v == fresh.Unusable || v == fresh.Unverified || e.Err != nil {
+	if v == fresh.Unusable || v == fresh.Unverified || e.Err() != nil {
 		return nil
 	}
 	e.Propagate(ctx)
-	return *e.Value.(**Record)
+	return *(**Record)(e.Value)
 }
 
 // A Keeping is for how long a record is kept, and by which tags it is found.
@@ -202,17 +202,17 @@ func (rs *Records) Begin(ctx context.Context, key string, t engine.Terms) (r *Ru
 		return nil, nil, ErrOverdue
 	case out.Err != nil:
 		return nil, nil, out.Err
-	case out.Entry.Err != nil:
-		return nil, nil, out.Entry.Err
+	case out.Entry.Err() != nil:
+		return nil, nil, out.Entry.Err()
 	}
-	return nil, *out.Entry.Value.(**Record), nil
+	return nil, *(**Record)(out.Entry.Value), nil
 }
 
 // another returns the terms of who needs another response than the one at hand, if there is
 // one.
 func AnotherThan(old *Record) (t engine.Terms) {
 	if t.Patience = -1; old != nil {
-		t.Serves = func(v any) bool { return (*v.(**Record)).Made != old.Made }
+		t.Serves = func(e *entry.Entry) bool { return (*(**Record)(e.Value)).Made != old.Made }
 	}
 	return t
 }

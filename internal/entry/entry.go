@@ -107,21 +107,21 @@ func (e *Entry) Doubtful() bool {
 
 // Bound returns until when a call under p may use e without asking its store, and
 // whether all epochs that this depends on are known. An instant that is past
-// says that e must not be used.
-func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool) {
-	until = e.Trusted
+// says that e must not be used. expired is when e has expired with an epoch, if it has.
+func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool, expired int64) {
+	until, expired = e.Trusted, clock.Forever
 	if e.Location != nil {
 		n := &e.Location.Keyspace.Notifications
 		state := n.State.Load()
 		if e.Stored() && (n.Generation.Load() != e.Location.Generation || state == fleet.Broken) {
-			return never, true
+			return never, true, expired
 		}
 		if e.Err == nil || e.Err == ErrAbsent { // errors stay in this process, and are no copies
 			until = min(until, clock.After(e.Asked, p.trustFor(state)))
 		}
 	}
 	if t >= until {
-		return never, true
+		return never, true, expired
 	}
 	sure = true
 	for _, f := range e.Dependencies {
@@ -131,11 +131,29 @@ func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool) {
 			sure = false
 			continue
 		case r.Token != f.Epoch:
-			return never, true
+			at, ok := r.WhenExpired(f.Epoch)
+			if !ok {
+				return never, true, expired
+			}
+			expired = min(expired, at)
 		}
 		until = min(until, clock.After(r.At, fleet.EpochTrust))
 	}
-	return until, sure
+	return until, sure, expired
+}
+
+// Expired returns a copy of e that is fresh until t at most.
+func (e *Entry) Expired(t int64) *Entry {
+	x := &Entry{
+		Item: tier.Item{Key: e.Key}, Value: e.Value, Err: e.Err, Kept: e.Kept, Window: e.Window, Read: e.Read,
+		Born: e.Born, Origin: e.Origin, Location: e.Location, Asked: e.Asked, Exact: e.Exact,
+	}
+	if x.Window.Expire(t); x.Err != nil { // a failure is of no use when it is old
+		x.End = x.Fresh
+	}
+	x.Failures.Store(e.Failures.Load())
+	x.RetryAt.Store(e.RetryAt.Load())
+	return x
 }
 
 // never is what bound returns for a result that must not be used.

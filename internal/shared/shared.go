@@ -109,6 +109,9 @@ func (s *Results) Result(p *entry.Config, key, sharedKey string, seen *fleet.See
 		Origin: nested.Origin{Tags: s.tagsOf(st.Tags), Dependencies: seen.Dependencies}, Location: &held.share,
 	}
 	held.share = entry.Location{Keyspace: s.Keyspace, Key: sharedKey, Token: st.Token, Generation: seen.Generation, Reports: seen.Reports}
+	if seen.Expired {
+		e.Window.Expire(seen.ExpiredAt)
+	}
 	if e.Verdict(t, &p.Policy, entry.Draw) == fresh.Unusable {
 		return nil
 	}

@@ -98,6 +98,9 @@ func (b *Batch[K, V]) Invalidate(ctx context.Context, keys ...K) error {
 	return b.one.Invalidate(ctx, keys...)
 }
 
+// Expire ends the freshness of what is held for keys, as [Func.Expire] does.
+func (b *Batch[K, V]) Expire(ctx context.Context, keys ...K) error { return b.one.Expire(ctx, keys...) }
+
 // Clear drops everything that is held, as [Func.Clear] does.
 func (b *Batch[K, V]) Clear(ctx context.Context) error { return b.one.Clear(ctx) }
 

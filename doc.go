@@ -142,6 +142,10 @@
 //	err = memo.InvalidateTags(ctx, "team:7")      // those with a tag, in all groups
 //	err = accounts.Clear(ctx)                     // all results of a group
 //
+// What need not be dropped can be expired, by [Func.Expire], [Group.ExpireTags] and [Group.Expire]: it
+// counts as past its TTL from then on, in every process, and is returned as long as the stale
+// windows allow, while a new result is made. What has no stale window is invalidated.
+//
 // A [Group] is a set of functions that share settings and tags. Results get tags
 // by [Tags] or, one by one, by [AddTags] from within the function. Each takes
 // the same time however many results are held.

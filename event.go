@@ -52,6 +52,7 @@ const (
 	EventExecution                         // fn came back
 	EventInvalidation                      // a key was invalidated
 	EventClear                             // the whole function was
+	EventExpiry                            // a key was expired or, without one, the whole function
 )
 
 var eventNames = [...]string{
@@ -63,6 +64,7 @@ var eventNames = [...]string{
 	EventExecution:    "execution",
 	EventInvalidation: "invalidation",
 	EventClear:        "clear",
+	EventExpiry:       "expiry",
 }
 
 // String returns the kind in words, such as "stale hit".

@@ -93,6 +93,18 @@ func ExampleBatch_Invalidate() {
 	// reading 1
 }
 
+func ExampleBatch_Expire() {
+	names := memo.NewBatch(namesOf, memo.StaleIfError(time.Hour))
+	names.Call(context.Background(), []int{1, 2})
+
+	names.Expire(context.Background(), 2)
+	e, _ := names.Peek(context.Background(), 2)
+	fmt.Println(e.Stale) // it is returned if reading it again fails
+	// Output:
+	// reading 2
+	// true
+}
+
 func ExampleBatch_Clear() {
 	names := memo.NewBatch(namesOf)
 	names.Call(context.Background(), []int{1, 2})

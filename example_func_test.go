@@ -99,6 +99,23 @@ func ExampleFunc_Invalidate() {
 	// loading user 42
 }
 
+// A price list that has changed is better shown a moment too long than waited for.
+func ExampleFunc_Expire() {
+	price := 7
+	prices := memo.New(func(_ context.Context, sku string) (int, error) { return price, nil },
+		memo.TTL(time.Hour), memo.StaleWhileRevalidate(time.Minute))
+
+	ctx := context.Background()
+	prices.Call(ctx, "cup")
+	price = 8
+	if err := prices.Expire(ctx, "cup"); err != nil {
+		fmt.Println(err) // a store was not reached yet
+	}
+	e, _ := prices.Peek(ctx, "cup")
+	fmt.Println(e.Value, e.Stale) // the next call returns it, and has it refreshed
+	// Output: 7 true
+}
+
 func ExampleFunc_Clear() {
 	users := memo.New(loadUser)
 	ctx := context.Background()

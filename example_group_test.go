@@ -51,6 +51,41 @@ func ExampleGroup_InvalidateTags() {
 	// true
 }
 
+func ExampleGroup_ExpireTags() {
+	shop := memo.NewGroup("shop", memo.StaleIfError(time.Hour))
+	works := true
+	product := memo.New(func(ctx context.Context, id int) (string, error) {
+		if !works {
+			return "", errors.New("the database is down")
+		}
+		memo.AddTags(ctx, fmt.Sprint("product:", id))
+		return "lamp", nil
+	}, shop)
+
+	ctx := context.Background()
+	product.Call(ctx, 7)
+	works = false
+	fmt.Println(shop.ExpireTags(ctx, "product:7"))
+	fmt.Println(product.Call(ctx, 7)) // fn is run, and fails
+	// Output:
+	// <nil>
+	// lamp <nil>
+}
+
+func ExampleGroup_Expire() {
+	shop := memo.NewGroup("shop", memo.StaleWhileRevalidate(time.Minute))
+	product := memo.New(func(ctx context.Context, id int) (string, error) { return "lamp", nil }, shop)
+
+	ctx := context.Background()
+	product.Call(ctx, 7)
+	fmt.Println(shop.Expire(ctx))
+	e, _ := product.Peek(ctx, 7)
+	fmt.Println(e.Value, e.Stale)
+	// Output:
+	// <nil>
+	// lamp true
+}
+
 // A change in the database concerns whatever was made from it, in whatever group.
 func ExampleInvalidateTags() {
 	product := func(ctx context.Context, id int) (string, error) {

@@ -50,6 +50,18 @@ func (g *Group) InvalidateTags(ctx context.Context, tags ...string) error {
 	return g.inner.InvalidateTags(ctx, tags)
 }
 
+// ExpireTags ends the freshness of every result that InvalidateTags would invalidate: it counts
+// as past its TTL from now on, in every process, and is used as long as its function's stale
+// windows allow. What has no stale window is invalidated, and so is what an execution
+// brings that is under way.
+//
+// It takes the same time however many results there are. What it cannot tell a store within the
+// group's [StoreTimeout] is invalidated instead, with the error of InvalidateTags. Beyond sixteen
+// expiries of a tag, what is older than the last sixteen is invalidated.
+func (g *Group) ExpireTags(ctx context.Context, tags ...string) error {
+	return g.inner.ExpireTags(ctx, tags)
+}
+
 // InvalidateTags does what [Group.InvalidateTags] does for every group of the process, as
 // if it were called for each: in this process, and in the shared stores of the groups'
 // functions. It is for whoever knows what has changed and not who has made results of it,
@@ -68,6 +80,10 @@ func InvalidateTags(ctx context.Context, tags ...string) error {
 // Clear invalidates every result of the group's functions, as [Func.Clear] does
 // for each.
 func (g *Group) Clear(ctx context.Context) error { return g.inner.Clear(ctx) }
+
+// Expire ends the freshness of every result of the group's functions, as [Group.ExpireTags] does
+// for those with a tag.
+func (g *Group) Expire(ctx context.Context) error { return g.inner.Expire(ctx) }
 
 // Stats returns the sums over the group's functions, and over those that were in
 // the group and have been dropped.

@@ -435,6 +435,26 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 // An argument that has no key yields a *[KeyError]; the others are invalidated
 // all the same.
 func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
+	return f.change(ctx, args, f.core.Invalidate)
+}
+
+// Expire ends the freshness of what is held for args, now, in every process: it counts as past
+// its TTL, and is used as long as [StaleWhileRevalidate] and [StaleIfError] allow. What has no
+// stale window is invalidated.
+//
+// An execution that is under way began before, and its result counts as invalidated, as
+// [Func.Invalidate] says. So nothing that was made before Expire is fresh after it has
+// returned.
+//
+// What Invalidate says of shared stores and of errors holds for Expire. It takes three round
+// trips, and what it could not tell a store is invalidated instead. A result with a TTL of
+// [Forever] is of use from then on for the longest stale window that f has.
+func (f *Func[A, R]) Expire(ctx context.Context, args ...A) error {
+	return f.change(ctx, args, f.core.Expire)
+}
+
+// change has what is held for args changed, by the engine, which takes their keys.
+func (f *Func[A, R]) change(ctx context.Context, args []A, how func(context.Context, *entry.Config, []string, []string) error) error {
 	p := f.settled()
 	var keys, sharedKeys []string
 	var errs []error
@@ -449,7 +469,7 @@ func (f *Func[A, R]) Invalidate(ctx context.Context, args ...A) error {
 			sharedKeys = append(sharedKeys, f.core.SharedKey(key, f.execution(args[i])))
 		}
 	}
-	return errors.Join(append(errs, f.core.Invalidate(p.Lend(ctx), &p.Config, keys, sharedKeys))...)
+	return errors.Join(append(errs, how(p.Lend(ctx), &p.Config, keys, sharedKeys))...)
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]

@@ -125,12 +125,22 @@ func (c *Cache) Held(key string) *entry.Entry {
 	return nil
 }
 
-// overtaken reports whether a result with these tags, whose execution noted the
+// invalidated reports whether a result with these tags, whose execution noted the
 // sequence number born, has been invalidated since: by a Clear of its function
 // or its group, or by a tag.
-func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
+func (c *Cache) invalidated(born uint64, of []tags.Tag) bool {
 	return sequence() != born &&
 		(c.cleared.Load() > born || c.Space.ClearedAfter(born) || tags.AnyInvalidated(of, born))
+}
+
+// overtaken reports whether it has been invalidated, or has expired: who comes after that
+// does not wait for it.
+func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
+	if sequence() == born {
+		return false
+	}
+	_, expired := c.Space.Expired(born, of)
+	return expired || c.invalidated(born, of)
 }
 
 // hold puts e into the tier, unless it is useless already, and reports whether it
@@ -138,7 +148,7 @@ func (c *Cache) overtaken(born uint64, of []tags.Tag) bool {
 // what the tier holds under a key; evictions may come in between.
 func (c *Cache) hold(e *entry.Entry) bool {
 	t := c.Tier.Load()
-	if t == nil || e.Empty() || e.Doubtful() || c.overtaken(e.ValidAt.Load(), e.Tags()) {
+	if t == nil || e.Empty() || e.Doubtful() || c.invalidated(e.ValidAt.Load(), e.Tags()) {
 		return false
 	}
 	e.SetBytes(e.Weigh(&c.Types))

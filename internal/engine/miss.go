@@ -332,7 +332,7 @@ func (w *Waiter) overtaken(call *Call) bool {
 // only what that confirms, and the execution began before the caller came, or
 // has found what another process made. An error is of no data.
 func (w *Waiter) unconfirmed(call *Call) bool {
-	return w.policy.Confirm && call.run != nil && (call.number <= w.arrived || call.elsewhere) && call.Result.Kept
+	return w.policy.Confirm && call.run != nil && (call.number <= w.arrived || call.elsewhere) && call.Result.Kept()
 }
 
 // countJoined counts a call that has waited, but whose context ended first.

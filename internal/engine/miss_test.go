@@ -85,7 +85,7 @@ func TestLateJoinerTakesNothingThatWasInvalidatedElsewhereBefore(t *testing.T) {
 		"key":   (*process).invalidate,
 		"clear": func(p *process, ctx context.Context) { p.Clear(ctx, p.config) },
 		"tag that fn adds at its end": func(p *process, ctx context.Context) {
-			p.Shared.InvalidateTags(ctx, p.config.StoreTimeout, p.Space.Path, []string{"t"})
+			p.Shared.InvalidateTags(ctx, p.config.StoreTimeout, false, p.Space.Path, []string{"t"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestWhatIsMadeFromAResultThatWasRefusedIsNotStored(t *testing.T) {
 		p.current().in(t, running)
 		p.source = 1
 		k, path := p.Shared.Keyspace, p.Space.Path
-		other.Shared.InvalidateTags(t.Context(), other.config.StoreTimeout, path, []string{"t"})
+		other.Shared.InvalidateTags(t.Context(), other.config.StoreTimeout, false, path, []string{"t"})
 		k.Changed([]string{k.EpochKey("turn", path, ""), k.EpochKey("tag", path, "t")}) // as a store reports
 		go outer.call(t.Context())
 		synctest.Wait()

@@ -54,7 +54,7 @@ func (c *Cache) RefreshInBackground(ctx context.Context, p *entry.Config, e *ent
 	if call := sh.calls[e.Key]; call != nil && (call.state == setting || call.state.executes() && !call.overtaken()) {
 		return false
 	}
-	if h := c.Held(e.Key); h != e && (h != nil || !e.Stored()) || e.BacksOff(clock.Now()) {
+	if h := c.Held(e.Key); h == nil && !e.Stored() || h != nil && h.Created > e.Created || e.BacksOff(clock.Now()) {
 		return false // replaced, gone, or backing off by now
 	}
 	call := c.newCall(e.Key, sharedKey, c.firstState())

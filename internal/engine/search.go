@@ -87,11 +87,17 @@ func (c *Cache) Find(p *entry.Config, key string, t int64) (*entry.Entry, fresh.
 		return nil, fresh.Unusable
 	}
 	seq := sequence()
-	if valid := e.ValidAt.Load(); valid != seq && c.overtaken(valid, e.Tags()) {
-		local.Remove(e)
-		return nil, fresh.Unusable
+	if valid := e.ValidAt.Load(); valid != seq {
+		if c.invalidated(valid, e.Tags()) {
+			local.Remove(e)
+			return nil, fresh.Unusable
+		}
+		if expired, ok := c.Space.Expired(valid, e.Tags()); ok && expired < e.Fresh {
+			e = c.expire(e, expired)
+		}
 	}
-	if v := c.trust(p, e, t); v != fresh.Fresh {
+	e, v := c.trust(p, e, t)
+	if v != fresh.Fresh {
 		return e, v
 	}
 	e.ValidAt.Store(seq)
@@ -99,24 +105,27 @@ func (c *Cache) Find(p *entry.Config, key string, t int64) (*entry.Entry, fresh.
 }
 
 // trust returns fresh.Fresh if e may be used at t without asking a store, and lets hits
-// do so for as long as that holds.
-func (c *Cache) trust(p *entry.Config, e *entry.Entry, t int64) fresh.Verdict {
+// do so for as long as that holds. Where an epoch has ended e's freshness, it returns what is
+// held instead.
+func (c *Cache) trust(p *entry.Config, e *entry.Entry, t int64) (*entry.Entry, fresh.Verdict) {
 	if e.Rest().Alone() {
-		return fresh.Fresh
+		return e, fresh.Fresh
 	}
-	until, sure := e.Bound(p, t)
+	until, sure, expired := e.Bound(p, t)
 	switch {
 	case t >= until:
 		e.SetUntil(fresh.Cold)
-		return fresh.Unusable
+		return e, fresh.Unusable
 	case !sure:
 		e.SetUntil(fresh.Cold)
-		return fresh.Unverified
+		return e, fresh.Unverified
+	case expired < e.Fresh:
+		e = c.expire(e, expired)
 	}
 	if !e.Rest().Exact && p.LocalTTL == c.Base.LocalTTL {
 		e.SetUntil(min(e.CoarseUntil(c.Base.Beta), until-int64(clock.Slack)))
 	}
-	return fresh.Fresh
+	return e, fresh.Fresh
 }
 
 // Look finds what is held under key and tells what the call may do with it. If
@@ -448,7 +457,8 @@ func (c *Cache) replaced(p *entry.Config, s *Search) *entry.Entry {
 	if e == nil {
 		return nil
 	}
-	switch c.trust(p, e, t) {
+	e, v := c.trust(p, e, t)
+	switch v {
 	case fresh.Unusable:
 		return nil
 	case fresh.Unverified: // if the store still has it, there is nothing to replace

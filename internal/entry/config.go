@@ -110,6 +110,7 @@ const (
 	EventExecution
 	EventInvalidation
 	EventClear
+	EventExpiry
 )
 
 // Tell tells the observers, if there are any. key need not outlive the call.

@@ -188,22 +188,22 @@ func (e *Entry) Doubtful() bool {
 
 // Bound returns until when a call under p may use e without asking its store, and
 // whether all epochs that this depends on are known. An instant that is past
-// says that e must not be used.
-func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool) {
+// says that e must not be used. expired is when e has expired with an epoch, if it has.
+func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool, expired int64) {
 	r := e.Rest()
-	until = r.Trusted
+	until, expired = r.Trusted, clock.Forever
 	if l := r.Location; l != nil {
 		n := &l.Keyspace.Notifications
 		state := n.State.Load()
 		if e.Stored() && (n.Generation.Load() != l.Generation || state == fleet.Broken) {
-			return never, true
+			return never, true, expired
 		}
 		if r.Err == nil || r.Err == ErrAbsent { // errors stay in this process, and are no copies
 			until = min(until, clock.After(r.Asked, p.trustFor(state)))
 		}
 	}
 	if t >= until {
-		return never, true
+		return never, true, expired
 	}
 	sure = true
 	for _, f := range r.Dependencies {
@@ -213,11 +213,31 @@ func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool) {
 			sure = false
 			continue
 		case epoch.Token != f.Epoch:
-			return never, true
+			at, ok := epoch.WhenExpired(f.Epoch)
+			if !ok {
+				return never, true, expired
+			}
+			expired = min(expired, at)
 		}
 		until = min(until, clock.After(epoch.At, fleet.EpochTrust))
 	}
-	return until, sure
+	return until, sure, expired
+}
+
+// Expired returns a copy of e that is fresh until t at most.
+func (e *Entry) Expired(t int64) *Entry {
+	x := &Entry{Item: tier.Item{Key: e.Key}, Value: e.Value, Window: e.Window, Wall: e.Wall}
+	x.ValidAt.Store(e.ValidAt.Load())
+	x.Window.Expire(t)
+	if r := e.rest.Load(); r != nil {
+		own := x.Own()
+		own.Err, own.Unkept, own.Origin, own.Location, own.Asked, own.Exact = r.Err, r.Unkept, r.Origin, r.Location, r.Asked, r.Exact
+		x.Resume(e)
+		if r.Err != nil { // a failure is of no use when it is old
+			x.End = x.Fresh
+		}
+	}
+	return x
 }
 
 // never is what bound returns for a result that must not be used.

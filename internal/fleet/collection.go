@@ -149,7 +149,7 @@ func (s *Collection) invalidateIn(ctx context.Context, by storeclient.Deadline, 
 	s.settle(left, last, PendingInvalidation{Version: s.Version, Owner: s.Scope[0].Key}, own)
 	s.settle(left, last, PendingInvalidation{Owner: s.Scope[0].Key}, all[len(keys):])
 	if unnamed {
-		err = errors.Join(err, s.SetEpochs(ctx, by, s.Scope[0].Key, wire.Mark{}, Need{Key: s.Scope[0].Key, Lists: &s.Version}))
+		err = errors.Join(err, s.SetEpochs(ctx, by, s.Scope[0].Key, Change{}, Need{Key: s.Scope[0].Key, Lists: &s.Version}))
 	}
 	s.Failed(err)
 	return err
@@ -170,7 +170,7 @@ func (s *Collection) settle(left func(key string) bool, last uint64, d PendingIn
 // Clear makes everything of the function in the store invalid, in every version.
 func (s *Collection) Clear(ctx context.Context, timeout time.Duration) error {
 	key := s.Scope[0].Key
-	err := s.SetEpochs(ctx, storeclient.DeadlineIn(timeout), key, wire.Mark{}, Need{Key: key, Lists: &s.Version})
+	err := s.SetEpochs(ctx, storeclient.DeadlineIn(timeout), key, Change{}, Need{Key: key, Lists: &s.Version})
 	s.Failed(err)
 	return err
 }

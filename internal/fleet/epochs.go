@@ -39,12 +39,13 @@ type EpochAt struct {
 type Epoch struct {
 	Token    store.Token
 	Mark     wire.Mark
-	versions []wire.Version // those listed, of a function's epoch; see versions.go
-	lasts    int64          // until when the store keeps it, as far as is known; see epochlife.go
-	At       int64          // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
-	order    uint64         // what the store was asked before is not believed against this; see sending
-	Known    int64          // when the store had answered
-	used     int64          // when it was last needed
+	versions []wire.Version     // those listed, of a function's epoch; see versions.go
+	former   []wire.FormerEpoch // those whose results have expired, and not been invalidated
+	lasts    int64              // until when the store keeps it, as far as is known; see epochlife.go
+	At       int64              // when the store was asked; forever while the store still has to be told, unknown if it has to be asked
+	order    uint64             // what the store was asked before is not believed against this; see sending
+	Known    int64              // when the store had answered
+	used     int64              // when it was last needed
 }
 
 // unknown is the time of an epoch of which only is known what not to believe.
@@ -53,6 +54,16 @@ const unknown = math.MinInt64
 // current reports whether the epoch counts at t.
 func (e *Epoch) current(t int64) bool {
 	return e.At != unknown && t < clock.After(e.At, EpochTrust)
+}
+
+// WhenExpired returns when the results expired that record epoch, if e has come in its place
+// without making them invalid. It is no later than the store was asked.
+func (e *Epoch) WhenExpired(epoch store.Token) (t int64, ok bool) {
+	unix, ok := wire.WhenExpired(e.former, epoch)
+	if !ok {
+		return 0, false
+	}
+	return min(clock.At(time.Unix(0, unix)), e.At), true
 }
 
 // maxEpochs bounds how many epochs are remembered. Beyond that all are

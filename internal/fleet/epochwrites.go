@@ -43,24 +43,46 @@ func (k *Keyspace) isCounter(key string) bool {
 	return strings.HasPrefix(key[len(k.Prefix):], ":turn:")
 }
 
+// A Change is what a new epoch does to the results that record the one before: they are
+// invalid or, if it Expires, used as long as their stale windows last.
+type Change struct {
+	Mark    wire.Mark // of the new epoch
+	Expires bool
+}
+
+// follow returns a new epoch in the place of old, which may be nil.
+func (c Change) follow(old *wire.Record) *wire.Record {
+	if c.Expires {
+		return old.Expiring(c.Mark)
+	}
+	return old.Successor(c.Mark)
+}
+
+// metBy reports whether now, which has come in the place of the epoch before, does as much to the
+// results that record that.
+func (c Change) metBy(now *wire.Record, before store.Token) bool {
+	_, expired := wire.WhenExpired(now.Former, before)
+	return now.Epoch != before && now.Mark.Follows(c.Mark) && (c.Expires || !expired)
+}
+
 // SetEpochs draws new epochs for needs and writes them, within what is left
-// altogether. What does not reach the store is pending, for owner; in this process the
-// new epochs hold either way.
-func (k *Keyspace) SetEpochs(ctx context.Context, by storeclient.Deadline, owner string, m wire.Mark, needs ...Need) error {
+// altogether. What does not reach the store is pending, for owner, as an invalidation; in
+// this process the new epochs hold either way.
+func (k *Keyspace) SetEpochs(ctx context.Context, by storeclient.Deadline, owner string, c Change, needs ...Need) error {
 	keys := make([]string, len(needs))
 	for i, n := range needs {
 		keys[i] = n.Key
 	}
 	values, _, err := k.Read(ctx, by, keys)
 	if err != nil {
-		k.addPendingEpochs(owner, m, keys...)
+		k.addPendingEpochs(owner, c.Mark, keys...)
 		return err
 	}
-	return k.replaceEpochs(ctx, by, owner, m, needs, values)
+	return k.replaceEpochs(ctx, by, owner, c, needs, values)
 }
 
 // replaceEpochs is setEpochs where the store was asked what there is.
-func (k *Keyspace) replaceEpochs(ctx context.Context, by storeclient.Deadline, owner string, m wire.Mark, needs []Need, there [][]byte) error {
+func (k *Keyspace) replaceEpochs(ctx context.Context, by storeclient.Deadline, owner string, c Change, needs []Need, there [][]byte) error {
 	errs, last := make([]error, len(needs)), k.LastPending()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, storeclient.MaxWrites)
@@ -68,8 +90,10 @@ func (k *Keyspace) replaceEpochs(ctx context.Context, by storeclient.Deadline, o
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if errs[i] = k.beginEpoch(ctx, by, m, n, there[i]); errs[i] != nil {
-				k.addPendingEpochs(owner, m, n.Key)
+			c := c
+			c.Expires = c.Expires && !k.hasPending(n.Key)
+			if errs[i] = k.beginEpoch(ctx, by, c, n, there[i]); errs[i] != nil {
+				k.addPendingEpochs(owner, c.Mark, n.Key)
 			} else {
 				k.Acknowledge(n.Key, last)
 			}
@@ -93,10 +117,10 @@ const MaxRivals = 16
 
 // beginEpoch replaces the epoch under n's key, where there is what the store has just
 // told, by a new one in which n's version is listed. It is also content with one that
-// somebody else has drawn after that.
+// somebody else has drawn after that, if it does as much.
 //
 // A write of it that arrives late, or twice, changes nothing: it finds another token.
-func (k *Keyspace) beginEpoch(ctx context.Context, by storeclient.Deadline, m wire.Mark, n Need, there []byte) error {
+func (k *Keyspace) beginEpoch(ctx context.Context, by storeclient.Deadline, c Change, n Need, there []byte) error {
 	var first store.Token
 	for attempt := range MaxRivals {
 		old, _ := wire.Decode(n.Key, there)
@@ -104,11 +128,11 @@ func (k *Keyspace) beginEpoch(ctx context.Context, by storeclient.Deadline, m wi
 		case old == nil:
 		case attempt == 0:
 			first = old.Epoch
-		case old.Epoch != first && old.Mark.Follows(m):
+		case c.metBy(old, first):
 			k.forgetEpoch(n.Key)
 			return nil
 		}
-		next := old.Successor(m)
+		next := c.follow(old)
 		if n.Lists != nil {
 			next = next.Listing(*n.Lists)
 		}
@@ -126,9 +150,10 @@ func (k *Keyspace) beginEpoch(ctx context.Context, by storeclient.Deadline, m wi
 }
 
 // InvalidateTags draws new epochs for tags of a group, and counts its counter before,
-// within limit altogether. When an operation of the counter has failed, the epochs are
+// within limit altogether. If it only expires, results that record the ones before are of use
+// while they are stale. When an operation of the counter has failed, the epochs are
 // pending without an attempt.
-func (k *Keyspace) InvalidateTags(ctx context.Context, limit time.Duration, path string, tags []string) error {
+func (k *Keyspace) InvalidateTags(ctx context.Context, limit time.Duration, expires bool, path string, tags []string) error {
 	owner, counter := k.EpochKey("tags", path, ""), k.EpochKey("turn", path, "")
 	keys, needs := []string{counter}, []Need(nil)
 	for _, tag := range tags {
@@ -145,7 +170,7 @@ func (k *Keyspace) InvalidateTags(ctx context.Context, limit time.Duration, path
 		k.addPendingEpochs(owner, m, counter)
 	}
 	if err == nil {
-		return k.replaceEpochs(ctx, by, owner, m, needs, values[1:])
+		return k.replaceEpochs(ctx, by, owner, Change{m, expires}, needs, values[1:])
 	}
 	k.addPendingEpochs(owner, m, keys[1:]...)
 	return err
@@ -164,7 +189,7 @@ func (k *Keyspace) countUp(ctx context.Context, by storeclient.Deadline, owner, 
 		k.addPendingEpochs(owner, m, key)
 		return m, err
 	}
-	return m, k.SetEpochs(ctx, by, owner, m, Need{Key: key})
+	return m, k.SetEpochs(ctx, by, owner, Change{Mark: m}, Need{Key: key})
 }
 
 // count counts the counter under key up, if there is one.

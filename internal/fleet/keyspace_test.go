@@ -108,7 +108,7 @@ func TestEpochsThatAreTakenForPendingArePending(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 { // an odd number, so that the last one succeeds every other time
 			wg.Go(func() {
-				k.SetEpochs(t.Context(), storeclient.DeadlineIn(time.Second), clearKey, wire.Mark{}, Need{Key: clearKey})
+				k.SetEpochs(t.Context(), storeclient.DeadlineIn(time.Second), clearKey, Change{}, Need{Key: clearKey})
 			})
 		}
 		wg.Wait()
@@ -129,7 +129,7 @@ func TestLateNoteOfAnOlderEpochIsOfNoAccount(t *testing.T) {
 		s := memstore.New(nil)
 		here, elsewhere := newProcess(s), newProcess(s)
 		renew := func(k *Keyspace) {
-			if err := k.SetEpochs(t.Context(), storeclient.DeadlineIn(time.Second), clearKey, wire.Mark{}, Need{Key: clearKey}); err != nil {
+			if err := k.SetEpochs(t.Context(), storeclient.DeadlineIn(time.Second), clearKey, Change{}, Need{Key: clearKey}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -156,7 +156,7 @@ func (k *Keyspace) newEpoch(ctx context.Context, by storeclient.Deadline, n Need
 
 // epochOf returns what s, which was read as sent says, tells of an epoch.
 func epochOf(s *wire.Record, sent Request) Epoch {
-	return Epoch{Token: s.Epoch, Mark: s.Mark, versions: s.Versions, lasts: s.Lasts(sent.At), At: sent.At, order: sent.Order, Known: clock.Now()}
+	return Epoch{Token: s.Epoch, Mark: s.Mark, versions: s.Versions, former: s.Former, lasts: s.Lasts(sent.At), At: sent.At, order: sent.Order, Known: clock.Now()}
 }
 
 // writeEpoch writes s in the place of there, and notes it. It changes nothing if

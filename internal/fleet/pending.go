@@ -141,6 +141,14 @@ func (k *Keyspace) IsPending(key string) bool {
 	return ok && !d.epoch
 }
 
+// hasPending reports whether there is a pending invalidation under key, also of an epoch.
+func (k *Keyspace) hasPending(key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, ok := k.pending[key]
+	return ok
+}
+
 // retryLater tells the store what it has to be told. It runs in a goroutine of a
 // timer, ends when it is done or the store fails, and then tries again after
 // wait, doubled.
@@ -214,7 +222,7 @@ func (k *Keyspace) retryEpoch(pending map[string]PendingInvalidation, key string
 	by := storeclient.DeadlineIn(k.LongestTimeout())
 	values, _, err := k.Read(context.Background(), by, []string{key})
 	if err == nil {
-		err = k.beginEpoch(context.Background(), by, pending[key].mark, Need{Key: key}, values[0])
+		err = k.beginEpoch(context.Background(), by, Change{Mark: pending[key].mark}, Need{Key: key}, values[0])
 	}
 	if err == nil {
 		k.acknowledge(pending, key)
@@ -252,7 +260,7 @@ func (k *Keyspace) retryDelete(pending map[string]PendingInvalidation, some []st
 	}
 	err = k.Client.Delete(context.Background(), by.Remaining(), all...)
 	if err == nil && len(unnamed) > 0 {
-		err = k.SetEpochs(context.Background(), by, unnamed[0].Key, wire.Mark{}, unnamed...)
+		err = k.SetEpochs(context.Background(), by, unnamed[0].Key, Change{}, unnamed...)
 	}
 	if err == nil {
 		k.acknowledge(pending, some...)

@@ -7,6 +7,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
+	"github.com/seed-0226adef/memo/store"
 )
 
 // A Seen is what the store was seen to hold under a key.
@@ -14,9 +15,11 @@ type Seen struct {
 	Value        []byte       // nil if there is nothing
 	Record       *wire.Record // nil if that is no entry of the key; otherwise &entry
 	entry        wire.Record
-	Valid        bool // the epochs that it records are in force
+	Valid        bool // the epochs that it records are in force or, of a result, have expired
+	Expired      bool // one has
 	Bad          bool // the store refuses the key: there is nothing, and nothing can be put there
 	Dependencies []Dependency
+	ExpiredAt    int64  // then: when the first one did
 	At           int64  // when the store was asked
 	Order        uint64 // and what had been done by then; see sending
 
@@ -79,18 +82,26 @@ func (s *Collection) seenAs(key string, value []byte, sent Request, reports uint
 // force. What it cannot find out about, because the store fails, becomes nil.
 func (s *Collection) verify(ctx context.Context, by storeclient.Deadline, since uint64, all []*Seen) error {
 	var err error
+	absent := map[string]bool{} // those that the store does not have
 	for range MaxContradictions {
 		doubtful := s.compare(all, since, false)
 		if len(doubtful) == 0 {
 			return nil
+		}
+		if doubtful = slices.DeleteFunc(doubtful, func(key string) bool { return absent[key] }); len(doubtful) == 0 {
+			break
 		}
 		var values [][]byte
 		var sent Request
 		if values, sent, err = s.Read(ctx, by, doubtful); values != nil {
 			s.NoteEpochs(doubtful, values, sent)
 		}
-		if err != nil || !s.refuses(doubtful, values) {
+		if err != nil {
 			break
+		}
+		for i, key := range doubtful {
+			_, err := wire.Decode(key, values[i])
+			absent[key] = err != nil
 		}
 	}
 	unknown := make(map[string]bool)
@@ -114,21 +125,6 @@ func (s *Collection) epochSince(key string, t int64, since uint64) (Epoch, bool)
 	return e, known && e.order >= since
 }
 
-// refuses reports whether an epoch that was read is not known all the same: a change of it
-// was reported meanwhile, as it is when it was drawn a moment ago, and it has to be
-// read again.
-func (s *Collection) refuses(keys []string, values [][]byte) bool {
-	t := clock.Now()
-	for i, key := range keys {
-		if _, known := s.Epoch(key, t); !known {
-			if _, err := wire.Decode(key, values[i]); err == nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // compare compares the epochs that are recorded with those that are known, and
 // returns the keys of those that have to be asked for, each once: because they are not
 // known, or because what was seen may be newer. The last time, what is not
@@ -142,7 +138,7 @@ func (s *Collection) compare(all []*Seen, since uint64, last bool) (doubtful []s
 		for _, f := range seen.Dependencies {
 			r, known := s.epochSince(f.Key, t, since)
 			switch {
-			case known && r.Token == f.Epoch:
+			case known && r.Token == f.Epoch, known && seen.expires(&r, f.Epoch):
 			case known && r.At > seen.At:
 				seen.Valid = false
 			default:
@@ -155,6 +151,19 @@ func (s *Collection) compare(all []*Seen, since uint64, last bool) (doubtful []s
 		}
 	}
 	return doubtful
+}
+
+// expires reports whether what was seen is a result that has expired when e came in the place of
+// epoch, which it records. It notes when. A lease that was taken before is no longer good.
+func (s *Seen) expires(e *Epoch, epoch store.Token) bool {
+	t, ok := e.WhenExpired(epoch)
+	if !ok || s.Record.Kind != wire.KindResult {
+		return false
+	}
+	if !s.Expired || t < s.ExpiredAt {
+		s.Expired, s.ExpiredAt = true, t
+	}
+	return true
 }
 
 // dependenciesOf returns the epochs that an entry records. It is not ok if one is

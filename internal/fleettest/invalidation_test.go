@@ -40,6 +40,9 @@ func TestResultOfAnExecutionThatWasOvertakenIsNeverStored(t *testing.T) {
 		"Clear of the group":   {"plain", []string{"clear group"}, time.Second},
 		"static tag":           {"tagged", []string{"invalidate tag", "static"}, time.Second},
 		"tag added at the end": {"late", []string{"invalidate tag", "late"}, time.Second},
+		"Expire":               {"plain", []string{"expire", "plain"}, 0},
+		"Expire of the group":  {"plain", []string{"expire group"}, time.Second},
+		"ExpireTags":           {"late", []string{"expire tag", "late"}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEveryServer(t, func(t *testing.T, kind, addr string) {
@@ -75,6 +78,39 @@ func TestResultOfAnExecutionThatWasOvertakenIsNeverStored(t *testing.T) {
 							}
 						}
 					}
+				}
+			})
+		})
+	}
+}
+
+// What one process expires is stale in all, and one refresh replaces it.
+func TestWhatHasExpiredIsStaleInEveryProcess(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string][]string{
+		"Expire":              {"expire", "stale", "k"},
+		"Expire of the group": {"expire group"},
+		"ExpireTags":          {"expire tag", "late"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEveryServer(t, func(t *testing.T, kind, addr string) {
+				f := newFleet(t, 3, kind, addr)
+				call := []string{"call", "stale", "k", "1"}
+				f.change("old")
+				for process := range f.Processes {
+					f.must(process, call...)
+				}
+				f.change("new")
+				f.must(0, command...)
+				time.Sleep(time.Second) // within which others see it
+				if got := f.must(1, call...); got != "old" {
+					t.Errorf("after it had expired, a call got %s, want old, which is stale", got)
+				}
+				for process := range f.Processes {
+					eventually(t, patience, "a process returns what is new", func() bool { return f.must(process, call...) == "new" })
+				}
+				if n := f.executions(0); n != 2 {
+					t.Errorf("there were %d executions, want 2: one refresh for all", n)
 				}
 			})
 		})

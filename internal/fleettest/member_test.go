@@ -35,7 +35,8 @@ type member struct {
 //	hold           makes executions wait, when they have read the source
 //	begun          returns when an execution waits
 //	go on          lets executions go on
-//	invalidate f k, clear f, clear group, invalidate tag t: as the methods of that name
+//	invalidate f k, clear f, clear group, invalidate tag t,
+//	expire f k, expire group, expire tag t: as the methods of that name
 var program = testserver.NewProgram("member", func(args []string) testserver.Commands {
 	m, err := newMember(args[0], args[1], args[2])
 	if err != nil {
@@ -53,6 +54,9 @@ var program = testserver.NewProgram("member", func(args []string) testserver.Com
 		"clear":          func(args ...string) (string, error) { return "", m.funcs[args[0]].Clear(ctx) },
 		"clear group":    func(...string) (string, error) { return "", m.group.Clear(ctx) },
 		"invalidate tag": func(args ...string) (string, error) { return "", m.group.InvalidateTags(ctx, args[0]) },
+		"expire":         func(args ...string) (string, error) { return "", m.funcs[args[0]].Expire(ctx, args[1]) },
+		"expire group":   func(...string) (string, error) { return "", m.group.Expire(ctx) },
+		"expire tag":     func(args ...string) (string, error) { return "", m.group.ExpireTags(ctx, args[0]) },
 	}
 })
 
@@ -67,6 +71,7 @@ func newMember(kind, addr, source string) (*member, error) {
 		"plain":  memo.New(m.read, m.group, memo.Name("plain")),
 		"tagged": memo.New(m.read, m.group, memo.Name("tagged"), memo.Tags("static")),
 		"late":   memo.New(m.readAndTag, m.group, memo.Name("late")),
+		"stale":  memo.New(m.readAndTag, m.group, memo.Name("stale"), memo.StaleWhileRevalidate(time.Hour)),
 		"slow":   memo.New(m.readSlowly, m.group, memo.Name("slow")),
 	}
 	return m, nil

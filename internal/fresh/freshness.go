@@ -75,6 +75,16 @@ func (l Lifetime) Window(created, cost int64, draw float64) Window {
 // Empty reports whether there is no instant at which the result may be used.
 func (w *Window) Empty() bool { return w.End <= w.Created }
 
+// Expire ends the freshness at t, at the latest. A result that had no stale window has none
+// then; of one that was fresh for ever only a policy says.
+func (w *Window) Expire(t int64) {
+	fresh := w.Fresh
+	w.Fresh = min(w.Fresh, t)
+	if w.End == fresh && fresh != clock.Forever {
+		w.End = w.Fresh
+	}
+}
+
 // A Verdict says what a call may do with the result it found.
 type Verdict uint8
 

@@ -16,7 +16,6 @@ import (
 	"github.com/seed-0226adef/memo/internal/shared"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/tags"
-	"github.com/seed-0226adef/memo/internal/wire"
 )
 
 // A Group is a named set of functions that share settings and are invalidated together.
@@ -151,6 +150,16 @@ func (g *Group) strike(count *entry.Counters) {
 // InvalidateTags invalidates every result that carries one of the tags, in this process and in
 // the stores.
 func (g *Group) InvalidateTags(ctx context.Context, names []string) error {
+	return g.changeTags(ctx, "InvalidateTags", names, false, g.space.Invalidate)
+}
+
+// ExpireTags ends the freshness of these results.
+func (g *Group) ExpireTags(ctx context.Context, names []string) error {
+	return g.changeTags(ctx, "ExpireTags", names, true, func(names []string) { g.space.ExpireTags(names, clock.Now()) })
+}
+
+// changeTags invalidates or expires what carries one of the tags; here does so in this process.
+func (g *Group) changeTags(ctx context.Context, what string, names []string, expires bool, here func([]string)) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -158,10 +167,10 @@ func (g *Group) InvalidateTags(ctx context.Context, names []string) error {
 	ctx = g.lend(ctx)
 	path := g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		return r.InvalidateTags(ctx, limit, path, names)
+		return r.InvalidateTags(ctx, limit, expires, path, names)
 	})
-	g.space.Invalidate(names)
-	return g.notReached("InvalidateTags", err)
+	here(names)
+	return g.notReached(what, err)
 }
 
 // InvalidateTags does so for every group of the process that a call from here may reach.
@@ -193,20 +202,36 @@ func (g *Group) joinDefaultNow() {
 
 // Clear invalidates every result of the functions.
 func (g *Group) Clear(ctx context.Context) error {
+	return g.changeAll(ctx, "Clear", fleet.Change{}, entry.EventClear, func() {
+		g.space.Clear()
+		for _, c := range g.functions() {
+			if c.inUse() != nil {
+				c.Sweep()
+			}
+		}
+	})
+}
+
+// Expire ends the freshness of every result of the functions.
+func (g *Group) Expire(ctx context.Context) error {
+	return g.changeAll(ctx, "Expire", fleet.Change{Expires: true}, entry.EventExpiry, func() { g.space.Expire(clock.Now()) })
+}
+
+// changeAll invalidates or expires all results; here does so in this process.
+func (g *Group) changeAll(ctx context.Context, what string, change fleet.Change, event entry.EventKind, here func()) error {
 	ctx = g.lend(ctx)
 	path := g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
 		key := r.EpochKey("group", path, "")
-		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, wire.Mark{}, fleet.Need{Key: key})
+		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, change, fleet.Need{Key: key})
 	})
-	g.space.Clear()
+	here()
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
-			c.Sweep()
-			p.Tell(ctx, entry.EventClear, "")
+			p.Tell(ctx, event, "")
 		}
 	}
-	return g.notReached("Clear", err)
+	return g.notReached(what, err)
 }
 
 // lend returns the context for operations that may go on when a call has returned.

@@ -79,7 +79,7 @@ func (f *Run) Contradicted(seen *fleet.Seen) bool {
 	}
 	st := seen.Record
 	lease := t.State()
-	return st == nil || !seen.Valid || st.Token != lease.token && st.Token != lease.Target
+	return st == nil || !seen.Valid || seen.Expired || st.Token != lease.token && st.Token != lease.Target
 }
 
 // Obtain asks the fleet for the right to execute f. If another process has the

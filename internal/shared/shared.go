@@ -101,6 +101,9 @@ func (s *Results) Result(p *entry.Config, key, sharedKey string, seen *fleet.See
 	e := entry.NewIn(at, key, nil, st.Window(t, age), read.Add(-time.Duration(age)), born)
 	r := e.Own()
 	r.Asked, r.Tags, r.Dependencies = seen.At, s.tagsOf(st.Tags), seen.Dependencies
+	if seen.Expired {
+		e.Window.Expire(seen.ExpiredAt)
+	}
 	if e.Verdict(t, &p.Policy, entry.Draw) == fresh.Unusable {
 		return nil
 	}

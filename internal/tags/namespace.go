@@ -16,10 +16,13 @@ type Namespace struct {
 	Path     string        // names the group in shared stores, empty outside of all groups; see Move
 	cleared  atomic.Uint64 // when all of it was invalidated last
 	mu       sync.Mutex
-	tags     map[string]uint64 // guarded by mu; when each tag was invalidated last
-	floor    uint64            // guarded by mu; stands for all tags that were dropped from the map
-	children []*Namespace      // guarded by mu; the namespaces of groups within this group
-	claimed  bool              // guarded by spaces; there is a group
+	tags     map[string]uint64   // guarded by mu; when each tag was invalidated last
+	floor    uint64              // guarded by mu; stands for all tags that were dropped from the map
+	children []*Namespace        // guarded by mu; the namespaces of groups within this group
+	expired  expiries            // guarded by mu; when all of it was expired
+	marked   map[string]expiries // guarded by mu; when each tag was expired
+	ended    atomic.Uint64       // when all of it was expired last
+	claimed  bool                // guarded by spaces; there is a group
 
 	keyspaces map[*fleet.Keyspace]struct{} // guarded by mu; where there may be results that carry its tags
 }
@@ -52,19 +55,27 @@ func (n *Namespace) Invalidate(tags []string) {
 func (n *Namespace) noteTags(tags []string, seq uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.tags == nil {
-		n.tags = make(map[string]uint64)
-	}
-	if len(n.tags)+len(tags) > maxTags {
-		n.tags, n.floor = nil, seq // which stands for these tags, too
-	} else {
+	if !n.makeRoom(len(tags), seq) { // for which floor stands, too
 		for _, t := range tags {
+			if n.tags == nil {
+				n.tags = make(map[string]uint64)
+			}
 			n.tags[t] = seq
+			delete(n.marked, t)
 		}
 	}
 	for _, c := range n.children {
 		c.noteTags(tags, seq)
 	}
+}
+
+// makeRoom forgets all tags if so many more are too many, and reports whether it did.
+func (n *Namespace) makeRoom(more int, seq uint64) bool {
+	if len(n.tags)+len(n.marked)+more <= maxTags {
+		return false
+	}
+	n.tags, n.marked, n.floor = nil, nil, seq
+	return true
 }
 
 // Adopt makes child's results subject to this namespace's invalidations.

@@ -24,6 +24,38 @@ func (s *Record) Successor(m Mark) *Record {
 	return next
 }
 
+// A FormerEpoch is one whose results have expired, and not been invalidated: they are of use
+// as long as their stale windows last.
+type FormerEpoch struct {
+	Epoch   store.Token
+	Expired int64 // Unix time in nanoseconds, by the clock of who has done that
+}
+
+// maxFormer bounds how many former epochs are listed. The results of an older one are
+// invalid.
+const maxFormer = 16
+
+// Expiring returns a new epoch in the place of s, which may be nil, that lists s's as a
+// former one.
+func (s *Record) Expiring(m Mark) *Record {
+	next := s.Successor(m)
+	if s != nil {
+		former := s.Former[max(len(s.Former)-maxFormer+1, 0):]
+		next.Former = append(slices.Clone(former), FormerEpoch{s.Epoch, time.Now().UnixNano()})
+	}
+	return next
+}
+
+// WhenExpired returns when the results of epoch expired, if that is among the former ones, by
+// the clock of who has done that.
+func WhenExpired(former []FormerEpoch, epoch store.Token) (unix int64, ok bool) {
+	i := slices.IndexFunc(former, func(f FormerEpoch) bool { return f.Epoch == epoch })
+	if i < 0 {
+		return 0, false
+	}
+	return former[i].Expired, true
+}
+
 // Follows reports whether an epoch with the mark m was drawn when, or after, one with
 // the mark other was.
 func (m Mark) Follows(other Mark) bool {
@@ -102,7 +134,7 @@ func indexOf(versions []Version, v *Version) int {
 // was no room.
 func (s *Record) Listing(v Version) *Record {
 	next := NewEpoch(s.Mark)
-	next.Epoch, next.Versions, next.Written, next.Life = s.Epoch, slices.Clone(s.Versions), s.Written, s.Life
+	next.Epoch, next.Versions, next.Written, next.Life, next.Former = s.Epoch, slices.Clone(s.Versions), s.Written, s.Life, s.Former
 	v.Current = true
 	if i := indexOf(next.Versions, &v); i >= 0 {
 		next.Versions = slices.Delete(next.Versions, i, i+1)

@@ -45,6 +45,7 @@ import (
 //	         tags       number, then for each: path, name (texts),
 //	                    number of epochs and these (16 bytes each)
 //	         payload    the rest
+//	expired  as a result, whose freshness was ended by Expire
 //	lease    scopes     as above
 //	         failed     how many executions right before ended without a result
 //	released failed     as above, that one included
@@ -53,6 +54,8 @@ import (
 //	         written    Unix time in seconds, by the writer's clock
 //	         life       seconds from then on; zero for no end
 //	         versions   number, then for each: head, shape (texts), 1 if it is current
+//	         expired    number, then for each: epoch (16 bytes), Unix time in nanoseconds;
+//	                    missing where there is none
 //
 // Epochs and turns used to be written so, with the token as the epoch:
 //
@@ -81,6 +84,7 @@ const (
 	KindReleased = 'x' // it has ended without a result
 	KindEpoch    = 'E' // what results record of a Clear or a tag, or a group's turn; see epochs
 
+	kindExpired  = 'R' // a result with Expired
 	kindOldEpoch = 'e' // an epoch as it used to be written
 	kindOldTurn  = 't' // a turn as it used to be written
 )
@@ -98,6 +102,7 @@ type Record struct {
 	Replaced           store.Token
 	Created            int64 // Unix time in nanoseconds, by the writer's clock
 	Fresh, Stale, Cost time.Duration
+	Expired            bool   // it is not fresh, whatever a clock says
 	Codec              []byte // its name
 	Scopes             []ScopeEpoch
 	Tags               []TagEpochs
@@ -111,6 +116,7 @@ type Record struct {
 	Written  int64         // Unix time in seconds; zero if it is not known
 	Life     time.Duration // in whole seconds; zero for no end
 	Versions []Version     // of a function's epoch; see versions.go
+	Former   []FormerEpoch // those whose results are of use while they are stale, from the oldest on
 }
 
 // IsEpoch reports whether s is an epoch or a turn.
@@ -124,6 +130,26 @@ func (s *Record) Ends() int64 {
 	age := max(time.Now().UnixNano()-s.Created, 0)
 	w := s.Window(clock.Now(), age)
 	return w.End
+}
+
+// Expire makes s, a result, one that has expired by now, under a new token. It returns how
+// long the store is to keep it, zero for no end. stale is how long it may be used from now on
+// if it says nothing of that itself, having been fresh for ever. It is not ok if s is
+// of no use to anybody then.
+func (s *Record) Expire(stale time.Duration) (keep time.Duration, ok bool) {
+	age := time.Duration(max(time.Now().UnixNano()-s.Created, 0))
+	if s.Fresh == fresh.Forever {
+		s.Stale = stale
+	}
+	if !s.Expired && age < s.Fresh {
+		s.Fresh = age
+	}
+	s.Token, s.Replaced, s.Expired = store.NewToken(), store.Token{}, true
+	if s.Stale == fresh.Forever {
+		return 0, true
+	}
+	keep = s.Fresh + s.Stale - age
+	return keep, keep > 0
 }
 
 // A ScopeEpoch is the epoch of a scope when an execution began. The path of a
@@ -154,6 +180,9 @@ func (s *Record) Encode(key string, payload func([]byte) ([]byte, error)) ([]byt
 	b := make([]byte, headerSize, 256)
 	copy(b, s.Token[:])
 	b[store.TokenSize], b[store.TokenSize+1], b[kindAt] = formatMark, formatVersion, s.Kind
+	if s.Expired {
+		b[kindAt] = kindExpired
+	}
 	b = appendSized(b, key)
 	switch s.Kind {
 	case KindResult:
@@ -200,6 +229,14 @@ func (s *Record) appendEpoch(b []byte) []byte {
 		} else {
 			b = append(b, 0)
 		}
+	}
+	if len(s.Former) == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(len(s.Former)))
+	for i := range s.Former {
+		b = append(b, s.Former[i].Epoch[:]...)
+		b = binary.AppendUvarint(b, uint64(s.Former[i].Expired))
 	}
 	return b
 }
@@ -254,6 +291,9 @@ func (s *Record) Decode(key string, b []byte) error {
 	r := reader{rest: b[headerSize:]}
 	if string(r.text()) != key {
 		return ErrUnknown
+	}
+	if s.Kind == kindExpired {
+		s.Kind, s.Expired = KindResult, true
 	}
 	switch s.Kind {
 	case KindResult:
@@ -355,6 +395,13 @@ func (r *reader) epoch(s *Record) {
 		v.Current = len(flag) == 1 && flag[0] == 1
 		s.Versions = append(s.Versions, v)
 	}
+	if r.failed || len(r.rest) == 0 {
+		return
+	}
+	for range r.many(store.TokenSize + 1) {
+		s.Former = append(s.Former, FormerEpoch{Epoch: r.token(), Expired: int64(r.number() & math.MaxInt64)})
+	}
+	r.failed = r.failed || len(s.Former) == 0
 }
 
 // many returns a number of things that take at least size bytes each, so that
@@ -424,5 +471,8 @@ func (s *Record) Window(t, age int64) fresh.Window {
 	w := fresh.Window{Created: t - age, Cost: int64(s.Cost)}
 	w.Fresh = clock.After(w.Created, s.Fresh)
 	w.End = clock.After(w.Fresh, s.Stale)
+	if s.Expired {
+		w.Fresh = min(w.Fresh, t) // by a clock that is behind
+	}
 	return w
 }

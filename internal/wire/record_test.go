@@ -41,6 +41,14 @@ var corpus = map[string]Record{
 		Token: tokenOf(1), Kind: KindResult, Created: 1700000000123456789, Fresh: time.Second,
 		Scopes: []ScopeEpoch{{"", tokenOf(2)}},
 	},
+	"v1-expired": {
+		Token: tokenOf(1), Kind: KindResult, Expired: true, Created: 1700000000123456789, Fresh: time.Second, Stale: time.Hour,
+		Codec: []byte("json"), Scopes: []ScopeEpoch{{"", tokenOf(2)}}, Payload: []byte("1"),
+	},
+	"v1-epoch-with-former-ones": {
+		Token: tokenOf(1), Kind: KindEpoch, Epoch: tokenOf(2), Written: 1700000000, Life: time.Hour,
+		Former: []FormerEpoch{{tokenOf(3), 1700000000123456789}, {tokenOf(4), 1700000000223456789}},
+	},
 	"v1-lease":    {Token: tokenOf(1), Kind: KindLease, Scopes: []ScopeEpoch{{"", tokenOf(2)}}, Failed: 3},
 	"v1-released": {Token: tokenOf(1), Kind: KindReleased, Failed: 4},
 	"v1-epoch":    {Token: tokenOf(1), Kind: kindOldEpoch, Epoch: tokenOf(1), Mark: Mark{tokenOf(2), 300}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -62,6 +63,48 @@ func ExampleLocalTTL() {
 
 	fmt.Println(rights.Call(context.Background(), 42))
 	// Output: [read] <nil>
+}
+
+// What processes tell each other goes over Redis, NATS, or whatever carries messages: see
+// redisstore.NewBus. This one is in memory, and joins two functions as two processes would be.
+func ExampleBus() {
+	bus, shared := new(inMemory), memstore.New(nil)
+	price := func(context.Context, string) (int, error) { return 300, nil }
+	shop := memo.New(price, memo.Name("price"), memo.SharedName(), memo.Store(shared), memo.Bus(bus))
+	office := memo.New(price, memo.Name("price"), memo.SharedName(), memo.Store(shared), memo.Bus(bus))
+
+	fmt.Println(shop.Call(context.Background(), "tea"))
+	fmt.Println(office.Set(context.Background(), "tea", 250)) // a moment later the shop has no copy
+	// Output:
+	// 300 <nil>
+	// <nil>
+}
+
+// inMemory is a bus of one process.
+type inMemory struct {
+	mu        sync.Mutex
+	receivers []func([]byte)
+}
+
+func (b *inMemory) Publish(_ context.Context, message []byte) error {
+	b.mu.Lock()
+	receivers := b.receivers
+	b.mu.Unlock()
+	for _, receive := range receivers {
+		receive(message)
+	}
+	return nil
+}
+
+func (b *inMemory) Subscribe(ctx context.Context, receive func([]byte)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.receivers = append(b.receivers, func(message []byte) {
+		if ctx.Err() == nil {
+			receive(message)
+		}
+	})
+	return ctx.Err()
 }
 
 func ExampleStoreTimeout() {

@@ -72,6 +72,7 @@ func (k *Keyspace) replaceEpochs(ctx context.Context, by storeclient.Deadline, o
 				k.addPendingEpochs(owner, m, n.Key)
 			} else {
 				k.Acknowledge(n.Key, last)
+				k.Publish(n.Key)
 			}
 		})
 	}
@@ -178,6 +179,7 @@ func (k *Keyspace) count(ctx context.Context, by storeclient.Deadline, key strin
 		m = wire.Mark{Generation: s.Mark.Generation, Count: s.Mark.Count + 1}
 		if err = k.writeEpoch(ctx, by, key, there, s.Successor(m)); err == nil {
 			k.Acknowledge(key, last)
+			k.Publish(key)
 			return m, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {

@@ -422,7 +422,7 @@ func TestSubscriptionThatFailsIsTriedAgain(t *testing.T) {
 		f.Call(t.Context(), 1)
 		synctest.Wait()
 		h.failWith(nil)
-		time.Sleep(5 * time.Second)
+		time.Sleep(6 * time.Second)
 		f.Call(t.Context(), 1)
 		if synctest.Wait(); h.listening() != 1 {
 			t.Error("the subscription was not tried again")

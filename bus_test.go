@@ -242,6 +242,23 @@ func TestBusTellsOfInvalidationsThatReachTheStoreLate(t *testing.T) {
 	}
 }
 
+// An execution knows the group's counter before it begins. Of one that was read before the tag
+// was invalidated its result, which gets the tag at its end, would not be stored.
+func TestBusTellsOfTheCounterOfTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newOnBus(t)
+		if err := p.groups[1].InvalidateTags(t.Context(), "added"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		p.want(p.here, 0)
+		before := p.there.Stats().Executions
+		if p.want(p.there, 0); p.there.Stats().Executions != before {
+			t.Error("the result was not stored")
+		}
+	})
+}
+
 func TestFirstResultsAreNotPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newOnBus(t)

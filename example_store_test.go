@@ -66,15 +66,15 @@ func ExampleLocalTTL() {
 }
 
 // What processes tell each other goes over Redis, NATS, or whatever carries messages: see
-// redisstore.NewBus. This one is in memory, and joins two functions as two processes would be.
+// redisstore.NewBus. This one stays in the process, as one of a test does.
 func ExampleBus() {
-	bus, shared := new(inMemory), memstore.New(nil)
-	price := func(context.Context, string) (int, error) { return 300, nil }
-	shop := memo.New(price, memo.Name("price"), memo.SharedName(), memo.Store(shared), memo.Bus(bus))
-	office := memo.New(price, memo.Name("price"), memo.SharedName(), memo.Store(shared), memo.Bus(bus))
+	memcached := memstore.New(nil) // in a fleet
+	price := memo.New(func(_ context.Context, sku string) (int, error) {
+		return 100 * len(sku), nil
+	}, memo.Name("price"), memo.Store(memcached), memo.Bus(new(inMemory)))
 
-	fmt.Println(shop.Call(context.Background(), "tea"))
-	fmt.Println(office.Set(context.Background(), "tea", 250)) // a moment later the shop has no copy
+	fmt.Println(price.Call(context.Background(), "tea"))
+	fmt.Println(price.Invalidate(context.Background(), "tea")) // other processes drop their copies now
 	// Output:
 	// 300 <nil>
 	// <nil>

@@ -58,8 +58,9 @@ func TestMessagesThatAreNotWholeAreNone(t *testing.T) {
 			t.Errorf("the first %d bytes count as %+v", n, got)
 		}
 	}
+	long := strings.Repeat("0", 32) + " : " + strings.Repeat("k", store.MaxMessage)
 	for _, b := range []string{
-		whole + " ", whole + " :k", strings.Replace(whole, "memo1", "memo2", 1),
+		fmt.Sprintf("memo1 %d %s", len(long), long), whole + " ", whole + " :k", strings.Replace(whole, "memo1", "memo2", 1),
 		"memo1 32 " + strings.Repeat("0", 32), "memo1 34 " + strings.Repeat("0", 32) + " :",
 		"memo1 34 " + strings.Repeat("0", 30) + " : :", "memo1 36 " + strings.Repeat("0", 32) + "  :x",
 		"memo1 36 " + strings.Repeat("x", 32) + " : x", "memo1 -1 ", "memo1 99999999999999999999 x",

@@ -217,7 +217,8 @@
 // A process keeps a copy of what it has read for [LocalTTL]. Where the store tells
 // of changes, copies are dropped when they change; while that connection is lost
 // they are not used. A Clear or InvalidateTags of another process is seen
-// within one second in any case.
+// within one second in any case. Where the store cannot tell, processes tell each
+// other, by a [Bus].
 //
 // A store that fails never fails a call. It costs one [StoreTimeout] until
 // it is found out, and then nothing until it is back. An invalidation that it
@@ -281,7 +282,7 @@
 //   - Freshness: [TTL], [Jitter], [StaleWhileRevalidate], [EarlyRefresh], [MaxAge], [InheritTTL].
 //   - Failure: [StaleIfError], [SoftTimeout], [LoadTimeout], [CacheErrors], [CacheIf].
 //   - This process: [Local], [LocalBytes], [NoLocal], [Clone], [ContextFrom], [Disabled].
-//   - The store: [Store], [StoreTimeout], [LocalTTL], [Codec].
+//   - The store: [Store], [StoreTimeout], [LocalTTL], [Bus], [Codec].
 //   - Keys and identity: [Name], [SharedName], [Prefix], [Version], [KeyFunc], [Tags], and a
 //     [Group].
 //   - Batches: [MaxBatch], [CacheMissing].

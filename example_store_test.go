@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-0226adef/memo"
@@ -62,6 +63,48 @@ func ExampleLocalTTL() {
 
 	fmt.Println(rights.Call(context.Background(), 42))
 	// Output: [read] <nil>
+}
+
+// What processes tell each other goes over Redis, NATS, or whatever carries messages: see
+// redisstore.NewBus. This one stays in the process, as one of a test does.
+func ExampleBus() {
+	memcached := memstore.New(nil) // in a fleet
+	price := memo.New(func(_ context.Context, sku string) (int, error) {
+		return 100 * len(sku), nil
+	}, memo.Name("price"), memo.Store(memcached), memo.Bus(new(inMemory)))
+
+	fmt.Println(price.Call(context.Background(), "tea"))
+	fmt.Println(price.Invalidate(context.Background(), "tea")) // other processes drop their copies now
+	// Output:
+	// 300 <nil>
+	// <nil>
+}
+
+// inMemory is a bus of one process.
+type inMemory struct {
+	mu        sync.Mutex
+	receivers []func([]byte)
+}
+
+func (b *inMemory) Publish(_ context.Context, message []byte) error {
+	b.mu.Lock()
+	receivers := b.receivers
+	b.mu.Unlock()
+	for _, receive := range receivers {
+		receive(message)
+	}
+	return nil
+}
+
+func (b *inMemory) Subscribe(ctx context.Context, receive func([]byte)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.receivers = append(b.receivers, func(message []byte) {
+		if ctx.Err() == nil {
+			receive(message)
+		}
+	})
+	return ctx.Err()
 }
 
 func ExampleStoreTimeout() {

@@ -97,7 +97,7 @@ func TestFuncsTellTheOptionsInForce(t *testing.T) {
 	full := memo.New(double, g, memo.Name("legible.2"), memo.TTL(memo.Forever), memo.Jitter(0.25), memo.StaleWhileRevalidate(time.Minute),
 		memo.EarlyRefresh(1), memo.InheritTTL(true), memo.SoftTimeout(time.Second), memo.LoadTimeout(0),
 		memo.CacheErrors(5*time.Second, nil), memo.CacheIf(keepAll), memo.LocalBytes(1<<20), memo.Clone(same), memo.ContextFrom(emptied),
-		memo.Disabled(true), memo.Store(memstore.New(nil)), memo.LocalTTL(0), memo.Codec(codec.MsgPack), memo.Prefix("p"), memo.Version("2"),
+		memo.Disabled(true), memo.Store(memstore.New(nil)), memo.LocalTTL(0), memo.Bus(new(hub)), memo.Codec(codec.MsgPack), memo.Prefix("p"), memo.Version("2"),
 		memo.SharedName(), memo.KeyFunc(keyOf), memo.MaxBatch(7), memo.Observe(&recorder{}), memo.Observe(sulking{}),
 		memo.Logger(slog.New(slog.DiscardHandler)))
 	batch := memo.NewBatch(doubles, memo.Name("legible.3"), memo.NoLocal(), memo.MaxBatch(7), memo.CacheMissing(time.Minute), memo.Prefix("p"))
@@ -114,7 +114,7 @@ func TestFuncsTellTheOptionsInForce(t *testing.T) {
 			"TTL forever", "Jitter 0.25", "StaleWhileRevalidate 1m0s", "EarlyRefresh 1", "InheritTTL true",
 			"StaleIfError 1h0m0s", "SoftTimeout 1s", "CacheErrors 5s", "CacheIf " + here + "keepAll",
 			"LocalBytes 1048576", "Clone " + here + "same", "ContextFrom " + here + "emptied", "Disabled true",
-			"Store *memstore.Store", "StoreTimeout 250ms", "LocalTTL 0s", "Codec msgpack", "Prefix p", "Version 2", "SharedName true",
+			"Store *memstore.Store", "StoreTimeout 250ms", "LocalTTL 0s", "Bus *memo_test.hub", "Codec msgpack", "Prefix p", "Version 2", "SharedName true",
 			"KeyFunc " + here + "keyOf", "Tags a, b",
 			"Observe *memo_test.recorder", "Observe memo_test.sulking", "Logger slog.discardHandler",
 		},

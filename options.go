@@ -291,6 +291,18 @@ func Store(s store.Store) Option {
 	return option(func(o *function.Settings) { o.Store = s })
 }
 
+// Bus has the processes that share a [Store] tell each other which results they have changed,
+// so that copies elsewhere are dropped within milliseconds: for a store that cannot notify, such
+// as memcached or DynamoDB. The default is none. A nil b, or one that == cannot compare, panics.
+//
+// A bus is a hint and lengthens nothing: while it fails, [LocalTTL] and the second of Clear and
+// InvalidateTags bound what others see. One that fails delays no call. What a function is given
+// goes for all functions with its Store and [Prefix]. A function that is given a Bus and has no
+// Store panics at its first use; one of a group or of SetDefault does nothing there.
+//
+// It may be given to [SetDefault], [NewGroup] and [New].
+func Bus(b store.Bus) Option { return function.Bus(b) }
+
 // Local bounds the function's in-process tier by the number of results. The
 // default is 10,000. n below one panics: NoLocal is how to hold none.
 //

@@ -202,6 +202,9 @@ func (c *Cache) Put(ctx context.Context, p *entry.Config, key string, exec Execu
 	// call one that is not current, so that e is not held after it.
 	call := c.beginSet(key, c.SharedKey(key, exec))
 	defer call.endSet()
+	if c.Tier.Load() != nil {
+		c.Shared.Subscribe()
+	}
 	err := c.Shared.Put(ctx, p, call.sharedKey, e)
 	c.replace(e, call)
 	c.Shared.Overtake(c.Shared.Member, key, call.sharedKey)

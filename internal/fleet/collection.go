@@ -163,6 +163,7 @@ func (s *Collection) settle(left func(key string) bool, last uint64, d PendingIn
 			s.AddPending(key, d, nil)
 		} else {
 			s.Acknowledge(key, last)
+			s.Publish(key)
 		}
 	}
 }

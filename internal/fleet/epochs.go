@@ -119,6 +119,9 @@ type Request struct {
 // Read is storeclient.Client.Get that also notes what its values can be compared
 // with: reports that come while a look-up is under way make its values doubtful.
 func (k *Keyspace) Read(ctx context.Context, by storeclient.Deadline, keys []string) ([][]byte, Request, error) {
+	for _, s := range k.seatsNow() {
+		s.Use()
+	}
 	s := Request{At: clock.Now(), Order: k.lastOrder(), Generation: k.Notifications.Generation.Load(), Reports: make([]uint32, len(keys))}
 	for i, key := range keys {
 		s.Reports[i] = k.Notifications.Of(key).Load()

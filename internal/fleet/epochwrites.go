@@ -96,6 +96,7 @@ func (k *Keyspace) replaceEpochs(ctx context.Context, by storeclient.Deadline, o
 				k.addPendingEpochs(owner, c.Mark, n.Key)
 			} else {
 				k.Acknowledge(n.Key, last)
+				k.Publish(n.Key)
 			}
 		})
 	}
@@ -203,6 +204,7 @@ func (k *Keyspace) count(ctx context.Context, by storeclient.Deadline, key strin
 		m = wire.Mark{Generation: s.Mark.Generation, Count: s.Mark.Count + 1}
 		if err = k.writeEpoch(ctx, by, key, there, s.Successor(m)); err == nil {
 			k.Acknowledge(key, last)
+			k.Publish(key)
 			return m, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {

@@ -17,8 +17,10 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"weak"
 
+	"github.com/seed-0226adef/memo/internal/busclient"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -47,6 +49,7 @@ type Keyspace struct {
 	behind, behindUntil int64 // guarded by mu; see noteSkew
 
 	Notifications notifications
+	seats         atomic.Pointer[[]*busclient.Seat] // written under mu; where it is told of changes, and tells; see bus.go
 }
 
 // keyspaces are those in use, for as long as a function uses them.

@@ -44,8 +44,11 @@ const notifyIdle = 30 * time.Second
 
 // Subscribe subscribes to the store's notifications, unless that was done or cannot
 // be. The subscription ends when no result was looked for in the store for
-// notifyIdle.
+// notifyIdle. It does the same with buses; there what a copy needs counts as well.
 func (k *Keyspace) Subscribe() {
+	for _, s := range k.seatsNow() {
+		s.Listen()
+	}
 	n := &k.Notifications
 	if n.used.Load() {
 		return
@@ -116,7 +119,7 @@ func (l *subscription) notify(ctx context.Context) (stop func(), err error) {
 // Changed implements [store.Sink].
 func (l *subscription) Changed(keys []string) { l.keyspace.Changed(keys) }
 
-// Changed notes that a change of each of the keys was reported.
+// Changed notes that a change of each of the keys was reported, by the store or by a bus.
 func (k *Keyspace) Changed(keys []string) {
 	for _, key := range keys {
 		if !strings.HasPrefix(key, k.Prefix) {
@@ -136,12 +139,15 @@ func (k *Keyspace) Changed(keys []string) {
 }
 
 // Suspect implements [store.Sink].
-func (l *subscription) Suspect() {
-	l.keyspace.Notifications.Generation.Add(1)
-	l.keyspace.mu.Lock()
-	l.keyspace.distrustAll()
-	l.keyspace.mu.Unlock()
-	l.keyspace.epochsChanged()
+func (l *subscription) Suspect() { l.keyspace.suspect() }
+
+// suspect makes all copies doubtful, and has all epochs read again.
+func (k *Keyspace) suspect() {
+	k.Notifications.Generation.Add(1)
+	k.mu.Lock()
+	k.distrustAll()
+	k.mu.Unlock()
+	k.epochsChanged()
 }
 
 // Up implements [store.Sink].

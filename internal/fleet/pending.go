@@ -226,6 +226,7 @@ func (k *Keyspace) retryEpoch(pending map[string]PendingInvalidation, key string
 	}
 	if err == nil {
 		k.acknowledge(pending, key)
+		k.Publish(key)
 	}
 	return err
 }
@@ -264,6 +265,7 @@ func (k *Keyspace) retryDelete(pending map[string]PendingInvalidation, some []st
 	}
 	if err == nil {
 		k.acknowledge(pending, some...)
+		k.Publish(all...)
 	}
 	return err
 }

@@ -42,6 +42,10 @@ var program = testserver.NewProgram("member", func(args []string) testserver.Com
 	if err != nil {
 		panic(err)
 	}
+	return m.commands()
+})
+
+func (m *member) commands() testserver.Commands {
 	ctx := context.Background()
 	return testserver.Commands{
 		"call":       m.call,
@@ -58,15 +62,15 @@ var program = testserver.NewProgram("member", func(args []string) testserver.Com
 		"expire group":   func(...string) (string, error) { return "", m.group.Expire(ctx) },
 		"expire tag":     func(args ...string) (string, error) { return "", m.group.ExpireTags(ctx, args[0]) },
 	}
-})
+}
 
-func newMember(kind, addr, source string) (*member, error) {
+func newMember(kind, addr, source string, opts ...memo.Option) (*member, error) {
 	s, err := open(kind, addr)
 	if err != nil {
 		return nil, err
 	}
 	// No call may go on without the store because the machine is busy.
-	m := &member{source: source, group: memo.NewGroup("g", memo.Store(s), memo.StoreTimeout(patience))}
+	m := &member{source: source, group: memo.NewGroup("g", memo.Store(s), memo.StoreTimeout(patience), memo.Options(opts))}
 	m.funcs = map[string]*memo.Func[string, string]{
 		"plain":  memo.New(m.read, m.group, memo.Name("plain")),
 		"tagged": memo.New(m.read, m.group, memo.Name("tagged"), memo.Tags("static")),

@@ -112,6 +112,7 @@ func (s *Settings) inForce(batch bool) (list []Setting) {
 		add(true, "Store", fmt.Sprintf("%T", s.Store))
 		duration(s.StoreTimeout > 0, "StoreTimeout", s.StoreTimeout)
 		duration(s.LocalTTL >= 0, "LocalTTL", s.LocalTTL)
+		add(s.Bus != nil, "Bus", fmt.Sprintf("%T", s.Bus))
 		add(true, "Codec", s.Codec.Name())
 		add(s.Prefix != "", "Prefix", s.Prefix)
 		add(s.Version != "", "Version", s.Version)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-0226adef/memo/internal/busclient"
 	"github.com/seed-0226adef/memo/internal/engine"
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/nested"
@@ -21,15 +22,15 @@ func Drain(ctx context.Context) error {
 	for {
 		running := nested.Executing.Load()
 		publishing := max(engine.UnderWay.Load()-running, 0)
-		pending, operations := fleet.Pending(), storeclient.Operations.Load()
-		if running+publishing+int64(pending)+operations == 0 {
+		pending, operations, untold := fleet.Pending(), storeclient.Operations.Load(), busclient.Queued.Load()
+		if running+publishing+int64(pending)+operations+untold == 0 {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("memo: Drain: %d executions, %d results on their way to a store, %d invalidations that a store has not been told, and %d operations of stores are left: %w",
-				running, publishing, pending, operations, ctx.Err())
+			return fmt.Errorf("memo: Drain: %d executions, %d results on their way to a store, %d invalidations that a store has not been told, %d operations of stores, and %d changes that a bus has not published are left: %w",
+				running, publishing, pending, operations, untold, ctx.Err())
 		}
 	}
 }

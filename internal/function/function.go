@@ -14,6 +14,7 @@ package function
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -89,6 +90,9 @@ func (f *Function) Settle() {
 	f.joinDefault(defaults)
 	s := f.Settings(defaults)
 	f.checkSettings(&s) // panics at every call until it is mended, not only at the first
+	if s.Store == nil && Resolve(f.own).Bus != nil {
+		panic(fmt.Sprintf("memo: %s has a Bus but no shared store; a bus only tells which results in the store have changed, so give it a Store too", f.Label))
+	}
 	f.Register(&s)
 	f.join(s.Group)
 	if !s.NoLocal {
@@ -96,7 +100,7 @@ func (f *Function) Settle() {
 	}
 	if s.Store != nil {
 		f.Share(shared.Place{
-			Store: s.Store, Prefix: s.Prefix, Name: s.Name, Version: f.Version(&s),
+			Store: s.Store, Bus: s.Bus, Prefix: s.Prefix, Name: s.Name, Version: f.Version(&s),
 			ArgsShape: keys.ArgsShape(f.Signature.arg, s.KeyFunc != nil), Logger: s.Logger,
 		})
 	}
@@ -146,7 +150,7 @@ func (f *Function) keyspace() *fleet.Keyspace {
 		return f.Shared.Keyspace
 	}
 	if s := f.Settings(currentDefaults()); s.Store != nil {
-		return shared.KeyspaceOf(s.Store, s.Prefix)
+		return shared.KeyspaceOf(s.Store, s.Prefix, s.Bus)
 	}
 	return nil
 }

@@ -263,7 +263,7 @@ func (g *Group) Settings() Settings {
 func (g *Group) keyspaces() []*fleet.Keyspace {
 	all := g.space.Reached()
 	if s := g.Settings(); s.Store != nil {
-		all = append(all, shared.KeyspaceOf(s.Store, s.Prefix))
+		all = append(all, shared.KeyspaceOf(s.Store, s.Prefix, s.Bus))
 	}
 	for _, c := range g.functions() {
 		if r := c.keyspace(); r != nil {

@@ -54,6 +54,6 @@ func (s *Settings) Notes() *Notes {
 	if s.Store == nil {
 		return nil
 	}
-	k := shared.KeyspaceOf(s.Store, s.Prefix)
+	k := shared.KeyspaceOf(s.Store, s.Prefix, s.Bus)
 	return &Notes{keyspace: k, key: k.EpochKey("notes", s.Name, ""), limit: s.StoreTimeout}
 }

@@ -38,6 +38,7 @@ type Settings struct {
 	Clone                 any // func(R) R
 	KeyFunc               any // func(A) string
 	Store                 store.Store
+	Bus                   store.Bus
 	Entries               int
 	Bytes                 int64
 	NoLocal               bool
@@ -69,6 +70,23 @@ func Resolve(levels ...Options) Settings {
 	}
 	return s
 }
+
+// Bus is memo.Bus.
+func Bus(b store.Bus) Option {
+	switch {
+	case b == nil:
+		panic("memo: Bus(nil): give one, such as redisstore.NewBus(client, nil), or leave the option out")
+	case !reflect.ValueOf(b).Comparable():
+		panic(fmt.Sprintf("memo: Bus(%T): buses are told apart by ==, which this one has not; give a pointer", b))
+	}
+	return onBus{b}
+}
+
+// onBus is the option that Bus returns.
+type onBus struct{ store.Bus }
+
+// Apply implements [Option].
+func (b onBus) Apply(s *Settings) { s.Bus = b.Bus }
 
 // MaxAge is what memo.MaxAge sets.
 type MaxAge time.Duration

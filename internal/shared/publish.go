@@ -91,7 +91,11 @@ func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *en
 	lease := t.State()
 	if e.Empty() || e.Err() != nil && !x.Absent {
 		if x.Err == nil && lease.Refresh {
-			return t.Leave(x.Run.Key, lease.Target) // a result that is not kept is newer than what is there
+			err := t.Leave(x.Run.Key, lease.Target) // a result that is not kept is newer than what is there
+			if err == nil {
+				s.Keyspace.Publish(x.Run.Key)
+			}
+			return err
 		}
 		return s.tie(ctx, x, e, taken)
 	}
@@ -121,6 +125,9 @@ func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *en
 	case err == nil:
 		e.Location().Token = token
 		s.expectOwn(e.Location())
+		if lease.Refresh || x.Run.Forced { // otherwise nobody has a copy
+			s.Keyspace.Publish(x.Run.Key)
+		}
 		if !lease.Refresh {
 			t.End()
 		}

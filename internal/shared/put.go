@@ -95,6 +95,7 @@ func (s *Results) overwrite(ctx context.Context, p *entry.Config, by storeclient
 func (s *Results) written(e *entry.Entry, st *wire.Record) error {
 	e.Location().Token = st.Token
 	s.expectOwn(e.Location())
+	s.Keyspace.Publish(e.Location().Key)
 	return nil
 }
 

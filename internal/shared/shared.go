@@ -63,20 +63,24 @@ type Published struct {
 // A Place is where a function's results are in a store.
 type Place struct {
 	Store                 store.Store
+	Bus                   store.Bus // where processes tell each other of changes; may be nil
 	Prefix, Name, Version string
 	ArgsShape             string // see keys.ArgsShape
 	Logger                *slog.Logger
 }
 
-// KeyspaceOf returns the keyspace of a prefix on s. When epochs change there, every copy of
-// a shared result compares its own with those that are known then, when it is looked at.
-func KeyspaceOf(s store.Store, prefix string) *fleet.Keyspace {
-	return fleet.KeyspaceOf(s, prefix, func() { tags.NextSequence(func(uint64) {}) })
+// KeyspaceOf returns the keyspace of a prefix on s, attached to the bus if there is one. When
+// epochs change there, every copy of a shared result compares its own with those that are known
+// then, when it is looked at.
+func KeyspaceOf(s store.Store, prefix string, bus store.Bus) *fleet.Keyspace {
+	k := fleet.KeyspaceOf(s, prefix, func() { tags.NextSequence(func(uint64) {}) })
+	k.Attach(bus)
+	return k
 }
 
 // New has the results of f shared at p. on is told what happens in the store.
 func New(f *Function, p Place, on fleet.MemberEvents) *Results {
-	k := KeyspaceOf(p.Store, p.Prefix)
+	k := KeyspaceOf(p.Store, p.Prefix, p.Bus)
 	s := &Results{Function: f, Collection: fleet.NewCollection(k, p.Name, p.Version, f.Space.Path, p.ArgsShape)}
 	s.Collection.Member.On = on
 	s.Collection.Report = func(what string, args ...any) { s.report(f.Base, what, args...) }

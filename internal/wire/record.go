@@ -1,10 +1,12 @@
 // Package wire knows the bytes of everything that memo writes to a shared store: a Record,
-// which is a result, a lease, a note that there is none, or an epoch.
+// which is a result, a lease, a note that there is none, or an epoch. It also knows those of
+// a message between processes.
 //
 //   - Record is one of these, as it was read or is to be written; Encode and Decode are
 //     the only functions that know the format.
 //   - ScopeEpoch and TagEpochs are the epochs that a result records, Mark is when an epoch
 //     was drawn, and Version is one of the versions that the epoch of a function lists.
+//   - Message is what is published on a bus.
 //
 // The package knows bytes and times. It knows nothing of stores, of processes, or of
 // what decides about a record.

@@ -62,3 +62,13 @@ func ExampleOptions() {
 	s := redisstore.New(client, &redisstore.Options{AutoPipeline: pipeline})
 	fmt.Println(s.Ping(context.Background()))
 }
+
+// Results are in memcached, which cannot tell of changes. The functions of all processes get
+// both: memo.Store(results), memo.Bus(bus).
+func ExampleNewBus() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer client.Close() // the bus does not
+	bus := redisstore.NewBus(client, &redisstore.BusOptions{Channel: "shop"})
+
+	fmt.Println(bus.Publish(context.Background(), []byte("a message")))
+}

@@ -53,3 +53,18 @@ func newBackend(string) store.Store { return &backend{memstore.New(nil)} }
 
 // push appends to the list under key.
 func (*backend) push(key, value string) error { return nil }
+
+// A bus is opened twice, as two processes would do it.
+func ExampleRunBus() {
+	_ = func(t *testing.T) {
+		storetest.RunBus(t, func(t *testing.T, n int) (buses []store.Bus) {
+			server := startServer(t)
+			for range n {
+				buses = append(buses, newBus(server))
+			}
+			return buses
+		})
+	}
+}
+
+func newBus(string) store.Bus { return nil }

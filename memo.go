@@ -303,7 +303,7 @@ func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *entry.En
 		return r, e.Err()
 	}
 	clone := p.Clone.(func(R) R)
-	if !waited && !f.core.Shard(e.Key).LooksAtClone(ctx) {
+	if !waited && !f.core.Copying.Look(ctx) {
 		return clone(r), e.Err()
 	}
 	r, err := cloned(ctx, f.core, e.Key, clone, r)
@@ -316,7 +316,7 @@ func (f *Func[A, R]) unwrap(ctx context.Context, p *function.Policy, e *entry.En
 // cloned makes a copy of a result of key, by clone, in a call under ctx. It returns
 // ErrRecursive if the call was made by what makes a copy of the same result.
 func cloned[R any](ctx context.Context, c *engine.Cache, key string, clone func(R) R, r R) (R, error) {
-	done, err := c.NoteClone(ctx, key)
+	done, err := c.Copying.Note(ctx, key)
 	if err != nil {
 		return zero[R](), err
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/entry"
@@ -161,12 +160,11 @@ type looked struct {
 // shard is what is under way for a part of a function's keys.
 type shard struct {
 	mu          sync.Mutex
-	calls       map[string]*Call        // guarded by mu; the current ones
-	failing     map[string]*entry.Entry // guarded by mu; stored results whose refresh has failed
-	overtakings uint64                  // guarded by mu; how often something was set or invalidated
-	executions  uint64                  // guarded by mu; how many have begun
-	cloning     atomic.Int64            // how many copies of results are being made that are noted
-	_           [16]byte                // a cache line each
+	calls       map[string]*Call // guarded by mu; the current ones
+	failing     entry.Failing    // guarded by mu
+	overtakings uint64           // guarded by mu; how often something was set or invalidated
+	executions  uint64           // guarded by mu; how many have begun
+	_           [24]byte         // a cache line each
 }
 
 // newCall makes a call the current one of its key, in place of the one that is, if any.

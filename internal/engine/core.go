@@ -42,6 +42,7 @@ type Cache struct {
 	newTier      func() *localTier         // a new one, empty
 	Shared       *shared.Results           // nil without a store; set before base
 	executing    sync.Map                  // the executions under way, by shared key
+	Copying      nested.Copying            // of its results, for callers
 	shards       [16]shard
 }
 
@@ -326,7 +327,7 @@ func (c *Cache) Reset() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.overtakings++
-		s.calls, s.failing = nil, nil
+		s.calls, s.failing = nil, entry.Failing{}
 		s.mu.Unlock()
 	}
 }

@@ -67,7 +67,7 @@ func (c *Call) publish(got returned) {
 	c.shard.mu.Lock()
 	c.hold(e)
 	if isFailure && c.old != nil && !c.left {
-		c.shard.fails(c.old, e.Created)
+		c.shard.failing.Note(c.old, e.Created)
 	}
 	if e.Location() == nil || e.Stored() {
 		c.to(verified)

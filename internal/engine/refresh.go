@@ -72,30 +72,3 @@ func (c *Cache) executes(key string) bool {
 	call := sh.calls[key]
 	return call != nil && call.state.executes() && !call.overtaken()
 }
-
-// maxFailing bounds how many failures are remembered in a shard. Beyond that all
-// are forgotten.
-const maxFailing = 1 << 10
-
-// fails notes that an attempt to refresh e has failed, also for other copies of e.
-// The caller holds mu.
-func (s *shard) fails(e *entry.Entry, t int64) {
-	e.RefreshFailed(t)
-	if !e.Stored() {
-		return
-	}
-	if s.failing == nil || len(s.failing) >= maxFailing {
-		s.failing = map[string]*entry.Entry{}
-	}
-	s.failing[e.Key] = e
-}
-
-// resume tells e, a copy of a stored result, of earlier attempts to refresh it. The
-// caller holds mu.
-func (s *shard) resume(e *entry.Entry) {
-	if old := s.failing[e.Key]; old != nil && old.Location().Token == e.Location().Token {
-		e.Resume(old)
-	} else {
-		delete(s.failing, e.Key)
-	}
-}

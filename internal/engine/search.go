@@ -423,7 +423,7 @@ func (c *Cache) endRead(values context.Context, p *entry.Config, s *Search) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if made != nil {
-		if sh.resume(made); call.current { // otherwise it is good for those who wait, and nobody else
+		if sh.failing.Resume(made); call.current { // otherwise it is good for those who wait, and nobody else
 			c.hold(made)
 		}
 	}

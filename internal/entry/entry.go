@@ -4,6 +4,7 @@
 //   - A Config is what the options say of the calls through one handle.
 //   - A Typing is what is known of the type of results.
 //   - Counters count what a function does, for Stats.
+//   - Failing are results whose refresh has failed.
 //
 // The package knows windows, epochs and weights. It knows neither what is under way for a key
 // nor how a result gets into a store.

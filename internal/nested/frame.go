@@ -147,7 +147,7 @@ func (f *Frame) MergeFrom(from *Hint) {
 }
 
 // Clones reports whether the copy of a held result that is made for the execution is one
-// of its first few; see NoteClone in package engine. f may be nil.
+// of its first few; see Copying. f may be nil.
 func (f *Frame) Clones(few int32) bool {
 	return f != nil && f.clones.Load() < few && f.clones.Add(1) <= few
 }

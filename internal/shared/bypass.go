@@ -1,4 +1,4 @@
-package engine
+package shared
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 // for fn. What fn says about its result goes nowhere, but its tags are handed on to the
 // execution around the call, as those of any result are. ended ends it, with the error
 // that it came to.
-func (c *Cache) Bypass(ctx context.Context, p *entry.Config) (inner context.Context, ended func(err error)) {
+func (f *Function) Bypass(ctx context.Context, p *entry.Config) (inner context.Context, ended func(err error)) {
 	around := nested.Of(ctx)
-	own := &nested.Frame{Space: c.Space, Hint: nested.NewHint()}
+	own := &nested.Frame{Space: f.Space, Hint: nested.NewHint()}
 	if around != nil {
 		own.Execution = around.Execution
 	}
@@ -23,8 +23,8 @@ func (c *Cache) Bypass(ctx context.Context, p *entry.Config) (inner context.Cont
 	return nested.With(ctx, own), func(err error) {
 		nested.Executing.Add(-1)
 		h := own.Seal()
-		h.Tags.Add(p.AllTags(c.Space, nil)...)
+		h.Tags.Add(p.AllTags(f.Space, nil)...)
 		around.MergeFrom(h)
-		c.CountExecution(ctx, p, "", time.Since(began), err)
+		f.CountExecution(ctx, p, "", time.Since(began), err)
 	}
 }

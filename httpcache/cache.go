@@ -134,6 +134,28 @@ func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
 	return c.core.PurgeTags(ctx, tags)
 }
 
+// Expire ends the freshness of every response that [Cache.Purge] would drop for the URLs: from now
+// on it is stale. It is validated, or served while that is done, as its stale-while-revalidate
+// and stale-if-error and the [Options] of these names allow; a response of a handler that has begun
+// before is stale when it comes. So the origin is asked once, and may answer with a 304.
+//
+// It takes the same time however many responses there are, and other processes that share the
+// store see it within one second. The errors are those of Purge; what could not be told yet
+// counts in this process at once.
+func (c *Cache) Expire(ctx context.Context, urls ...string) error {
+	var errs []error
+	for _, u := range urls {
+		errs = append(errs, c.core.Expire(ctx, u))
+	}
+	return errors.Join(errs...)
+}
+
+// ExpireTags ends the freshness of every response that [Cache.PurgeTags] would drop, as Expire
+// does. A tag that a response took over from a memoized function belongs to the group of that.
+func (c *Cache) ExpireTags(ctx context.Context, tags ...string) error {
+	return c.core.ExpireTags(ctx, tags)
+}
+
 // Clear drops every response, with [Cache.Purge]'s guarantee, in the same time
 // however many are held. The error is of a shared store that could not be reached;
 // it is told as soon as it can be.

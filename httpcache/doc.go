@@ -69,6 +69,7 @@
 //
 //	cache.Purge(ctx, "https://example.com/articles/42")
 //	cache.PurgeTags(ctx, "author:7")
+//	cache.Expire(ctx, "https://example.com/articles/*") // stale from now on, and validated
 //
 // Tags come from the handler, by memo.AddTags or a Cache-Tag or Surrogate-Key
 // field, and from the memoized functions that it calls: a page that was made from

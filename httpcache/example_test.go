@@ -166,6 +166,52 @@ func ExampleCache_PurgeTags() {
 	// /users/42/friends (memo; fwd=uri-miss; stored)
 }
 
+// What has expired is validated: the handler may say that it still holds.
+func ExampleCache_Expire() {
+	cache := httpcache.New(nil)
+	h := cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=3600")
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") == `"1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		io.WriteString(w, "a page")
+	}))
+	visit(h, "/")
+	if err := cache.Expire(context.Background(), "/*"); err != nil {
+		log.Fatal(err)
+	}
+	visit(h, "/")
+	visit(h, "/")
+	// Output:
+	// a page (memo; fwd=uri-miss; stored)
+	// a page (memo; fwd=stale; fwd-status=304; stored)
+	// a page (memo; hit; ttl=3600)
+}
+
+func ExampleCache_ExpireTags() {
+	cache := httpcache.New(&httpcache.Options{TTL: time.Hour, StaleIfError: time.Hour})
+	fails := false
+	h := cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fails {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		memo.AddTags(r.Context(), "user:42")
+		io.WriteString(w, r.URL.Path)
+	}))
+	visit(h, "/users/42")
+	fails = true
+	if err := cache.ExpireTags(context.Background(), "user:42"); err != nil {
+		log.Fatal(err)
+	}
+	visit(h, "/users/42")
+	// Output:
+	// /users/42 (memo; fwd=uri-miss; stored)
+	// /users/42 (memo; hit; ttl=-1; detail=stale-if-error)
+}
+
 func ExampleCache_Clear() {
 	cache := httpcache.New(&httpcache.Options{TTL: time.Hour})
 	h := cache.Handler(http.NotFoundHandler())

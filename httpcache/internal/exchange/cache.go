@@ -11,6 +11,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -51,7 +52,7 @@ func (c *Cache) log() *slog.Logger { return c.Records.Log() }
 
 // purgeAny drops what a URL or a pattern means.
 func (c *Cache) Purge(ctx context.Context, s string) error {
-	one, u, err := stored.ParsePurge(c.server, s)
+	one, u, err := stored.ParsePurge(c.server, "Purge", s)
 	switch {
 	case err != nil:
 		return err
@@ -60,6 +61,29 @@ func (c *Cache) Purge(ctx context.Context, s string) error {
 		return c.purged().Purge(ctx, *one)
 	}
 	return c.purge(ctx, u)
+}
+
+// Expire ends the freshness of what a URL or a pattern means.
+func (c *Cache) Expire(ctx context.Context, s string) error {
+	one, u, err := stored.ParsePurge(c.server, "Expire", s)
+	if err != nil {
+		return err
+	}
+	if one == nil {
+		one = stored.ExpiryOf(c.server, u)
+	}
+	c.purges.All.Add(1)
+	return c.purged().Expire(ctx, *one)
+}
+
+// ExpireTags ends the freshness of the responses that have any of the tags.
+func (c *Cache) ExpireTags(ctx context.Context, tags []string) error {
+	c.purges.All.Add(1)
+	var errs []error
+	for _, tag := range tags {
+		errs = append(errs, c.purged().ExpireTag(ctx, tag))
+	}
+	return errors.Join(errs...)
 }
 
 // purge drops what is held for a URL, of both faces.

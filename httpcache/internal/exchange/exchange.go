@@ -260,7 +260,7 @@ func (x *exchange) serveIfUsable(collapsed bool) bool {
 		x.old, x.miss = nil, rules.Bypassed
 	default:
 		x.miss = rules.WasStale
-		if d := x.old.Derived(); d.Left(x.now) > 0 && !d.CacheControl.Any(rules.NoCache) {
+		if t := x.old.Now(); t.Left(x.now) > 0 && !t.CacheControl.Any(rules.NoCache) {
 			x.miss = rules.ByRequest
 		}
 	}
@@ -275,12 +275,12 @@ func (x *exchange) verdict(rec *stored.Record) rules.Verdict {
 	if rec.Assumed && x.policy.Shared && x.policy.HasCredential(x.r) {
 		return rules.MustFetch
 	}
-	return x.policy.Judge(&rec.Derived().Terms, &x.asked, x.authorized, x.now)
+	return x.policy.Judge(rec.Now(), &x.asked, x.authorized, x.now)
 }
 
 // mayBeStale reports whether the stored response stands in for a failure.
 func (x *exchange) mayBeStale() bool {
-	return x.old != nil && x.policy.MayServeOnError(&x.old.Derived().Terms, &x.asked, x.authorized, time.Now())
+	return x.old != nil && x.policy.MayServeOnError(x.old.Now(), &x.asked, x.authorized, time.Now())
 }
 
 // carryOut runs the handler for everyone who waits for run.

@@ -26,7 +26,7 @@ func (x *exchange) serve(v rules.Verdict, collapsed bool) {
 		x.refreshInBackground()
 	}
 	if collapsed {
-		left := x.old.Derived().Left(x.now)
+		left := x.old.Now().Left(x.now)
 		x.respond(x.old, &rules.CacheStatus{Forward: x.miss, HasTTL: true, TTL: left, Collapsed: true})
 		return
 	}
@@ -37,7 +37,7 @@ func (x *exchange) serve(v rules.Verdict, collapsed bool) {
 func (x *exchange) serveStale() {
 	x.cache.Count.StaleHits.Add(1)
 	x.now = time.Now()
-	x.respond(x.old, &rules.CacheStatus{Hit: true, HasTTL: true, TTL: x.old.Derived().Left(x.now), Detail: "stale-if-error"})
+	x.respond(x.old, &rules.CacheStatus{Hit: true, HasTTL: true, TTL: x.old.Now().Left(x.now), Detail: "stale-if-error"})
 }
 
 // respond sends a stored response: all of it, the range that was asked for, or 304

@@ -23,7 +23,7 @@ type patternLog struct {
 	seq   uint64    // of the newest pattern
 	floor uint64    // responses that know less are too old
 	wrote int64     // when it was written, in Unix time: it is renewed before its store drops it
-	list  []pattern // with seq, host, target and prefix
+	list  []pattern // with all but their versions
 }
 
 const (
@@ -225,7 +225,8 @@ func (l *patternLog) with(more []pattern) *patternLog {
 	seen := map[pattern]bool{}
 	all := append(l.list, more...)
 	for i := len(all) - 1; i >= 0; i-- {
-		same := pattern{host: all[i].host, target: all[i].target, prefix: all[i].prefix}
+		same := all[i]
+		same.version, same.seq, same.expired = 0, 0, min(same.expired, 1) // an expiry takes no purge's place
 		if seen[same] {
 			continue
 		}
@@ -252,8 +253,11 @@ func (l *patternLog) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(l.list)))
 	for _, one := range l.list {
 		b = binary.AppendUvarint(b, one.seq)
-		b = append(b, bits(one.prefix))
+		b = append(b, bits(one.prefix, one.tag, one.expired != 0))
 		b = appendString(appendString(b, one.host), one.target)
+		if one.expired != 0 {
+			b = binary.AppendVarint(b, one.expired)
+		}
 	}
 	return b
 }
@@ -270,8 +274,13 @@ func decodeLog(value []byte) (*patternLog, bool) {
 	l.name, l.seq, l.floor = d.string(), d.uvarint(), d.uvarint()
 	l.wrote = d.varint()
 	for range d.length() {
-		one := pattern{seq: d.uvarint(), prefix: d.byte() == 1}
+		one := pattern{seq: d.uvarint()}
+		flags := d.byte()
+		one.prefix, one.tag = flags&1 != 0, flags&2 != 0
 		one.host, one.target = d.string(), d.string()
+		if flags&4 != 0 {
+			one.expired = d.varint()
+		}
 		l.list = append(l.list, one)
 	}
 	return l, !d.bad && l.name != "" && len(d.rest) == 0

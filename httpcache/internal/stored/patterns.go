@@ -16,13 +16,15 @@ import (
 )
 
 // A pattern is a purge that names no single resource: a path on every host, or all that
-// begins in one way. Nothing is looked up for it. It is noted, and every stored
+// begins in one way; or an expiry, of a resource, of such a pattern, or of a tag. Nothing is looked up for it. It is noted, and every stored
 // response is compared, when it is next looked at, with the patterns that are
 // newer than the start of its handler (Varnish calls that a ban).
 type pattern struct {
 	host    string // a purge host; empty for every host
 	target  string // a purge form, or what it begins with
 	prefix  bool
+	tag     bool   // target is a tag
+	expired int64  // of an expiry: when it was, in nanoseconds since 1970; zero of a purge
 	version uint64 // counts what this process has learned of
 	seq     uint64 // counts what the shared store has; zero for what it has not been told
 }
@@ -33,7 +35,7 @@ func (p *pattern) matches(host string, forms []string) bool {
 	})
 }
 
-// Patterns are those that were purged. With a shared store, its log has them for the
+// Patterns are those that were purged or expired. With a shared store, its log has them for the
 // other processes; see patternlog.go.
 type Patterns struct {
 	notes   *function.Notes // the place of the log; nil without a store
@@ -92,16 +94,23 @@ func (p *Patterns) Trusts(rec *Record, now time.Time) bool {
 }
 
 // Overtake reports whether a stored response of that resource was purged by a pattern that
-// this process had learned of at version upTo.
+// this process had learned of at version upTo. If it was expired, it is so from then on.
 func (p *Patterns) Overtake(rec *Record, upTo uint64, host string, forms []string) bool {
 	d := rec.Derived()
 	since := d.compared.Load()
 	if since >= upTo {
 		return false
 	}
-	if p.Overtook(rec.mark(), since, upTo, host, forms) {
+	purged, expired := p.compare(rec.mark(), since, upTo, func(one *pattern) bool {
+		if one.tag {
+			return slices.Contains(d.tagNames(), one.target)
+		}
+		return one.matches(host, forms)
+	})
+	if purged {
 		return true
 	}
+	d.expire(expired)
 	d.compared.CompareAndSwap(since, upTo)
 	return false
 }
@@ -124,13 +133,21 @@ func (p *Patterns) add(one pattern) {
 	p.version.Store(one.version)
 }
 
-// Overtook reports whether a response with that mark was purged by a pattern that this
-// process had learned of at version upTo. What is older than since was compared before.
+// Overtook reports whether a response with that mark, on its way, was purged or expired by a
+// pattern that this process had learned of at version upTo. What is older than since was
+// compared before. Its tags are not known yet, so that it may have any.
 func (p *Patterns) Overtook(m rules.Mark, since, upTo uint64, host string, forms []string) bool {
+	purged, expired := p.compare(m, since, upTo, func(one *pattern) bool { return one.tag || one.matches(host, forms) })
+	return purged || expired != 0
+}
+
+// compare is Overtook for what is met by certain patterns. It tells a purge from an expiry, of
+// which it returns when the first one was.
+func (p *Patterns) compare(m rules.Mark, since, upTo uint64, meets func(*pattern) bool) (purged bool, expired int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tooOld(m) {
-		return true
+		return true, 0
 	}
 	for i := len(p.list) - 1; i >= 0 && p.list[i].version > since; i-- {
 		one := &p.list[i]
@@ -138,11 +155,15 @@ func (p *Patterns) Overtook(m rules.Mark, since, upTo uint64, host string, forms
 		if m.Version == 0 {
 			newer = one.seq == 0 || one.seq > m.Seq
 		}
-		if one.version <= upTo && newer && one.matches(host, forms) {
-			return true
+		if one.version > upTo || !newer || !meets(one) {
+			continue
 		}
+		if one.expired == 0 {
+			return true, 0
+		}
+		expired = one.expired // from the newest to the oldest
 	}
-	return false
+	return false, expired
 }
 
 // tooOld reports whether a response is from before what is remembered. The caller holds
@@ -154,20 +175,37 @@ func (p *Patterns) tooOld(m rules.Mark) bool {
 	return p.notes != nil && (m.Log != p.log.name || m.Seq < p.log.floor)
 }
 
-// ParsePurge reads what Purge is given: a pattern, or else the URL of one resource.
-func ParsePurge(p *rules.Policy, s string) (one *pattern, u *url.URL, err error) {
+// ExpiryOf makes an expiry of the resource at u.
+func ExpiryOf(p *rules.Policy, u *url.URL) *pattern {
+	return &pattern{host: rules.PurgeHost(u.Host), target: p.PurgeTargets(u)[0]}
+}
+
+// Expire notes the expiry of a pattern.
+func (p *Patterns) Expire(ctx context.Context, one pattern) error {
+	one.expired = time.Now().UnixNano()
+	return p.Purge(ctx, one)
+}
+
+// ExpireTag notes the expiry of a tag.
+func (p *Patterns) ExpireTag(ctx context.Context, tag string) error {
+	return p.Expire(ctx, pattern{tag: true, target: tag})
+}
+
+// ParsePurge reads what Purge or another method of that name is given: a pattern, or else the
+// URL of one resource.
+func ParsePurge(p *rules.Policy, method, s string) (one *pattern, u *url.URL, err error) {
 	rest, prefix := strings.CutSuffix(s, "*")
 	if u, err = url.Parse(rest); err != nil {
 		return nil, nil, err
 	}
 	if u.Opaque != "" || u.Host == "" && !strings.HasPrefix(rest, "/") {
-		return nil, nil, fmt.Errorf("memo: httpcache: Purge needs absolute URLs, such as https://example.com/, or paths, such as /users/ and /users/*, not %q", s)
+		return nil, nil, fmt.Errorf("memo: httpcache: %s needs absolute URLs, such as https://example.com/, or paths, such as /users/ and /users/*, not %q", method, s)
 	}
 	if u.Host != "" && !prefix {
 		return nil, u, nil
 	}
 	if u.Host != "" && u.Path == "" {
-		return nil, nil, fmt.Errorf("memo: httpcache: Purge(%q): the * may stand at the end of a path only, as in https://example.com/*", s)
+		return nil, nil, fmt.Errorf("memo: httpcache: %s(%q): the * may stand at the end of a path only, as in https://example.com/*", method, s)
 	}
 	one = &pattern{host: rules.PurgeHost(u.Host), prefix: prefix, target: p.PurgeTargets(u)[0]}
 	if prefix && u.ForceQuery {

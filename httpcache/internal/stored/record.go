@@ -74,12 +74,14 @@ const (
 type Derived struct {
 	rules.Terms
 	rules.Validators
-	Full       rules.FieldLines // the fields of the response itself
-	Short      rules.FieldLines // those of a 304 in its place
-	vary       []string         // what both have in Vary
-	controlled bool             // the response has a Cache-Control of its own
-	compared   atomic.Uint64    // the version up to which patterns were compared
-	Ranges     bool             // whose maker answers requests for a Range
+	Full       rules.FieldLines         // the fields of the response itself
+	Short      rules.FieldLines         // those of a 304 in its place
+	vary       []string                 // what both have in Vary
+	controlled bool                     // the response has a Cache-Control of its own
+	compared   atomic.Uint64            // the version up to which patterns were compared
+	expired    atomic.Int64             // when it was expired, in nanoseconds since 1970; zero if it was not
+	tags       atomic.Pointer[[]string] // those of the cache, once it was found; nil without any
+	Ranges     bool                     // whose maker answers requests for a Range
 	stamp      atomic.Pointer[stamp]
 	lending    lending
 }
@@ -127,6 +129,33 @@ func (r *Record) derive() *Derived {
 		return true, isInNotModified(name) && (name != "Last-Modified" || d.ETag == "" || r.OwnETag)
 	})
 	return d
+}
+
+// Now returns the terms on which the response may be used, as far as it has expired.
+func (r *Record) Now() *rules.Terms {
+	d := r.Derived()
+	at := d.expired.Load()
+	if at == 0 {
+		return &d.Terms
+	}
+	t := d.Terms
+	t.Lifetime = min(t.Lifetime, t.Age(time.Unix(0, at)))
+	return &t
+}
+
+// expire notes that the response has expired then, if that is not zero. The first time counts.
+func (d *Derived) expire(at int64) {
+	if old := d.expired.Load(); at != 0 && (old == 0 || at < old) {
+		d.expired.Store(at)
+	}
+}
+
+// tagNames returns the tags of the cache that the response is found by.
+func (d *Derived) tagNames() []string {
+	if names := d.tags.Load(); names != nil {
+		return *names
+	}
+	return nil
 }
 
 // Hidden returns what the fields that are not exported lead to, when the response has

@@ -89,7 +89,26 @@ func (rs *Records) Peek(ctx context.Context, key string) *Record {
 		return nil
 	}
 	e.Propagate(ctx)
-	return *(**Record)(e.Value)
+	return rs.recordOf(e)
+}
+
+// recordOf returns the record that e is of, which knows its tags then.
+func (rs *Records) recordOf(e *entry.Entry) *Record {
+	rec := *(**Record)(e.Value)
+	all := e.Tags()
+	if len(all) == 0 || rec.Kind != Response {
+		return rec
+	}
+	if d := rec.Derived(); d.tags.Load() == nil {
+		var names []string
+		for _, t := range all {
+			if t.Space == rs.function.Cache.Space {
+				names = append(names, t.Name)
+			}
+		}
+		d.tags.Store(&names)
+	}
+	return rec
 }
 
 // A Keeping is for how long a record is kept, and by which tags it is found.
@@ -205,7 +224,7 @@ func (rs *Records) Begin(ctx context.Context, key string, t engine.Terms) (r *Ru
 	case out.Entry.Err() != nil:
 		return nil, nil, out.Entry.Err()
 	}
-	return nil, *(**Record)(out.Entry.Value), nil
+	return nil, rs.recordOf(out.Entry), nil
 }
 
 // another returns the terms of who needs another response than the one at hand, if there is

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
@@ -44,7 +45,7 @@ func (c *Call) endUnpublished(end State, got returned) {
 	c.shard.mu.Unlock()
 	c.release(e, got)
 	c.letLateGo()
-	c.cancel()
+	c.scope.End(context.Canceled)
 }
 
 // letLateGo lets those waiters go who have waited for the end of the publication.
@@ -59,7 +60,7 @@ func (c *Call) publish(got returned) {
 	e := c.entryFor(got)
 	if c.run != nil {
 		ctx, stop := c.publishing(e, got)
-		x := &shared.Published{Run: c.run, Frame: &c.frame, Policy: c.Policy, Absent: got.absent, Err: got.err}
+		x := &shared.Published{Run: c.run, Frame: &c.scope.Frame, Policy: c.Policy, Absent: got.absent, Err: got.err}
 		defer c.cache.Shared.Publish(ctx, x, e)() // when the waiters have gone
 		stop()
 	}
@@ -117,27 +118,24 @@ func (c *Call) release(e *entry.Entry, got returned) {
 	if !first {
 		return
 	}
-	defer close(c.done)
+	defer c.end()
 	if fnRan && !c.exec.Counted() {
 		defer c.cache.Survive(c.Policy)
-		c.cache.CountExecution(&c.frame, c.Policy, c.key, time.Duration(e.Cost), got.err)
+		c.cache.CountExecution(&c.scope.Frame, c.Policy, c.key, time.Duration(e.Cost), got.err)
 	}
 }
 
 // madeElsewhere reports whether the execution is done, with another process's result.
 func (c *Call) madeElsewhere() bool {
-	select {
-	case <-c.done:
-		return c.elsewhere
-	default:
-		return false
-	}
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	return c.ended && c.elsewhere
 }
 
 // entryFor makes an entry of what came back just now. Its window is empty if it is not to
 // be held.
 func (c *Call) entryFor(got returned) *entry.Entry {
-	p, h, read := c.Policy, c.frame.Seal(), got.read
+	p, h, read := c.Policy, c.scope.Seal(), got.read
 	if len(h.Added.List) > 0 {
 		c.cache.NeedsGroup(p)
 	}
@@ -169,7 +167,7 @@ func (c *Call) entryFor(got returned) *entry.Entry {
 	if got.err != nil {
 		e.Own().Err, e.Own().Unkept = got.err, !got.keep && !got.absent
 	}
-	if o := h.Epochs.Origin(p.AllTags(c.frame.Space, h.Tags.List)); !o.IsEmpty() {
+	if o := h.Epochs.Origin(p.AllTags(c.scope.Space, h.Tags.List)); !o.IsEmpty() {
 		e.Own().Origin = o
 	}
 	return e

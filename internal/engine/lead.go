@@ -40,7 +40,6 @@ type Lead struct {
 	waiter Waiter
 	caller context.Context
 	ctx    context.Context // what the execution runs under
-	stop   func()          // ends ctx
 	forget func()          // ends the note that the caller waits
 
 	mu      sync.Mutex
@@ -155,12 +154,12 @@ func (w *Waiter) carryOut(ctx context.Context, call *Call, h *host, forget func(
 func (c *Call) acquire(granted chan<- bool) {
 	runs := false
 	defer func() { granted <- runs }()
-	if c.run.Obtain(c.under); c.obtained == nil && c.under.Err() == nil {
+	if c.run.Obtain(&c.scope); c.obtained == nil && c.scope.Err() == nil {
 		runs = true
 		return
 	}
-	c.cancel()
-	c.finish(returned{elsewhere: c.obtained, err: c.under.Err()})
+	c.scope.End(context.Canceled)
+	c.finish(returned{elsewhere: c.obtained, err: c.scope.Err()})
 }
 
 // decline gives the right to execute back, if it is granted after all: those who wait begin
@@ -170,16 +169,17 @@ func (c *Call) decline(h *host, granted <-chan bool) {
 		return
 	}
 	h.untaken = true
-	_, stop := c.runs()
-	stop()
-	c.cancel()
+	c.runs()
+	c.scope.Lift()
+	c.scope.End(context.Canceled)
 	c.finish(returned{err: errUntaken, single: true})
 }
 
 // lead makes the call a Lead of the caller.
 func (w *Waiter) lead(call *Call, h *host, forget func()) {
 	l := &Lead{call: call, waiter: *w, caller: h.caller, forget: forget}
-	l.ctx, l.stop = call.runs()
+	call.runs()
+	l.ctx = &call.scope
 	nested.Executing.Add(1)
 	UnderWay.Add(1)
 	l.mu.Lock()
@@ -241,9 +241,9 @@ func (l *Lead) settle(got returned) {
 	stayed := l.unwatch()
 	l.unguard()
 	l.mu.Unlock()
-	l.stop()
+	l.call.scope.Lift()
 	nested.Executing.Add(-1)
-	l.call.cancel()
+	l.call.scope.End(context.Canceled)
 	l.call.finish(got)
 	l.forget()
 	if stayed {

@@ -216,8 +216,8 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 		return w.carryOut(ctx, call, h, forget)
 	}
 	defer forget()
-	if w.leader {
-		w.begin(call)
+	if w.leader && w.begin(call) {
+		return w.take(ctx, call)
 	}
 	switch w.watch(ctx, call) {
 	case waitOver:
@@ -231,9 +231,9 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 	return Outcome{Err: ctx.Err()}, true
 }
 
-// begin starts the execution that the caller leads. An argument that cannot be copied, and
-// panics, holds nobody up.
-func (w *Waiter) begin(call *Call) {
+// begin starts the execution that the caller leads, or runs it if the caller cannot leave.
+// An argument that cannot be copied, and panics, holds nobody up.
+func (w *Waiter) begin(call *Call) (over bool) {
 	started := false
 	defer func() {
 		if !started {
@@ -241,8 +241,14 @@ func (w *Waiter) begin(call *Call) {
 		}
 	}()
 	w.search.Exec.Own(w.search.Key)
-	call.start(w.search.Exec)
 	started = true
+	if w.cache.Inline && (w.search.old == nil || w.policy.SoftTimeout == 0) {
+		call.prepare(w.search.Exec)
+		call.execute()
+		return true
+	}
+	call.start(w.search.Exec)
+	return false
 }
 
 // The ways in which waiting ends.
@@ -259,10 +265,7 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 		defer timer.Stop()
 		soft = timer.C
 	}
-	var done <-chan struct{} = call.done
-	if w.late {
-		done = call.published()
-	}
+	done := call.answers(w.late)
 	select {
 	case <-done:
 		return waitOver
@@ -339,12 +342,11 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 		c.work = new(work)
 	}
 	c.Policy, c.old, c.host, c.born = p, old, s.host, sequence()
-	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
+	c.begun, c.waiters = clock.Now(), 1
 	c.ran = c.begun
-	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
-	c.frame.Hint = nested.NewHint()
-	if c.cache.Shared == nil { // fn runs at once
-		c.under, c.cancel = nested.Within(&c.frame, p.LoadTimeout)
+	c.scope.Values, c.scope.Execution, c.scope.Space = ctx, &c.self, c.cache.Space
+	c.scope.Hint = nested.NewHint()
+	if c.cache.Shared == nil {
 		return
 	}
 	c.run = &lease.Run{
@@ -354,7 +356,6 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 		Forced: c.forced, Seen: s.read.seen, Without: s.asked && s.read.seen == nil, Alone: s.read.why,
 		Waits: c.waits, Accepts: c.accepts,
 	}
-	c.under, c.cancel = context.WithCancel(&c.frame)
 	c.cache.executing.Store(c.sharedKey, c)
 }
 
@@ -378,10 +379,15 @@ var UnderWay atomic.Int64
 // start begins the goroutine of the execution. The leader does so, once, when it has
 // noted that it waits, so that fn meets that note.
 func (c *Call) start(exec Execution) {
+	c.prepare(exec)
+	go c.execute()
+}
+
+// prepare is what comes before execute.
+func (c *Call) prepare(exec Execution) {
 	c.exec = exec
 	nested.Executing.Add(1)
 	UnderWay.Add(1)
-	go c.execute()
 }
 
 // execute obtains the result and finishes the call with it, however fn and the user's
@@ -389,27 +395,25 @@ func (c *Call) start(exec Execution) {
 // returned: finish must not need it.
 func (c *Call) execute() {
 	got := returned{err: ErrGoexit} // unless everything returns or something panics
-	stop := func() {}
 	defer UnderWay.Add(-1)
 	defer func() {
 		c.exec.Abstain() // unless it was run
 		if v := recover(); v != nil {
 			got = panicked(v)
 		}
-		stop()
+		c.scope.Lift()
 		nested.Executing.Add(-1)
-		c.cancel()
+		c.scope.End(context.Canceled)
 		c.finish(got)
 	}()
 	if c.run != nil {
-		if c.run.Obtain(c.under); c.obtained != nil || c.under.Err() != nil {
-			got = returned{elsewhere: c.obtained, err: c.under.Err()}
+		if c.run.Obtain(&c.scope); c.obtained != nil || c.scope.Err() != nil {
+			got = returned{elsewhere: c.obtained, err: c.scope.Err()}
 			return
 		}
 	}
-	var ctx context.Context
-	ctx, stop = c.runs()
-	got = c.produce(ctx)
+	c.runs()
+	got = c.produce(&c.scope)
 	c.cache.refuseToShare(c, &got)
 }
 
@@ -439,10 +443,9 @@ func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
 	return e
 }
 
-// runs notes that fn is run from here on. It returns the context for that, and sees to it
-// that the execution ends at LoadTimeout, whether or not fn listens, until stop is called.
-func (c *Call) runs() (ctx context.Context, stop func()) {
-	ctx, stop = c.under, func() {}
+// runs notes that fn is run from here on. It sees to it that the execution ends at LoadTimeout,
+// whether or not fn listens, until that is lifted.
+func (c *Call) runs() {
 	c.shard.mu.Lock()
 	c.to(running)
 	c.ran = clock.Now()
@@ -450,20 +453,13 @@ func (c *Call) runs() (ctx context.Context, stop func()) {
 	if c.run != nil {
 		c.run.Begin(c.ran)
 	}
-	d := c.Policy.LoadTimeout
-	if d == 0 {
-		return ctx, stop
-	}
-	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.finish(returned{err: errGivenUp}) })
-	if c.run == nil { // begin has set the limit
-		return ctx, func() { timer.Stop() }
-	}
-	ctx, cancel := context.WithTimeout(ctx, d)
-	return ctx, func() {
-		timer.Stop()
-		cancel()
+	if d := c.Policy.LoadTimeout; d != 0 {
+		c.scope.Limit(d, grace(d), c)
 	}
 }
+
+// GiveUp ends the execution of a fn that has not returned though its context has ended.
+func (c *Call) GiveUp() { c.finish(returned{err: errGivenUp}) }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
 // context.

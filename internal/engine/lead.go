@@ -159,7 +159,7 @@ func (c *Call) acquire(granted chan<- bool) {
 		return
 	}
 	c.scope.End(context.Canceled)
-	c.finish(returned{elsewhere: c.obtained, err: c.scope.Err()})
+	c.finish(&returned{elsewhere: c.obtained, err: c.scope.Err()})
 }
 
 // decline gives the right to execute back, if it is granted after all: those who wait begin
@@ -172,7 +172,7 @@ func (c *Call) decline(h *host, granted <-chan bool) {
 	c.runs()
 	c.scope.Lift()
 	c.scope.End(context.Canceled)
-	c.finish(returned{err: errUntaken, single: true})
+	c.finish(&returned{err: errUntaken, single: true})
 }
 
 // lead makes the call a Lead of the caller.
@@ -209,7 +209,7 @@ func (l *Lead) Finish(value any, ttl time.Duration, names []string) {
 		nested.AddTags(l.ctx, names)
 	}
 	if l.end() {
-		l.settle(returned{value: value, read: time.Now(), keep: true})
+		l.settle(&returned{value: value, read: time.Now(), keep: true})
 	}
 }
 
@@ -219,9 +219,9 @@ func (l *Lead) Fail(err error) {
 	switch {
 	case !l.end():
 	case l.call.run == nil:
-		l.settle(returned{err: err})
+		l.settle(&returned{err: err})
 	default:
-		go l.settle(returned{err: err}) // for as long as the store may take
+		go l.settle(&returned{err: err}) // for as long as the store may take
 	}
 }
 
@@ -235,7 +235,7 @@ func (l *Lead) end() bool {
 }
 
 // settle finishes the call, and counts that of the caller if it is still there.
-func (l *Lead) settle(got returned) {
+func (l *Lead) settle(got *returned) {
 	defer UnderWay.Add(-1)
 	l.mu.Lock()
 	stayed := l.unwatch()

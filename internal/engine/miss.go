@@ -369,7 +369,7 @@ func (c *Cache) firstState() State {
 
 // abandon ends an execution that was begun and not started: its leader has left.
 func (c *Call) abandon() {
-	c.finish(returned{abandoned: true})
+	c.finish(&returned{abandoned: true})
 }
 
 // UnderWay counts the executions of the process that are not over: fn runs, or what it has
@@ -395,26 +395,43 @@ func (c *Call) prepare(exec Execution) {
 // returned: finish must not need it.
 func (c *Call) execute() {
 	got := returned{err: ErrGoexit} // unless everything returns or something panics
+	returns := false
 	defer UnderWay.Add(-1)
 	defer func() {
-		c.exec.Abstain() // unless it was run
-		if v := recover(); v != nil {
-			got = panicked(v)
+		if !returns { // Goexit
+			c.ends(&got)
 		}
-		c.scope.Lift()
-		nested.Executing.Add(-1)
-		c.scope.End(context.Canceled)
-		c.finish(got)
+	}()
+	c.obtain(&got)
+	returns = true
+	c.ends(&got)
+}
+
+// ends ends the execution.
+func (c *Call) ends(got *returned) {
+	c.exec.Abstain() // unless it was run
+	c.scope.Lift()
+	nested.Executing.Add(-1)
+	c.scope.End(context.Canceled)
+	c.finish(got)
+}
+
+// obtain obtains the result, or the panic of what was to make it.
+func (c *Call) obtain(got *returned) {
+	defer func() {
+		if v := recover(); v != nil {
+			*got = panicked(v)
+		}
 	}()
 	if c.run != nil {
 		if c.run.Obtain(&c.scope); c.obtained != nil || c.scope.Err() != nil {
-			got = returned{elsewhere: c.obtained, err: c.scope.Err()}
+			*got = returned{elsewhere: c.obtained, err: c.scope.Err()}
 			return
 		}
 	}
 	c.runs()
-	got = c.produce(&c.scope)
-	c.cache.refuseToShare(c, &got)
+	c.produce(&c.scope, got)
+	c.cache.refuseToShare(c, got)
 }
 
 // waits notes that the execution waits for another process's.
@@ -459,7 +476,7 @@ func (c *Call) runs() {
 }
 
 // GiveUp ends the execution of a fn that has not returned though its context has ended.
-func (c *Call) GiveUp() { c.finish(returned{err: errGivenUp}) }
+func (c *Call) GiveUp() { c.finish(&returned{err: errGivenUp}) }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
 // context.
@@ -488,13 +505,14 @@ func panicked(v any) returned {
 	return returned{err: p.PanicError, panicked: p.PanicError}
 }
 
-// produce runs fn and asks the policy what becomes of the result.
-func (c *Call) produce(ctx context.Context) returned {
+// produce runs fn, and asks the policy what becomes of the result.
+func (c *Call) produce(ctx context.Context, into *returned) {
 	value, err := c.exec.Run(ctx)
 	got := returned{value: value, err: err, read: time.Now()}
 	if err == entry.ErrAbsent {
 		got.err, got.absent = nil, true
-		return got
+		*into = got
+		return
 	}
 	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
 		if c.Policy.Asks || err != nil && c.Policy.ErrorTTL > 0 {
@@ -504,5 +522,5 @@ func (c *Call) produce(ctx context.Context) returned {
 		got.keep = c.Policy.Keeps(value, err)
 		got.remember = !got.keep && c.Policy.Remembers(err)
 	}
-	return got
+	*into = got
 }

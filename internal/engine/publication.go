@@ -50,7 +50,7 @@ func (c *Call) publishing(e *entry.Entry, got returned) (ctx context.Context, st
 		own := e.Unpublished(p.settling)
 		p.timer = time.AfterFunc(c.run.Left, func() {
 			c.become(lingering)
-			c.release(own, got)
+			c.release(own, &got)
 			p.linger()
 		})
 	}

@@ -77,7 +77,9 @@ func (c *Call) publish(got *returned) {
 	unattended := c.waiters == 0 && c.wanted
 	c.shard.mu.Unlock()
 	c.release(e, got)
-	c.letLateGo()
+	if c.run != nil { // nobody is late without a store
+		c.letLateGo()
+	}
 	if unattended && isFailure {
 		defer c.cache.Survive(c.Policy)
 		c.cache.reportBackground(c.Policy, got)
@@ -133,6 +135,9 @@ func (c *Call) release(e *entry.Entry, got *returned) {
 
 // madeElsewhere reports whether the execution is done, with another process's result.
 func (c *Call) madeElsewhere() bool {
+	if c.run == nil {
+		return false
+	}
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
 	return c.ended && c.elsewhere

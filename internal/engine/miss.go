@@ -266,6 +266,10 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 		soft = timer.C
 	}
 	done := call.answers(w.late)
+	if soft == nil && ctx.Done() == nil { // nothing else can end the wait
+		<-done
+		return waitOver
+	}
 	select {
 	case <-done:
 		return waitOver
@@ -390,7 +394,7 @@ func (c *Call) prepare(exec Execution) {
 	UnderWay.Add(1)
 }
 
-// execute obtains the result and finishes the call with it, however fn and the user's
+// execute is an execution. It obtains the result and finishes the call with it, however fn and the user's
 // functions that judge its result end. What these run under is over when they have
 // returned: finish must not need it.
 func (c *Call) execute() {
@@ -463,6 +467,9 @@ func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
 // runs notes that fn is run from here on. It sees to it that the execution ends at LoadTimeout,
 // whether or not fn listens, until that is lifted.
 func (c *Call) runs() {
+	if c.cache.Inline { // it has just begun
+		return
+	}
 	c.shard.mu.Lock()
 	c.to(running)
 	c.ran = clock.Now()

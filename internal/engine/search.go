@@ -444,10 +444,11 @@ func (c *Cache) replaced(p *entry.Config, s *Search) *entry.Entry {
 	if s.old != nil && s.old.Stored() {
 		return s.old
 	}
-	e, t := c.Held(s.Key), clock.Now()
+	e := c.Held(s.Key)
 	if e == nil {
 		return nil
 	}
+	t := clock.Now()
 	switch c.trust(p, e, t) {
 	case fresh.Unusable:
 		return nil

@@ -46,7 +46,10 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 			return Outcome{Err: err}
 		}
 		w := Waiter{cache: c, policy: p, around: nested.Of(ctx), search: s, seq: sequence()}
-		call := w.join()
+		var call *Call
+		if c.Shared != nil { // otherwise joinOrLead does it
+			call = w.join()
+		}
 		if call == nil && c.Shared != nil && !s.asked {
 			out, over, led := w.ask(ctx)
 			if over {
@@ -159,8 +162,11 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 // again: it has its answer, or Set is about to give one.
 func (w *Waiter) joinOrLead(ctx context.Context) *Call {
 	c, p, s := w.cache, w.policy, w.search
-	s.Exec.Own(s.Key)
-	sharedKey := c.SharedKey(s.Key, s.Exec)
+	sharedKey := ""
+	if c.Shared != nil {
+		s.Exec.Own(s.Key)
+		sharedKey = c.SharedKey(s.Key, s.Exec)
+	}
 	sh := c.Shard(s.Key)
 	sh.mu.Lock()
 	call := sh.calls[s.Key]

@@ -62,10 +62,9 @@ func TestWhatIsMadeOfAScopeEndsWithIt(t *testing.T) {
 
 func TestWhoOutlastsTheGraceIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
 		for _, lift := range []time.Duration{0, time.Second, 1500 * time.Millisecond, time.Hour} {
 			s, o := scopeOf(t.Context()), make(over, 2)
-			began = time.Now()
+			began := time.Now()
 			s.Limit(time.Second, time.Second, o)
 			time.Sleep(lift - time.Nanosecond)
 			s.Lift()

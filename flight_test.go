@@ -356,6 +356,42 @@ func TestPanicReachesEveryWaiter(t *testing.T) {
 //go:noinline
 func panickingFunction(v any) { panic(v) }
 
+// A Pure needs no goroutine: nobody can leave.
+func TestAGoexitOfAPureFunctionEndsItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		f := memo.Pure(func(n int) int {
+			select {
+			case <-goOn:
+				return n
+			default:
+				<-goOn
+				runtime.Goexit()
+				return 0
+			}
+		})
+		ended, joined := make(chan string, 1), make(chan any, 1)
+		go func() {
+			defer func() { ended <- "by itself" }()
+			f(1)
+			t.Error("the call has returned")
+		}()
+		synctest.Wait()
+		go func() {
+			defer func() { joined <- recover() }()
+			f(1)
+		}()
+		synctest.Wait()
+		close(goOn)
+		if <-ended; <-joined != memo.ErrGoexit {
+			t.Error("who waited got no ErrGoexit")
+		}
+		if got := f(1); got != 1 {
+			t.Errorf("after the Goexit f = %d, want 1", got)
+		}
+	})
+}
+
 func TestGoexitIsAnErrorToEveryWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int32

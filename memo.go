@@ -54,7 +54,9 @@ func Wrap3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ..
 // results stay in this process: Pure panics when given [Store], and does not
 // use a default one.
 //
-// [LoadTimeout] does not apply, since fn has no context to be told by. Nor is a
+// fn runs in the goroutine of the call that executes, unless that is a refresh in the
+// background or [SoftTimeout] may end the wait for it; what [runtime.Goexit] ends is that
+// goroutine. [LoadTimeout] does not apply, since fn has no context to be told by. Nor is a
 // fn found out that calls its memoized self with its own argument: it waits for
 // ever, where without memo it would run for ever. An argument that has no key
 // (see [KeyError]) is not remembered: fn is run.
@@ -64,6 +66,7 @@ func Pure[A, R any](fn func(A) R, opts ...Option) func(A) R {
 		panic("memo: Pure(" + function.FuncName(fn) + ") was given a Store, but a pure function's results stay in the process; use Wrap, or leave Store out")
 	}
 	f := build(function.FuncName(fn), func(_ context.Context, a A) (R, error) { return fn(a), nil }, append(slices.Clone(opts), Store(nil), LoadTimeout(0)))
+	f.core.Inline = true
 	return func(a A) R {
 		r, err := f.Call(context.Background(), a)
 		if err == nil {

@@ -127,20 +127,19 @@ type work struct {
 	exec   Execution // set by the leader
 	host   *host     // the leader, if it carries the execution out itself; otherwise nil
 	Policy *entry.Config
-	frame  nested.Frame
-	old    *entry.Entry       // what the result is to replace, if there is something
-	forced bool               // by Refresh: fn is run whatever the store holds
-	begun  int64              // when the execution was begun
-	number uint64             // which one of the shard's it is
-	ran    int64              // when fn was started; begun until then
-	run    *lease.Run         // the fleet's part; nil without a store
-	under  context.Context    // what the execution runs under; its root is frame
-	cancel context.CancelFunc // of under. No publication sees that context
+	scope  nested.Scope // what the execution runs under. No publication sees that it ends
+	old    *entry.Entry // what the result is to replace, if there is something
+	forced bool         // by Refresh: fn is run whatever the store holds
+	begun  int64        // when the execution was begun
+	number uint64       // which one of the shard's it is
+	ran    int64        // when fn was started; begun until then
+	run    *lease.Run   // the fleet's part; nil without a store
 
 	obtained *entry.Entry // another process's result, that the fleet has come to
 
 	released bool          // guarded by shard.mu
-	done     chan struct{} // closed when the fields below are set; they never change again
+	ended    bool          // guarded by shard.mu; the fields below are set, and never change again
+	done     chan struct{} // closed then; nil until somebody waits for it. Guarded by shard.mu
 
 	Result    *entry.Entry // whatever came back, kept or not; its value is nil where there is none. Nil if there was no execution after all
 	elsewhere bool         // Result was made by another process
@@ -218,6 +217,26 @@ func (c *Call) whenOver() <-chan struct{} {
 	return c.over
 }
 
+// whenDone returns what is closed when there is a result for those who wait. The caller holds
+// shard.mu.
+func (c *Call) whenDone() <-chan struct{} {
+	if c.done == nil {
+		if c.done = make(chan struct{}); c.ended {
+			close(c.done)
+		}
+	}
+	return c.done
+}
+
+// end says that there is a result for those who wait.
+func (c *Call) end() {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	if c.ended = true; c.done != nil {
+		close(c.done)
+	}
+}
+
 // endOver lets those go who wait for a read, Set, or a publication. The caller holds
 // shard.mu.
 func (c *Call) endOver() {
@@ -266,7 +285,7 @@ func (c *Call) tags() []tags.Tag {
 	if c.work == nil {
 		return nil
 	}
-	return c.Policy.AllTags(c.frame.Space, c.frame.Tags())
+	return c.Policy.AllTags(c.scope.Space, c.scope.Tags())
 }
 
 // mayBeJoined reports whether a caller under p, who searches by s, may wait for the
@@ -304,7 +323,7 @@ func (c *Call) leave(goOn bool) {
 	c.wanted = c.wanted || goOn && !c.left
 	if c.waiters == 0 && !c.wanted && c.state.executes() && c.state != lingering {
 		c.left = true
-		c.cancel()
+		c.scope.End(context.Canceled)
 	}
 }
 
@@ -316,13 +335,13 @@ func (c *Call) failedForWantOfWaiters() bool {
 	return c.Result == nil || c.left && (c.panicked != nil || c.Result.Err() != nil)
 }
 
-// published returns what is closed when the publication of the execution is over, of which
-// other waiters may have had the result before.
-func (c *Call) published() <-chan struct{} {
+// answers returns what is closed when there is a result for those who wait or, for a late
+// waiter, when its publication is over.
+func (c *Call) answers(late bool) <-chan struct{} {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	if !c.state.executes() {
-		return c.done
+	if !late || !c.state.executes() {
+		return c.whenDone()
 	}
 	return c.whenOver()
 }
@@ -345,7 +364,7 @@ func (c *Call) outlast(ctx context.Context, around *nested.Frame) error {
 	}
 	defer forget()
 	select {
-	case <-c.done:
+	case <-c.answers(false):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -1,18 +1,20 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/entry"
 	"github.com/seed-0226adef/memo/internal/fresh"
+	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/shared"
 )
 
 // finish ends the execution: it publishes what came back, and lets the waiters go. Only
 // the first call does anything; a second one is that of a fn which came back after
 // it was given up.
-func (c *Call) finish(got returned) {
+func (c *Call) finish(got *returned) {
 	if c.run != nil {
 		defer c.cache.executing.CompareAndDelete(c.sharedKey, c)
 	}
@@ -29,7 +31,7 @@ func (c *Call) finish(got returned) {
 }
 
 // endUnpublished ends an execution in which fn was not run.
-func (c *Call) endUnpublished(end State, got returned) {
+func (c *Call) endUnpublished(end State, got *returned) {
 	e := got.elsewhere
 	if e == nil && !got.abandoned {
 		e = c.entryFor(got)
@@ -44,7 +46,7 @@ func (c *Call) endUnpublished(end State, got returned) {
 	c.shard.mu.Unlock()
 	c.release(e, got)
 	c.letLateGo()
-	c.cancel()
+	c.scope.End(context.Canceled)
 }
 
 // letLateGo lets those waiters go who have waited for the end of the publication.
@@ -55,13 +57,10 @@ func (c *Call) letLateGo() {
 }
 
 // publish stores and holds what fn came back with.
-func (c *Call) publish(got returned) {
+func (c *Call) publish(got *returned) {
 	e := c.entryFor(got)
 	if c.run != nil {
-		ctx, stop := c.publishing(e, got)
-		x := &shared.Published{Run: c.run, Frame: &c.frame, Policy: c.Policy, Absent: got.absent, Err: got.err}
-		defer c.cache.Shared.Publish(ctx, x, e)() // when the waiters have gone
-		stop()
+		defer c.store(e, got)() // when the waiters have gone
 	}
 	isFailure := got.err != nil && !got.keep
 	c.shard.mu.Lock()
@@ -78,11 +77,21 @@ func (c *Call) publish(got returned) {
 	unattended := c.waiters == 0 && c.wanted
 	c.shard.mu.Unlock()
 	c.release(e, got)
-	c.letLateGo()
+	if c.run != nil { // nobody is late without a store
+		c.letLateGo()
+	}
 	if unattended && isFailure {
 		defer c.cache.Survive(c.Policy)
 		c.cache.reportBackground(c.Policy, got)
 	}
+}
+
+// store publishes e in the store; see [shared.Results.Publish].
+func (c *Call) store(e *entry.Entry, got *returned) (finish func()) {
+	ctx, stop := c.publishing(e, *got)
+	defer stop()
+	x := &shared.Published{Run: c.run, Frame: &c.scope.Frame, Policy: c.Policy, Absent: got.absent, Err: got.err}
+	return c.cache.Shared.Publish(ctx, x, e)
 }
 
 // hold holds the result in this process, or drops what it is newer than. The caller holds
@@ -106,7 +115,7 @@ func (c *Call) oldServes(t int64) bool {
 }
 
 // release lets the waiters go, with e. Only the first call does anything.
-func (c *Call) release(e *entry.Entry, got returned) {
+func (c *Call) release(e *entry.Entry, got *returned) {
 	c.shard.mu.Lock()
 	first := !c.released
 	if first {
@@ -117,66 +126,78 @@ func (c *Call) release(e *entry.Entry, got returned) {
 	if !first {
 		return
 	}
-	defer close(c.done)
+	defer c.end()
 	if fnRan && !c.exec.Counted() {
 		defer c.cache.Survive(c.Policy)
-		c.cache.CountExecution(&c.frame, c.Policy, c.key, time.Duration(e.Cost), got.err)
+		c.cache.CountExecution(&c.scope.Frame, c.Policy, c.key, time.Duration(e.Cost), got.err)
 	}
 }
 
 // madeElsewhere reports whether the execution is done, with another process's result.
 func (c *Call) madeElsewhere() bool {
-	select {
-	case <-c.done:
-		return c.elsewhere
-	default:
+	if c.run == nil {
 		return false
 	}
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	return c.ended && c.elsewhere
 }
 
 // entryFor makes an entry of what came back just now. Its window is empty if it is not to
-// be held.
-func (c *Call) entryFor(got returned) *entry.Entry {
-	p, h, read := c.Policy, c.frame.Seal(), got.read
+// be held. It is written for small frames: in its goroutine, Go's smallest stack suffices for
+// it and what comes after it.
+func (c *Call) entryFor(got *returned) *entry.Entry {
+	p, h, value := c.Policy, c.scope.Seal(), c.cache.Types.Pointer(got.value)
 	if len(h.Added.List) > 0 {
 		c.cache.NeedsGroup(p)
 	}
-	if read.IsZero() {
-		read = time.Now()
+	if got.read.IsZero() {
+		got.read = time.Now()
 	}
-	var life fresh.Lifetime
+	var e *entry.Entry
+	if c.run == nil {
+		e = entry.New(c.key, value, c.windowFor(got, h), got.read, c.born)
+	} else {
+		e = entry.NewIn(c.cache.Shared.LocationOf(c.run.Key), c.key, value, c.windowFor(got, h), got.read, c.born)
+		e.Own().Asked = e.Created
+	}
 	switch {
-	case h.NoStore:
+	case got.absent:
+		e.Own().Err = entry.ErrAbsent
+	case got.err != nil:
+		e.Own().Err, e.Own().Unkept = got.err, !got.keep
+	}
+	if len(p.Tags) > 0 || len(h.Tags.List) > 0 || !h.Epochs.IsEmpty() {
+		c.depend(e, h)
+	}
+	return e
+}
+
+// windowFor returns the window of what came back.
+//
+//go:noinline
+func (c *Call) windowFor(got *returned, h *nested.Hint) fresh.Window {
+	var life fresh.Lifetime
+	switch p := c.Policy; {
+	case h.NoStore, h.Epochs.Unverifiable():
 	case got.absent:
 		life = fresh.Lifetime{TTL: p.MissingTTL, Inherit: p.Lifetime(h).Inherit}
-		got.err = entry.ErrAbsent
 	case got.keep:
 		life = p.Lifetime(h)
 	case got.remember:
 		life = fresh.Lifetime{TTL: p.ErrorTTL, Inherit: clock.Forever}
 	}
-	if h.Epochs.Unverifiable() {
-		life = fresh.Lifetime{}
-	}
-	window := life.Window(clock.At(read), clock.At(read)-c.ran, entry.Draw())
-	e, value := (*entry.Entry)(nil), c.cache.Types.Pointer(got.value)
-	if c.run == nil {
-		e = entry.New(c.key, value, window, read, c.born)
-	} else {
-		e = entry.NewIn(c.cache.Shared.LocationOf(c.run.Key), c.key, value, window, read, c.born)
-		e.Own().Asked = e.Created
-	}
-	if got.err != nil {
-		e.Own().Err, e.Own().Unkept = got.err, !got.keep && !got.absent
-	}
-	if o := h.Epochs.Origin(p.AllTags(c.frame.Space, h.Tags.List)); !o.IsEmpty() {
-		e.Own().Origin = o
-	}
-	return e
+	created := clock.At(got.read)
+	return life.Window(created, created-c.ran, entry.Draw())
+}
+
+// depend notes what e depends on, which its execution has said.
+func (c *Call) depend(e *entry.Entry, h *nested.Hint) {
+	e.Own().Origin = h.Epochs.Origin(c.Policy.AllTags(c.scope.Space, h.Tags.List))
 }
 
 // reportBackground logs a failure that no caller sees.
-func (c *Cache) reportBackground(p *entry.Config, got returned) {
+func (c *Cache) reportBackground(p *entry.Config, got *returned) {
 	if got.panicked != nil {
 		p.Log().Error("memo: background refresh panicked", "func", c.Label, "panic", got.panicked.Value, "stack", string(got.panicked.Stack))
 		return

@@ -40,7 +40,6 @@ type Lead struct {
 	waiter Waiter
 	caller context.Context
 	ctx    context.Context // what the execution runs under
-	stop   func()          // ends ctx
 	forget func()          // ends the note that the caller waits
 
 	mu      sync.Mutex
@@ -155,12 +154,12 @@ func (w *Waiter) carryOut(ctx context.Context, call *Call, h *host, forget func(
 func (c *Call) acquire(granted chan<- bool) {
 	runs := false
 	defer func() { granted <- runs }()
-	if c.run.Obtain(c.under); c.obtained == nil && c.under.Err() == nil {
+	if c.run.Obtain(&c.scope); c.obtained == nil && c.scope.Err() == nil {
 		runs = true
 		return
 	}
-	c.cancel()
-	c.finish(returned{elsewhere: c.obtained, err: c.under.Err()})
+	c.scope.End(context.Canceled)
+	c.finish(&returned{elsewhere: c.obtained, err: c.scope.Err()})
 }
 
 // decline gives the right to execute back, if it is granted after all: those who wait begin
@@ -170,16 +169,17 @@ func (c *Call) decline(h *host, granted <-chan bool) {
 		return
 	}
 	h.untaken = true
-	_, stop := c.runs()
-	stop()
-	c.cancel()
-	c.finish(returned{err: errUntaken, single: true})
+	c.runs()
+	c.scope.Lift()
+	c.scope.End(context.Canceled)
+	c.finish(&returned{err: errUntaken, single: true})
 }
 
 // lead makes the call a Lead of the caller.
 func (w *Waiter) lead(call *Call, h *host, forget func()) {
 	l := &Lead{call: call, waiter: *w, caller: h.caller, forget: forget}
-	l.ctx, l.stop = call.runs()
+	call.runs()
+	l.ctx = &call.scope
 	nested.Executing.Add(1)
 	UnderWay.Add(1)
 	l.mu.Lock()
@@ -209,7 +209,7 @@ func (l *Lead) Finish(value any, ttl time.Duration, names []string) {
 		nested.AddTags(l.ctx, names)
 	}
 	if l.end() {
-		l.settle(returned{value: value, read: time.Now(), keep: true})
+		l.settle(&returned{value: value, read: time.Now(), keep: true})
 	}
 }
 
@@ -219,9 +219,9 @@ func (l *Lead) Fail(err error) {
 	switch {
 	case !l.end():
 	case l.call.run == nil:
-		l.settle(returned{err: err})
+		l.settle(&returned{err: err})
 	default:
-		go l.settle(returned{err: err}) // for as long as the store may take
+		go l.settle(&returned{err: err}) // for as long as the store may take
 	}
 }
 
@@ -235,15 +235,15 @@ func (l *Lead) end() bool {
 }
 
 // settle finishes the call, and counts that of the caller if it is still there.
-func (l *Lead) settle(got returned) {
+func (l *Lead) settle(got *returned) {
 	defer UnderWay.Add(-1)
 	l.mu.Lock()
 	stayed := l.unwatch()
 	l.unguard()
 	l.mu.Unlock()
-	l.stop()
+	l.call.scope.Lift()
 	nested.Executing.Add(-1)
-	l.call.cancel()
+	l.call.scope.End(context.Canceled)
 	l.call.finish(got)
 	l.forget()
 	if stayed {

@@ -47,7 +47,10 @@ func (c *Cache) Load(ctx context.Context, p *entry.Config, s *Search) Outcome {
 			return Outcome{Err: err}
 		}
 		w := Waiter{cache: c, policy: p, around: nested.Of(ctx), search: s, seq: sequence(), arrived: arrived}
-		call := w.join()
+		var call *Call
+		if c.Shared != nil { // otherwise joinOrLead does it
+			call = w.join()
+		}
 		if call == nil && c.Shared != nil && !s.asked {
 			out, over, led := w.ask(ctx)
 			if over {
@@ -174,8 +177,11 @@ func (w *Waiter) ask(ctx context.Context) (out Outcome, over bool, led *Call) {
 // again: it has its answer, or Set is about to give one.
 func (w *Waiter) joinOrLead(ctx context.Context) *Call {
 	c, p, s := w.cache, w.policy, w.search
-	s.Exec.Own(s.Key)
-	sharedKey := c.SharedKey(s.Key, s.Exec)
+	sharedKey := ""
+	if c.Shared != nil {
+		s.Exec.Own(s.Key)
+		sharedKey = c.SharedKey(s.Key, s.Exec)
+	}
 	sh := c.Shard(s.Key)
 	sh.mu.Lock()
 	call := sh.calls[s.Key]
@@ -231,8 +237,8 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 		return w.carryOut(ctx, call, h, forget)
 	}
 	defer forget()
-	if w.leader {
-		w.begin(call)
+	if w.leader && w.begin(call) {
+		return w.take(ctx, call)
 	}
 	switch w.watch(ctx, call) {
 	case waitOver:
@@ -246,9 +252,9 @@ func (w *Waiter) wait(ctx context.Context, call *Call) (out Outcome, ok bool) {
 	return Outcome{Err: ctx.Err()}, true
 }
 
-// begin starts the execution that the caller leads. An argument that cannot be copied, and
-// panics, holds nobody up.
-func (w *Waiter) begin(call *Call) {
+// begin starts the execution that the caller leads, or runs it if the caller cannot leave.
+// An argument that cannot be copied, and panics, holds nobody up.
+func (w *Waiter) begin(call *Call) (over bool) {
 	started := false
 	defer func() {
 		if !started {
@@ -256,8 +262,14 @@ func (w *Waiter) begin(call *Call) {
 		}
 	}()
 	w.search.Exec.Own(w.search.Key)
-	call.start(w.search.Exec)
 	started = true
+	if w.cache.Inline && (w.search.old == nil || w.policy.SoftTimeout == 0) {
+		call.prepare(w.search.Exec)
+		call.execute()
+		return true
+	}
+	call.start(w.search.Exec)
+	return false
 }
 
 // The ways in which waiting ends.
@@ -274,9 +286,10 @@ func (w *Waiter) watch(ctx context.Context, call *Call) int {
 		defer timer.Stop()
 		soft = timer.C
 	}
-	var done <-chan struct{} = call.done
-	if w.late {
-		done = call.published()
+	done := call.answers(w.late)
+	if soft == nil && ctx.Done() == nil { // nothing else can end the wait
+		<-done
+		return waitOver
 	}
 	select {
 	case <-done:
@@ -361,14 +374,13 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 		c.work = new(work)
 	}
 	c.Policy, c.old, c.host, c.born = p, old, s.host, sequence()
-	c.begun, c.waiters, c.done = clock.Now(), 1, make(chan struct{})
+	c.begun, c.waiters = clock.Now(), 1
 	c.ran = c.begun
 	c.shard.executions++
 	c.number = c.shard.executions
-	c.frame.Values, c.frame.Execution, c.frame.Space = ctx, &c.self, c.cache.Space
-	c.frame.Hint = nested.NewHint()
-	if c.cache.Shared == nil { // fn runs at once
-		c.under, c.cancel = nested.Within(&c.frame, p.LoadTimeout)
+	c.scope.Values, c.scope.Execution, c.scope.Space = ctx, &c.self, c.cache.Space
+	c.scope.Hint = nested.NewHint()
+	if c.cache.Shared == nil {
 		return
 	}
 	c.run = &lease.Run{
@@ -378,7 +390,6 @@ func (c *Call) begin(ctx context.Context, p *entry.Config, old *entry.Entry, s *
 		Forced: c.forced, Seen: s.read.seen, Without: s.asked && s.read.seen == nil, Alone: s.read.why,
 		Waits: c.waits, Accepts: c.accepts,
 	}
-	c.under, c.cancel = context.WithCancel(&c.frame)
 	c.cache.executing.Store(c.sharedKey, c)
 }
 
@@ -392,7 +403,7 @@ func (c *Cache) firstState() State {
 
 // abandon ends an execution that was begun and not started: its leader has left.
 func (c *Call) abandon() {
-	c.finish(returned{abandoned: true})
+	c.finish(&returned{abandoned: true})
 }
 
 // UnderWay counts the executions of the process that are not over: fn runs, or what it has
@@ -402,39 +413,59 @@ var UnderWay atomic.Int64
 // start begins the goroutine of the execution. The leader does so, once, when it has
 // noted that it waits, so that fn meets that note.
 func (c *Call) start(exec Execution) {
-	c.exec = exec
-	nested.Executing.Add(1)
-	UnderWay.Add(1)
+	c.prepare(exec)
 	go c.execute()
 }
 
-// execute obtains the result and finishes the call with it, however fn and the user's
+// prepare is what comes before execute.
+func (c *Call) prepare(exec Execution) {
+	c.exec = exec
+	nested.Executing.Add(1)
+	UnderWay.Add(1)
+}
+
+// execute is an execution. It obtains the result and finishes the call with it, however fn and the user's
 // functions that judge its result end. What these run under is over when they have
 // returned: finish must not need it.
 func (c *Call) execute() {
 	got := returned{err: ErrGoexit} // unless everything returns or something panics
-	stop := func() {}
+	returns := false
 	defer UnderWay.Add(-1)
 	defer func() {
-		c.exec.Abstain() // unless it was run
-		if v := recover(); v != nil {
-			got = panicked(v)
+		if !returns { // Goexit
+			c.ends(&got)
 		}
-		stop()
-		nested.Executing.Add(-1)
-		c.cancel()
-		c.finish(got)
+	}()
+	c.obtain(&got)
+	returns = true
+	c.ends(&got)
+}
+
+// ends ends the execution.
+func (c *Call) ends(got *returned) {
+	c.exec.Abstain() // unless it was run
+	c.scope.Lift()
+	nested.Executing.Add(-1)
+	c.scope.End(context.Canceled)
+	c.finish(got)
+}
+
+// obtain obtains the result, or the panic of what was to make it.
+func (c *Call) obtain(got *returned) {
+	defer func() {
+		if v := recover(); v != nil {
+			*got = panicked(v)
+		}
 	}()
 	if c.run != nil {
-		if c.run.Obtain(c.under); c.obtained != nil || c.under.Err() != nil {
-			got = returned{elsewhere: c.obtained, err: c.under.Err()}
+		if c.run.Obtain(&c.scope); c.obtained != nil || c.scope.Err() != nil {
+			*got = returned{elsewhere: c.obtained, err: c.scope.Err()}
 			return
 		}
 	}
-	var ctx context.Context
-	ctx, stop = c.runs()
-	got = c.produce(ctx)
-	c.cache.refuseToShare(c, &got)
+	c.runs()
+	c.produce(&c.scope, got)
+	c.cache.refuseToShare(c, got)
 }
 
 // waits notes that the execution waits for another process's.
@@ -463,10 +494,12 @@ func (c *Call) accept(seen *fleet.Seen) *entry.Entry {
 	return e
 }
 
-// runs notes that fn is run from here on. It returns the context for that, and sees to it
-// that the execution ends at LoadTimeout, whether or not fn listens, until stop is called.
-func (c *Call) runs() (ctx context.Context, stop func()) {
-	ctx, stop = c.under, func() {}
+// runs notes that fn is run from here on. It sees to it that the execution ends at LoadTimeout,
+// whether or not fn listens, until that is lifted.
+func (c *Call) runs() {
+	if c.cache.Inline { // it has just begun
+		return
+	}
 	c.shard.mu.Lock()
 	c.to(running)
 	c.ran = clock.Now()
@@ -474,20 +507,13 @@ func (c *Call) runs() (ctx context.Context, stop func()) {
 	if c.run != nil {
 		c.run.Begin(c.ran)
 	}
-	d := c.Policy.LoadTimeout
-	if d == 0 {
-		return ctx, stop
-	}
-	timer := time.AfterFunc(time.Duration(clock.After(int64(d), grace(d))), func() { c.finish(returned{err: errGivenUp}) })
-	if c.run == nil { // begin has set the limit
-		return ctx, func() { timer.Stop() }
-	}
-	ctx, cancel := context.WithTimeout(ctx, d)
-	return ctx, func() {
-		timer.Stop()
-		cancel()
+	if d := c.Policy.LoadTimeout; d != 0 {
+		c.scope.Limit(d, grace(d), c)
 	}
 }
+
+// GiveUp ends the execution of a fn that has not returned though its context has ended.
+func (c *Call) GiveUp() { c.finish(&returned{err: errGivenUp}) }
 
 // grace is how long fn may take to come back once LoadTimeout has ended its
 // context.
@@ -516,13 +542,14 @@ func panicked(v any) returned {
 	return returned{err: p.PanicError, panicked: p.PanicError}
 }
 
-// produce runs fn and asks the policy what becomes of the result.
-func (c *Call) produce(ctx context.Context) returned {
+// produce runs fn, and asks the policy what becomes of the result.
+func (c *Call) produce(ctx context.Context, into *returned) {
 	value, err := c.exec.Run(ctx)
 	got := returned{value: value, err: err, read: time.Now()}
 	if err == entry.ErrAbsent {
 		got.err, got.absent = nil, true
-		return got
+		*into = got
+		return
 	}
 	if err == nil || ctx.Err() == nil { // otherwise the error says nothing of the argument
 		if c.Policy.Asks || err != nil && c.Policy.ErrorTTL > 0 {
@@ -532,5 +559,5 @@ func (c *Call) produce(ctx context.Context) returned {
 		got.keep = c.Policy.Keeps(value, err)
 		got.remember = !got.keep && c.Policy.Remembers(err)
 	}
-	return got
+	*into = got
 }

@@ -37,20 +37,20 @@ type publication struct {
 // publishing begins the publication of e, and returns its context. It ends with stop.
 func (c *Call) publishing(e *entry.Entry, got returned) (ctx context.Context, stop func()) {
 	if c.run.Epochs == nil {
-		return &c.frame, func() {} // without the store: there is nothing to wait for
+		return &c.scope.Frame, func() {} // without the store: there is nothing to wait for
 	}
 	p := &publication{cache: c.cache, settling: nested.NewUnsettled()}
 	if p.size = storeclient.ResultOverhead; e.Value != nil {
 		p.size += c.cache.Types.Size(c.cache.Types.Any(e.Value))
 	}
-	ctx, p.abandon = context.WithCancelCause(&c.frame)
+	ctx, p.abandon = context.WithCancelCause(&c.scope.Frame)
 	if c.Policy.StoreTimeout == 0 {
 		p.linger() // the waiters stay, but may leave at any time
 	} else {
 		own := e.Unpublished(p.settling)
 		p.timer = time.AfterFunc(c.run.Left, func() {
 			c.become(lingering)
-			c.release(own, got)
+			c.release(own, &got)
 			p.linger()
 		})
 	}

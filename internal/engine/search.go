@@ -453,10 +453,11 @@ func (c *Cache) replaced(p *entry.Config, s *Search) *entry.Entry {
 	if s.old != nil && s.old.Stored() {
 		return s.old
 	}
-	e, t := c.Held(s.Key), clock.Now()
+	e := c.Held(s.Key)
 	if e == nil {
 		return nil
 	}
+	t := clock.Now()
 	e, v := c.trust(p, e, t)
 	switch v {
 	case fresh.Unusable:

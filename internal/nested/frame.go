@@ -2,7 +2,7 @@
 // with one another: a result that is made from others depends on what those depend on, and
 // an execution must not wait for itself.
 //
-//   - A Frame is what fn's context carries of its execution.
+//   - A Frame is what fn's context carries of its execution, and a Scope that context.
 //   - A Hint is what fn says about its result, and what inner results bring with them.
 //   - An Origin is what a result depends on: tags, and the epochs of tags in stores.
 //   - An Unsettled is an origin that is going to be known.
@@ -27,9 +27,8 @@ import (
 
 // A Frame is where a running execution collects what fn says about its result,
 // and what the results it is made from bring with them. fn's context carries
-// it; for an execution with callers who may leave, it is the root of that
-// context: it has the values of the context that it was made from, but not
-// its end.
+// it; for an execution with callers who may leave, that context is a Scope: it has
+// the values of the context that it was made from, but not its end.
 type Frame struct {
 	Values    context.Context // what the values come from
 	Execution *Execution      // which it belongs to, for finding cycles; nil for a bypass

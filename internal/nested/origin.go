@@ -20,9 +20,9 @@ type Origin struct {
 	Unsettled    []*Unsettled       // if incomplete, what is going to know the epochs
 }
 
-// IsEmpty reports whether a result with that origin depends on nothing.
-func (o *Origin) IsEmpty() bool {
-	return len(o.Tags) == 0 && len(o.Dependencies) == 0 && o.Trusted == clock.Forever && !o.Incomplete && !o.Unverifiable && len(o.Unsettled) == 0
+// IsEmpty reports whether what is made from the results depends on no epochs.
+func (e *Epochs) IsEmpty() bool {
+	return len(e.dependencies) == 0 && !e.incomplete() && !e.unverifiable
 }
 
 // Settle makes o have the epochs of all results that it was made from.

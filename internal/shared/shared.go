@@ -43,6 +43,7 @@ type Results struct {
 type Function struct {
 	Label   string          // for display: the Name, or the runtime's name of fn
 	Batched bool            // of a Batch
+	Inline  bool            // fn runs in the goroutine of the call that executes: it has no context, and no limit
 	Types   entry.Typing    // of its results
 	Base    *entry.Config   // of the function itself; set before anything is looked up
 	Space   *tags.Namespace // the group's, or one of the function's own

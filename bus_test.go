@@ -210,6 +210,29 @@ func TestBusDropsCopiesOfWhatOtherProcessesRefresh(t *testing.T) {
 	})
 }
 
+// What has expired may be returned while it is refreshed.
+func TestBusTellsOfWhatHasExpired(t *testing.T) {
+	for name, change := range map[string]func(p *onBus) error{
+		"Expire":       func(p *onBus) error { return p.there.Expire(p.t.Context(), "x") },
+		"group Expire": func(p *onBus) error { return p.groups[1].Expire(p.t.Context()) },
+		"a tag":        func(p *onBus) error { return p.groups[1].ExpireTags(p.t.Context(), "added") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newOnBus(t)
+				p.version.Store(1)
+				p.wantCopy(p.here, 0)
+				if err := change(p); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				p.want(p.here, 0)
+				p.want(p.here, 1)
+			})
+		})
+	}
+}
+
 func TestBusTellsOfInvalidationsThatReachTheStoreLate(t *testing.T) {
 	for name, change := range map[string]func(p *onBus) error{
 		"Invalidate": func(p *onBus) error { return p.there.Invalidate(p.t.Context(), "x") },

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"github.com/seed-0226adef/memo/internal/testserver"
 	"github.com/seed-0226adef/memo/store"
@@ -103,10 +104,11 @@ func TestBusLeavesNothingBehind(t *testing.T) {
 		"its context has ended":      func(_ redis.UniversalClient, cancel func()) { cancel() },
 		"its client has been closed": func(c redis.UniversalClient, _ func()) { c.Close() },
 	} {
-		t.Run("when "+name, func(t *testing.T) { // goleak looks for the goroutines
+		t.Run("when "+name, func(t *testing.T) {
 			server := testserver.RedisTCP(t)
 			c := redis.NewClient(&redis.Options{Addr: server.Addr})
 			defer c.Close()
+			before := goleak.IgnoreCurrent()
 			received, cancel := subscribed(t, c)
 			arrives(t, server, received, "at first")
 			end(c, cancel)
@@ -114,6 +116,9 @@ func TestBusLeavesNothingBehind(t *testing.T) {
 				n, err := server.Do("PUBLISH", "memo", "m")
 				return err == nil && strings.TrimSpace(n) == "0"
 			})
+			if err := goleak.Find(before); err != nil { // it waits for a while
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -26,8 +26,7 @@ import (
 //	publishing   fn is back; the result goes to the store and into this process
 //	lingering    the same, but it has taken so long that the waiters have their result
 //	answered     over: the store had a result, or another process made one
-//	verified     over: the result is published
-//	unverified   over: the result is in this process alone, or nowhere
+//	published    over: the result is where it belongs
 //	failed       over: there is no result
 //
 //	from         to           when
@@ -45,15 +44,13 @@ import (
 //	awaiting     failed       the last waiter has left
 //	running      publishing   fn has returned, panicked, or outlasted LoadTimeout
 //	publishing   lingering    the waiters have waited for the store as long as they may
-//	publishing   verified     the store has taken the result, or there is no store
-//	publishing   unverified   the store has refused it, was out, or was not to have it
-//	lingering    verified     as above
-//	lingering    unverified   as above
+//	publishing   published    the store has taken the result or refused it, or there is none
+//	lingering    published    as above
 //
 // Without a store an execution begins in running. A caller who joined an execution when
-// that had gone on for longer than an epoch is trusted waits until it is over, and takes
-// the result only if it is verified, answered, or an error: otherwise another process may
-// have invalidated it before the caller came. Two things are orthogonal to the state:
+// that had gone on for longer than an epoch is trusted waits until it is over, and looks
+// again then, unless it was answered or failed: another process may have invalidated the result
+// before the caller came. Two things are orthogonal to the state:
 // whether the call is current, and who waits; see Call.
 type State uint8
 
@@ -66,14 +63,13 @@ const (
 	publishing
 	lingering
 	answered
-	verified
-	unverified
+	published
 	failed
 )
 
 var stateNames = [...]string{
 	reading: "reading", setting: "setting", acquiring: "acquiring", awaiting: "awaiting", running: "running", publishing: "publishing",
-	lingering: "lingering", answered: "answered", verified: "verified", unverified: "unverified", failed: "failed",
+	lingering: "lingering", answered: "answered", published: "published", failed: "failed",
 }
 
 func (s State) String() string { return stateNames[s] }
@@ -85,8 +81,8 @@ var transitions = [...][]State{
 	acquiring:  {awaiting, running, answered, failed},
 	awaiting:   {running, answered, failed},
 	running:    {publishing},
-	publishing: {lingering, verified, unverified},
-	lingering:  {verified, unverified},
+	publishing: {lingering, published},
+	lingering:  {published},
 	failed:     nil,
 }
 
@@ -344,15 +340,6 @@ func (c *Call) answers(late bool) <-chan struct{} {
 		return c.whenDone()
 	}
 	return c.whenOver()
-}
-
-// doubtful reports whether the result of the execution, which is over, may be from before
-// an invalidation in another process. The store takes none that is; of what it was not to
-// have, or could not take, nobody knows. An error is of no data.
-func (c *Call) doubtful() bool {
-	c.shard.mu.Lock()
-	defer c.shard.mu.Unlock()
-	return c.state == unverified && c.Result.Kept()
 }
 
 // outlast waits until the call is over, or as good as that, without being one of those it

@@ -68,11 +68,7 @@ func (c *Call) publish(got *returned) {
 	if isFailure && c.old != nil && !c.left {
 		c.shard.failing.Note(c.old, e.Created)
 	}
-	if e.Location() == nil || e.Stored() {
-		c.to(verified)
-	} else {
-		c.to(unverified)
-	}
+	c.to(published)
 	c.retire()
 	unattended := c.waiters == 0 && c.wanted
 	c.shard.mu.Unlock()
@@ -121,7 +117,7 @@ func (c *Call) release(e *entry.Entry, got *returned) {
 	if first {
 		c.released, c.Result, c.panicked, c.elsewhere, c.single = true, e, got.panicked, got.elsewhere != nil, got.single
 	}
-	fnRan := c.state == publishing || c.state == lingering || c.state == verified || c.state == unverified
+	fnRan := c.state == publishing || c.state == lingering || c.state == published
 	c.shard.mu.Unlock()
 	if !first {
 		return
@@ -159,7 +155,7 @@ func (c *Call) entryFor(got *returned) *entry.Entry {
 		e = entry.New(c.key, value, c.windowFor(got, h), got.read, c.born)
 	} else {
 		e = entry.NewIn(c.cache.Shared.LocationOf(c.run.Key), c.key, value, c.windowFor(got, h), got.read, c.born)
-		e.Own().Asked = e.Created
+		e.Own().Asked = e.Created - e.Cost
 	}
 	switch {
 	case got.absent:

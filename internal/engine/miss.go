@@ -98,7 +98,7 @@ type Waiter struct {
 	seq    uint64        // the sequence number before it joined
 	forced bool          // fn is to be run whatever the store has
 	leader bool          // the caller leads the execution
-	late   bool          // it has joined one that another process may have overtaken, and takes only what the store has taken
+	late   bool          // it has joined one that another process may have overtaken before it came
 
 	arrived uint64 // how many executions had begun when the caller came, if the store has to confirm what it takes
 }
@@ -316,7 +316,7 @@ func (w *Waiter) usable(old *entry.Entry) bool {
 
 // take returns what the execution, which is done, has for the caller.
 func (w *Waiter) take(ctx context.Context, call *Call) (out Outcome, ok bool) {
-	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call) || w.late && call.doubtful() || w.unconfirmed(call)) {
+	if !w.leader && (call.failedForWantOfWaiters() || call.single || w.overtaken(call) || w.looksAgain(call)) {
 		return Outcome{}, false
 	}
 	e := call.Result
@@ -341,11 +341,11 @@ func (w *Waiter) overtaken(call *Call) bool {
 	return w.seq != call.born && w.cache.overtaken(call.born, call.Result.Tags())
 }
 
-// unconfirmed reports whether the caller has to ask the store about the result: it takes
-// only what that confirms, and the execution began before the caller came, or
-// has found what another process made. An error is of no data.
-func (w *Waiter) unconfirmed(call *Call) bool {
-	return w.policy.Confirm && call.run != nil && (call.number <= w.arrived || call.elsewhere) && call.Result.Kept()
+// looksAgain reports whether the caller has to look for the result as one who comes now: it may
+// have been invalidated elsewhere before the caller joined, or the store has to confirm it. What
+// another process has made was compared when it was seen. An error is of no data.
+func (w *Waiter) looksAgain(call *Call) bool {
+	return call.run != nil && call.Result.Kept() && (w.late && !call.elsewhere || w.policy.Confirm && call.elsewhere)
 }
 
 // countJoined counts a call that has waited, but whose context ended first.

@@ -60,7 +60,7 @@ type Rest struct {
 	// With shared stores, its own function's or those of others whose results
 	// it was made from.
 	Location *Location // where it is in the store; nil without one
-	Asked    int64     // when it was read from the store, or executed
+	Asked    int64     // when it was read from the store or, where it is not there, fn was started
 	Exact    bool      // the coarse time must not be used for it
 
 	// failures counts attempts in a row to refresh the entry that failed, and
@@ -299,15 +299,19 @@ func Draw() float64 { return 1 - rand.Float64() }
 // of an epoch would be seen.
 func (e *Entry) Unstored() {
 	r := e.Own()
-	r.Trusted = min(r.Trusted, clock.After(r.Asked, fleet.EpochTrust))
+	r.Trusted = min(r.Trusted, clock.After(e.began(), fleet.EpochTrust))
 }
+
+// began returns when fn was started: what was invalidated elsewhere since may have overtaken the
+// result, and nobody may know.
+func (e *Entry) began() int64 { return e.Created - e.Cost }
 
 // MarkIncomplete notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *Entry) MarkIncomplete() {
 	if len(e.Tags()) > 0 {
 		r := e.Own()
-		r.Incomplete, r.Trusted = true, min(r.Trusted, clock.After(e.Created, fleet.EpochTrust))
+		r.Incomplete, r.Trusted = true, min(r.Trusted, clock.After(e.began(), fleet.EpochTrust))
 	}
 }
 

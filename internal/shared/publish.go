@@ -124,6 +124,7 @@ func (s *Results) offer(ctx context.Context, x *Published, t *lease.Lease, e *en
 	switch {
 	case err == nil:
 		e.Location().Token = token
+		e.Own().Asked = e.Created // the lease was still there
 		s.expectOwn(e.Location())
 		if lease.Refresh || x.Run.Forced { // otherwise nobody has a copy
 			s.Keyspace.Publish(x.Run.Key)

@@ -10,7 +10,7 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
+.PHONY: sim prove help quick test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
 
 help:
 	@echo 'make quick       what takes less than a minute, for the loop while working'
@@ -20,6 +20,8 @@ help:
 	@echo 'make fuzz        every fuzz target, with FUZZTIME inputs or for that long'
 	@echo 'make cross       builds and vets for other systems; PLATFORMS="openbsd/arm64" for those'
 	@echo 'make contrib     builds, vets and tests the modules beside this one'
+	@echo 'make sim         histories of a simulated fleet, for a minute; SIM=10m for longer, MEMO_SIM_SEED=n for one'
+	@echo 'make prove       takes the guards of the protocol out, one by one, and wants the simulation to find it'
 	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
 	@echo 'make tools       fetches what make test needs beside Go, so that it works offline later'
@@ -137,6 +139,17 @@ contrib:
 benchmodule:
 	$(call step,bench: the module builds and its tests pass)
 	@cd bench && $(GO) build ./... && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -short ./...
+
+# Both print their seeds.
+SIM ?= 1m
+
+sim:
+	$(call step,a simulated fleet: no history violates a guarantee)
+	@MEMO_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -v -run TestNoHistory ./internal/sim
+
+prove:
+	$(call step,a simulated fleet: every guard is needed)
+	@MEMO_PROVE=1 $(GO) test -count=1 -timeout 0 -v -run TestEveryGuard ./internal/sim
 
 conformance: internal/conformance/node_modules/.package-lock.json
 	$(call step,conformance: what the public test suite of HTTP caches found still holds)

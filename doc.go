@@ -146,6 +146,10 @@
 // counts as past its TTL from then on, in every process, and is returned as long as the stale
 // windows allow, while a new result is made. What has no stale window is invalidated.
 //
+// Other processes may return what they hold for a moment. Where whoever has changed something must
+// see that at once, in whichever process answers next, [Func.InvalidateToken] and the like return a
+// token for [WithToken]; [CollectToken], and Tokens of package httpcache, make one for a request.
+//
 // A [Group] is a set of functions that share settings and tags. Results get tags
 // by [Tags] or, one by one, by [AddTags] from within the function. Each takes
 // the same time however many results are held.

@@ -417,7 +417,7 @@ func (f *Func[A, R]) Set(ctx context.Context, a A, r R) error {
 	if p.Off(ctx) {
 		return nil
 	}
-	return f.core.Put(p.Lend(ctx), &p.Config, key, f.execution(a), &r)
+	return function.Told(ctx, f.core.Put(p.Lend(ctx), &p.Config, key, f.execution(a), &r))
 }
 
 // Invalidate drops what is held for args. After it has returned, no call that
@@ -472,7 +472,7 @@ func (f *Func[A, R]) change(ctx context.Context, args []A, how func(context.Cont
 			sharedKeys = append(sharedKeys, f.core.SharedKey(key, f.execution(args[i])))
 		}
 	}
-	return errors.Join(append(errs, how(p.Lend(ctx), &p.Config, keys, sharedKeys))...)
+	return function.Told(ctx, errors.Join(append(errs, how(p.Lend(ctx), &p.Config, keys, sharedKeys))...))
 }
 
 // Clear drops everything that is held, with the guarantee of [Func.Invalidate]
@@ -481,7 +481,7 @@ func (f *Func[A, R]) change(ctx context.Context, args []A, how func(context.Cont
 // In a process without a shared store it returns nil.
 func (f *Func[A, R]) Clear(ctx context.Context) error {
 	p := f.settled()
-	return f.core.Clear(p.Lend(ctx), &p.Config)
+	return function.Told(ctx, f.core.Clear(p.Lend(ctx), &p.Config))
 }
 
 // Key returns the key of a as a shared store sees it, for people who look into

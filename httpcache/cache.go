@@ -120,7 +120,7 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 	for _, u := range urls {
 		errs = append(errs, c.core.Purge(ctx, u))
 	}
-	return errors.Join(errs...)
+	return function.Told(ctx, errors.Join(errs...))
 }
 
 // PurgeTags drops every response that has any of the tags: those of its Cache-Tag
@@ -131,7 +131,7 @@ func (c *Cache) Purge(ctx context.Context, urls ...string) error {
 // After PurgeTags has returned, no request that begins later gets such a response
 // whose handler began before.
 func (c *Cache) PurgeTags(ctx context.Context, tags ...string) error {
-	return c.core.PurgeTags(ctx, tags)
+	return function.Told(ctx, c.core.PurgeTags(ctx, tags))
 }
 
 // Expire ends the freshness of every response that [Cache.Purge] would drop for the URLs: from now
@@ -147,18 +147,18 @@ func (c *Cache) Expire(ctx context.Context, urls ...string) error {
 	for _, u := range urls {
 		errs = append(errs, c.core.Expire(ctx, u))
 	}
-	return errors.Join(errs...)
+	return function.Told(ctx, errors.Join(errs...))
 }
 
 // ExpireTags ends the freshness of every response that [Cache.PurgeTags] would drop, as Expire
 // does. A tag that a response took over from a memoized function belongs to the group of that.
 func (c *Cache) ExpireTags(ctx context.Context, tags ...string) error {
-	return c.core.ExpireTags(ctx, tags)
+	return function.Told(ctx, c.core.ExpireTags(ctx, tags))
 }
 
 // Clear drops every response, with [Cache.Purge]'s guarantee, in the same time
 // however many are held. The error is of a shared store that could not be reached;
 // it is told as soon as it can be.
 func (c *Cache) Clear(ctx context.Context) error {
-	return c.core.Clear(ctx)
+	return function.Told(ctx, c.core.Clear(ctx))
 }

@@ -73,7 +73,8 @@
 //
 // Tags come from the handler, by memo.AddTags or a Cache-Tag or Surrogate-Key
 // field, and from the memoized functions that it calls: a page that was made from
-// a memoized result goes when that is invalidated.
+// a memoized result goes when that is invalidated. [Tokens] has a client see its own changes
+// in whichever process answers next.
 //
 // # What people see
 //

@@ -233,3 +233,24 @@ func ExampleCache_Stats() {
 	fmt.Println(s.Hits, "hits,", s.Misses, "miss,", s.Stored, "stored")
 	// Output: 9 hits, 1 miss, 1 stored
 }
+
+// A client that has changed something gets a cookie, and whichever process it asks next shows
+// the change.
+func ExampleTokens() {
+	cache := httpcache.New(&httpcache.Options{TTL: time.Hour})
+	pages := cache.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			cache.Purge(r.Context(), "/") // or any function's Invalidate, further down
+		}
+		io.WriteString(w, "a page")
+	}))
+	h := httpcache.Tokens(pages, nil)
+	for _, method := range []string{"GET", "POST"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, "/", nil))
+		fmt.Println(method, len(w.Result().Cookies()), "cookies")
+	}
+	// Output:
+	// GET 0 cookies
+	// POST 1 cookies
+}

@@ -155,7 +155,7 @@ func (c *Call) entryFor(got *returned) *entry.Entry {
 		e = entry.New(c.key, value, c.windowFor(got, h), got.read, c.born)
 	} else {
 		e = entry.NewIn(c.cache.Shared.LocationOf(c.run.Key), c.key, value, c.windowFor(got, h), got.read, c.born)
-		e.Own().Asked = e.Created - e.Cost
+		e.Own().Asked = e.Began()
 	}
 	switch {
 	case got.absent:

@@ -198,7 +198,7 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 		return
 	}
 	began := clock.Now()
-	ended := storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { askEpochs(ctx, p.StoreTimeout, dependencies) })
+	ended := storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { askEpochs(ctx, p, dependencies) })
 	t := clock.Now()
 	for _, s := range searches {
 		if !ended {
@@ -215,17 +215,17 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 	}
 }
 
-// askEpochs asks for those epochs that are not known, within limit altogether.
-func askEpochs(ctx context.Context, limit time.Duration, dependencies []fleet.Dependency) {
+// askEpochs asks for those epochs that are not known, within StoreTimeout altogether.
+func askEpochs(ctx context.Context, p *entry.Config, dependencies []fleet.Dependency) {
 	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
 	for _, d := range dependencies {
 		at := fleet.EpochAt{Keyspace: d.Keyspace, Key: d.Key}
-		if _, known := d.Keyspace.Epoch(d.Key, clock.Now()); !known && !asked[at] {
+		if e, known := d.Keyspace.Epoch(d.Key, clock.Now()); (!known || p.TooEarly(&e)) && !asked[at] {
 			asked[at] = true
 			keys[d.Keyspace] = append(keys[d.Keyspace], d.Key)
 		}
 	}
-	by := storeclient.DeadlineIn(limit)
+	by := storeclient.DeadlineIn(p.StoreTimeout)
 	for k, keys := range keys {
 		if values, sent, _ := k.Read(ctx, by, keys); values != nil { // some of them, if one key fails
 			k.NoteEpochs(keys, values, sent)
@@ -297,7 +297,7 @@ func (c *Cache) beginRead(p *entry.Config, s *Search, sharedKey string) (mine bo
 		executes = nil
 	}
 	switch {
-	case call != nil && p.LocalTTL != 0:
+	case call != nil && p.LocalTTL != 0 && !p.Confirm:
 		s.reading, s.over = call, call.whenOver()
 		return false
 	case call != nil, executes != nil:

@@ -30,7 +30,9 @@ type Config struct {
 	MissingTTL   time.Duration // how long it is remembered that fn of a batch left a key out
 	Codec        codec.Codec
 	LocalTTL     time.Duration // how long a copy of a shared result is trusted; negative: not given
-	Confirm      bool          // what is used of the store, it has to confirm now: no copy, and no epoch that was read before
+	HasSince     bool          // no copy is used, and no epoch, that the store was not asked for after Since
+	Since        int64
+	Confirm      bool // what is used of the store, it has to confirm now: no copy, and no epoch that was read before
 	Tags         []string
 	InheritTTL   bool
 	ContextFrom  func(context.Context) context.Context

@@ -193,6 +193,9 @@ func (e *Entry) Doubtful() bool {
 func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool, expired int64) {
 	r := e.Rest()
 	until, expired = r.Trusted, clock.Forever
+	if p.HasSince && (r.Location != nil && r.Asked <= p.Since || r.Incomplete && e.Began() <= p.Since) {
+		return never, true, expired
+	}
 	if l := r.Location; l != nil {
 		n := &l.Keyspace.Notifications
 		state := n.State.Load()
@@ -210,7 +213,7 @@ func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool, expired int64
 	for _, f := range r.Dependencies {
 		epoch, known := f.Keyspace.Epoch(f.Key, t)
 		switch {
-		case !known:
+		case !known || p.TooEarly(&epoch):
 			sure = false
 			continue
 		case epoch.Token != f.Epoch:
@@ -224,6 +227,10 @@ func (e *Entry) Bound(p *Config, t int64) (until int64, sure bool, expired int64
 	}
 	return until, sure, expired
 }
+
+// TooEarly reports whether a call under p must not go by an epoch, for when the store was asked
+// for it.
+func (p *Config) TooEarly(e *fleet.Epoch) bool { return p.HasSince && e.At <= p.Since }
 
 // Expired returns a copy of e that is fresh until t at most.
 func (e *Entry) Expired(t int64) *Entry {
@@ -299,19 +306,19 @@ func Draw() float64 { return 1 - rand.Float64() }
 // of an epoch would be seen.
 func (e *Entry) Unstored() {
 	r := e.Own()
-	r.Trusted = min(r.Trusted, clock.After(e.began(), fleet.EpochTrust))
+	r.Trusted = min(r.Trusted, clock.After(e.Began(), fleet.EpochTrust))
 }
 
-// began returns when fn was started: what was invalidated elsewhere since may have overtaken the
+// Began returns when fn was started: what was invalidated elsewhere since may have overtaken the
 // result, and nobody may know.
-func (e *Entry) began() int64 { return e.Created - e.Cost }
+func (e *Entry) Began() int64 { return e.Created - e.Cost }
 
 // MarkIncomplete notes of an entry with tags that it does not know their epochs. It is trusted
 // for as long as a reading of one would be.
 func (e *Entry) MarkIncomplete() {
 	if len(e.Tags()) > 0 {
 		r := e.Own()
-		r.Incomplete, r.Trusted = true, min(r.Trusted, clock.After(e.began(), fleet.EpochTrust))
+		r.Incomplete, r.Trusted = true, min(r.Trusted, clock.After(e.Began(), fleet.EpochTrust))
 	}
 }
 

@@ -193,14 +193,28 @@ func (p *Policy) limitAge(d time.Duration) {
 	p.Direct = false
 }
 
-// Under returns the policy for a call under ctx, which may say itself how old a result may be.
+// Under returns the policy for a call under ctx, which may say itself how old a result may be,
+// and by its tokens since when the store has to have been asked.
 func (p *Policy) Under(ctx context.Context) *Policy {
+	p = p.UnderToken(ctx)
 	m := MarksOf(ctx)
 	if m == nil || m.maxAge == nil {
 		return p
 	}
 	limited := *p
 	limited.limitAge(*m.maxAge)
+	return &limited
+}
+
+// UnderToken is Under for tokens alone.
+func (p *Policy) UnderToken(ctx context.Context) *Policy {
+	m := MarksOf(ctx)
+	if m == nil || m.since == nil {
+		return p
+	}
+	limited := *p
+	limited.HasSince, limited.Since, limited.Direct = true, m.since.at, false
+	limited.Confirm = limited.Confirm || p.Store != nil
 	return &limited
 }
 

@@ -164,13 +164,12 @@ func (g *Group) changeTags(ctx context.Context, what string, names []string, exp
 		return nil
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	ctx = g.lend(ctx)
-	path := g.space.Name()
+	lent, path := g.lend(ctx), g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
-		return r.InvalidateTags(ctx, limit, expires, path, names)
+		return r.InvalidateTags(lent, limit, expires, path, names)
 	})
 	here(names)
-	return g.notReached(what, err)
+	return Told(ctx, g.notReached(what, err))
 }
 
 // InvalidateTags does so for every group of the process that a call from here may reach.
@@ -186,7 +185,7 @@ func InvalidateTags(ctx context.Context, names []string) error {
 		wg.Go(func() { errs[i] = g.InvalidateTags(lent, names) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return Told(ctx, errors.Join(errs...))
 }
 
 // joinDefaultNow is joinDefault for a group whose function may not have been used yet: its
@@ -219,19 +218,18 @@ func (g *Group) Expire(ctx context.Context) error {
 
 // changeAll invalidates or expires all results; here does so in this process.
 func (g *Group) changeAll(ctx context.Context, what string, change fleet.Change, event entry.EventKind, here func()) error {
-	ctx = g.lend(ctx)
-	path := g.space.Name()
+	lent, path := g.lend(ctx), g.space.Name()
 	err := g.tell(func(r *fleet.Keyspace, limit time.Duration) error {
 		key := r.EpochKey("group", path, "")
-		return r.SetEpochs(ctx, storeclient.DeadlineIn(limit), key, change, fleet.Need{Key: key})
+		return r.SetEpochs(lent, storeclient.DeadlineIn(limit), key, change, fleet.Need{Key: key})
 	})
 	here()
 	for _, c := range g.functions() {
 		if p := c.inUse(); p != nil {
-			p.Tell(ctx, event, "")
+			p.Tell(lent, event, "")
 		}
 	}
-	return g.notReached(what, err)
+	return Told(ctx, g.notReached(what, err))
 }
 
 // lend returns the context for operations that may go on when a call has returned.

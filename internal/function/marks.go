@@ -12,6 +12,9 @@ import (
 type Marks struct {
 	bypass bool
 	maxAge *time.Duration // nil if it says nothing of that
+
+	since    *moment        // when the last of its tokens was seen first; nil without one
+	collects []*atomic.Bool // set when a store was told of a change
 }
 
 // marking is set once there is any context with marks. Until then no call looks for them.

@@ -143,9 +143,10 @@ func (h *history) step(p *process, rng *rand.Rand) {
 	f, ctx := functions[name], context.Background()
 	one := map[string]int64{key: 0}
 	op := rng.IntN(20)
-	if op >= 6 && op <= 16 {
-		h.changes(op == 6)
-		defer h.changed(op == 6)
+	if op >= 6 && op <= 17 {
+		alone := op == 6 || op == 17
+		h.changes(alone)
+		defer h.changed(alone)
 	}
 	began := time.Now()
 	own := []string{name}
@@ -171,7 +172,7 @@ func (h *history) step(p *process, rng *rand.Rand) {
 		for _, key := range keys {
 			h.check(began, p.id, "Call", "batch", key, all[key], err, false)
 		}
-	case 6:
+	case 6, 17:
 		one[key] = h.write(key)
 		err := p.plain.Set(ctx, key, one[key])
 		h.invalidated(began, p.id, "Set plain", []string{"plain"}, one, err)

@@ -97,7 +97,7 @@ func (h *handler) hit(x *exchange) bool {
 		return false
 	}
 	x.now = time.Now()
-	if !h.cache.purged().Trusts(rec, x.now) || x.verdict(rec) != rules.IsFresh {
+	if !h.cache.purged().Trusts(x.r.Context(), rec, x.now) || x.verdict(rec) != rules.IsFresh {
 		return false
 	}
 	if !h.cache.Sending.Lend(rec) {

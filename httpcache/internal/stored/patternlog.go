@@ -36,12 +36,14 @@ const (
 	logAttempts       = 10
 )
 
-// isCurrent reports whether the log was read within the last second. From half a second
+// isCurrent reports whether the log was read within the last second, and since a token of ctx
+// was seen first. From half a second
 // on it is read again in the background, so that no hit of a cache in use waits for
 // the store.
-func (p *Patterns) isCurrent(now time.Time) bool {
-	age := now.UnixNano() - p.read.Load()
-	if age >= int64(PatternTrust) {
+func (p *Patterns) isCurrent(ctx context.Context, now time.Time) bool {
+	read := p.read.Load()
+	age := now.UnixNano() - read
+	if since := function.Since(ctx); age >= int64(PatternTrust) || !since.IsZero() && read < since.UnixNano() {
 		return false
 	}
 	if age >= int64(PatternTrust/2) && p.renewing.CompareAndSwap(false, true) {
@@ -61,12 +63,12 @@ func (p *Patterns) renew() {
 // refresh reads the log, unless that was done within the last second, and reports
 // whether what is known is current.
 func (p *Patterns) refresh(ctx context.Context) bool {
-	if p.isCurrent(time.Now()) {
+	if p.isCurrent(ctx, time.Now()) {
 		return true
 	}
 	p.reading.Lock()
 	defer p.reading.Unlock()
-	if p.isCurrent(time.Now()) {
+	if p.isCurrent(ctx, time.Now()) {
 		return true
 	}
 	_, err := p.fetch(context.WithoutCancel(ctx))

@@ -89,8 +89,9 @@ func (p *Patterns) Current(ctx context.Context) (upTo uint64, unsure bool) {
 
 // Trusts reports whether a response may be used without asking anybody about patterns:
 // all that are known have been compared, and the store's log was read within a second.
-func (p *Patterns) Trusts(rec *Record, now time.Time) bool {
-	return rec.Derived().compared.Load() == p.version.Load() && (p.notes == nil || p.isCurrent(now))
+// A token of ctx may ask for a later reading.
+func (p *Patterns) Trusts(ctx context.Context, rec *Record, now time.Time) bool {
+	return rec.Derived().compared.Load() == p.version.Load() && (p.notes == nil || p.isCurrent(ctx, now))
 }
 
 // Overtake reports whether a stored response of that resource was purged by a pattern that

@@ -77,7 +77,7 @@ func (rs *Records) Stats() entry.Stats {
 
 // Peek returns the record under key, or nil. key need not outlive the call.
 func (rs *Records) Peek(ctx context.Context, key string) *Record {
-	p, c := rs.policy(), rs.function.Cache
+	p, c := rs.policy().UnderToken(ctx), rs.function.Cache
 	if p.Off(ctx) {
 		return nil
 	}
@@ -202,7 +202,7 @@ var (
 // Begin returns a run for a record under key, which the caller carries out; or else the record
 // that is there, or that somebody else's run has brought, or why there is none.
 func (rs *Records) Begin(ctx context.Context, key string, t engine.Terms) (r *Run, rec *Record, err error) {
-	p := rs.policy()
+	p := rs.policy().UnderToken(ctx)
 	if p.Off(ctx) {
 		return nil, nil, ErrPass
 	}

@@ -185,10 +185,10 @@ func TestTokensJoin(t *testing.T) {
 				return memo.WithToken(memo.WithToken(ctx, b), a)
 			},
 		} {
-			v := source.Add(1)
+			source.Add(1)
 			here.call(t.Context(), false)
 			here.call(t.Context(), true)
-			v = source.Add(1)
+			v := source.Add(1)
 			a, _ := there.f.InvalidateToken(t.Context(), "k")
 			b, _ := there.b.InvalidateToken(t.Context(), "k")
 			ctx := join(t.Context(), a, b)

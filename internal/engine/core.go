@@ -21,7 +21,6 @@ import (
 
 	"github.com/seed-0226adef/memo/internal/clock"
 	"github.com/seed-0226adef/memo/internal/entry"
-	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
 	"github.com/seed-0226adef/memo/internal/shared"
@@ -36,14 +35,13 @@ import (
 type Cache struct {
 	shared.Function
 
-	onceReported atomic.Bool               // that a result can be used only once
-	cleared      atomic.Uint64             // the sequence number of the function's last Clear
-	Tier         atomic.Pointer[localTier] // nil if nothing is held in this process
-	newTier      func() *localTier         // a new one, empty
-	Shared       *shared.Results           // nil without a store; set before base
-	executing    sync.Map                  // the executions under way, by shared key
-	Copying      nested.Copying            // of its results, for callers
-	shards       [16]shard
+	cleared   atomic.Uint64             // the sequence number of the function's last Clear
+	Tier      atomic.Pointer[localTier] // nil if nothing is held in this process
+	newTier   func() *localTier         // a new one, empty
+	Shared    *shared.Results           // nil without a store; set before base
+	executing sync.Map                  // the executions under way, by shared key
+	Copying   nested.Copying            // of its results, for callers
+	shards    [16]shard
 }
 
 // sequence returns the number of the last invalidation.
@@ -71,9 +69,6 @@ func (c *Cache) HoldLocally(entries int, limit int64) {
 
 // Share has the function's results shared at p.
 func (c *Cache) Share(p shared.Place) { c.Shared = shared.New(&c.Function, p, member{c}) }
-
-// ScopeText is the part of shared keys that says whose epochs the results depend on.
-func (c *Cache) ScopeText() string { return fleet.WhoseEpochs(c.Space.Path) }
 
 // Start sets the config of the function itself, which is complete from then on.
 func (c *Cache) Start(p *entry.Config) {
@@ -320,7 +315,7 @@ func (c *Cache) Reset() {
 	}
 	c.Tier.Store(nil)
 	c.newTier, c.Shared, c.Base = nil, nil, nil
-	c.onceReported.Store(false)
+	c.OnceReported.Store(false)
 	c.TagsReported.Store(false)
 	c.executing.Clear()
 	for i := range c.shards {

@@ -78,7 +78,7 @@ func (c *Call) publish(got *returned) {
 	}
 	if unattended && isFailure {
 		defer c.cache.Survive(c.Policy)
-		c.cache.reportBackground(c.Policy, got)
+		c.cache.ReportBackground(c.Policy, got.err, got.panicked)
 	}
 }
 
@@ -192,27 +192,11 @@ func (c *Call) depend(e *entry.Entry, h *nested.Hint) {
 	e.Own().Origin = h.Epochs.Origin(c.Policy.AllTags(c.scope.Space, h.Tags.List))
 }
 
-// reportBackground logs a failure that no caller sees.
-func (c *Cache) reportBackground(p *entry.Config, got *returned) {
-	if got.panicked != nil {
-		p.Log().Error("memo: background refresh panicked", "func", c.Label, "panic", got.panicked.Value, "stack", string(got.panicked.Stack))
-		return
-	}
-	p.Log().Warn("memo: background refresh failed", "func", c.Label, "error", got.err)
-}
-
 // refuseToShare sees to it that what an execution came back with is kept nowhere and
-// given to one caller, if it can be used only once. It is logged the first time.
+// given to one caller, if it can be used only once.
 func (c *Cache) refuseToShare(call *Call, got *returned) {
-	if got.value == nil || got.absent || got.err != nil && !got.keep {
-		return
-	}
-	err := c.UsedUp(call.Policy, got.value)
-	if err == nil {
-		return
-	}
-	got.keep, got.single = false, true
-	if !c.onceReported.Swap(true) {
-		call.Policy.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", c.Label, "error", err)
+	isResult := got.value != nil && !got.absent && (got.err == nil || got.keep)
+	if isResult && c.RefuseUsedUp(call.Policy, got.value) {
+		got.keep, got.single = false, true
 	}
 }

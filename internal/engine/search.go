@@ -198,7 +198,7 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 		return
 	}
 	began := clock.Now()
-	ended := storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { askEpochs(ctx, p, dependencies) })
+	ended := storeclient.Outlive(p.Lend(ctx), func(ctx context.Context) { p.AskEpochs(ctx, dependencies) })
 	t := clock.Now()
 	for _, s := range searches {
 		if !ended {
@@ -211,24 +211,6 @@ func (c *Cache) Verify(ctx context.Context, p *entry.Config, searches ...*Search
 		}
 		if s.found(s.find(c, p, t)); s.Verdict == fresh.Unverified {
 			s.found(nil, fresh.Unusable)
-		}
-	}
-}
-
-// askEpochs asks for those epochs that are not known, within StoreTimeout altogether.
-func askEpochs(ctx context.Context, p *entry.Config, dependencies []fleet.Dependency) {
-	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
-	for _, d := range dependencies {
-		at := fleet.EpochAt{Keyspace: d.Keyspace, Key: d.Key}
-		if e, known := d.Keyspace.Epoch(d.Key, clock.Now()); (!known || p.TooEarly(&e)) && !asked[at] {
-			asked[at] = true
-			keys[d.Keyspace] = append(keys[d.Keyspace], d.Key)
-		}
-	}
-	by := storeclient.DeadlineIn(p.StoreTimeout)
-	for k, keys := range keys {
-		if values, sent, _ := k.Read(ctx, by, keys); values != nil { // some of them, if one key fails
-			k.NoteEpochs(keys, values, sent)
 		}
 	}
 }

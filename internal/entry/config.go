@@ -14,6 +14,7 @@ import (
 	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/fresh"
 	"github.com/seed-0226adef/memo/internal/nested"
+	"github.com/seed-0226adef/memo/internal/storeclient"
 	"github.com/seed-0226adef/memo/internal/tags"
 	"github.com/seed-0226adef/memo/internal/values"
 	"github.com/seed-0226adef/memo/internal/wire"
@@ -171,4 +172,23 @@ func (p *Config) Leaves(took time.Duration) time.Duration {
 		return 0
 	}
 	return max(p.StoreTimeout-took, time.Nanosecond)
+}
+
+// AskEpochs asks for those epochs that are not known to a call under p, within StoreTimeout
+// altogether.
+func (p *Config) AskEpochs(ctx context.Context, dependencies []fleet.Dependency) {
+	keys, asked := map[*fleet.Keyspace][]string{}, map[fleet.EpochAt]bool{}
+	for _, d := range dependencies {
+		at := fleet.EpochAt{Keyspace: d.Keyspace, Key: d.Key}
+		if e, known := d.Keyspace.Epoch(d.Key, clock.Now()); (!known || p.TooEarly(&e)) && !asked[at] {
+			asked[at] = true
+			keys[d.Keyspace] = append(keys[d.Keyspace], d.Key)
+		}
+	}
+	by := storeclient.DeadlineIn(p.StoreTimeout)
+	for k, keys := range keys {
+		if values, sent, _ := k.Read(ctx, by, keys); values != nil { // some of them, if one key fails
+			k.NoteEpochs(keys, values, sent)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0226adef/memo/internal/entry"
+	"github.com/seed-0226adef/memo/internal/fleet"
 	"github.com/seed-0226adef/memo/internal/keys"
 	"github.com/seed-0226adef/memo/internal/values"
 )
@@ -74,6 +75,18 @@ func (f *Function) UsedUp(p *entry.Config, value any) error {
 	return nil
 }
 
+// RefuseUsedUp is UsedUp for what an execution came back with: the first time it is logged.
+func (f *Function) RefuseUsedUp(p *entry.Config, value any) bool {
+	err := f.UsedUp(p, value)
+	if err != nil && !f.OnceReported.Swap(true) {
+		p.Log().Warn("memo: a result can be used only once; it is not kept, and each caller executes", "func", f.Label, "error", err)
+	}
+	return err != nil
+}
+
+// ScopeText is the part of shared keys that says whose epochs the results depend on.
+func (f *Function) ScopeText() string { return fleet.WhoseEpochs(f.Space.Path) }
+
 // NeedsGroup logs, once, that the function's own tags are good for nothing if it is in
 // no group: nothing invalidates them.
 func (f *Function) NeedsGroup(p *entry.Config) {
@@ -99,4 +112,13 @@ func (f *Function) NotReached(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("memo: %s: %s has not reached the store yet, and is repeated until it does: %w", f.Label, what, err)
+}
+
+// ReportBackground logs a failure that no caller sees.
+func (f *Function) ReportBackground(p *entry.Config, err error, panicked *entry.PanicError) {
+	if panicked != nil {
+		p.Log().Error("memo: background refresh panicked", "func", f.Label, "panic", panicked.Value, "stack", string(panicked.Stack))
+		return
+	}
+	p.Log().Warn("memo: background refresh failed", "func", f.Label, "error", err)
 }

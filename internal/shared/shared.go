@@ -49,6 +49,7 @@ type Function struct {
 	Space   *tags.Namespace // the group's, or one of the function's own
 	Count   *entry.Counters // held apart: a group keeps them when the function is gone
 
+	OnceReported atomic.Bool // that a result can be used only once
 	TagsReported atomic.Bool // that there are tags, but no group; see NeedsGroup
 }
 

@@ -8,20 +8,9 @@
 // are ready at one instant in the same order: instants are drawn to the nanosecond, so that
 // few are.
 //
-// # What is checked
-//
-// The database has a version of each key, which only rises. fn returns the version that it has
-// read. An invalidation covers the versions from before it began. A read that returns a covered
-// version is a violation if it began, after the invalidation had returned,
-//
-//   - in the same process: at once, whether or not the store could be told;
-//   - under WithMaxAge(0), where the store was told: at once;
-//   - otherwise, where the store was told: after the longer of LocalTTL and the second for which
-//     epochs are trusted (for what is made of other results, twice as long: once for
-//     the caller who joins, once for the copy that was joined to).
-//
-// Refresh returns no version from before it was called. Of an Expire the same is checked as
-// of an Invalidate, where the function has no stale window.
+// What is checked is said in package histories. Of an Expire the same is checked as of an
+// Invalidate, since the functions have no stale windows; Refresh returns no version from before
+// it was called.
 //
 // The store may lose what it likes at any time: records are evicted, and the server comes
 // back empty. A server that comes back with older data is not checked until the Clear that

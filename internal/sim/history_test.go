@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/seed-0226adef/memo"
+	"github.com/seed-0226adef/memo/internal/histories"
 	"github.com/seed-0226adef/memo/store"
 )
 
 // A history is a fleet, and what happens to it.
 type history struct {
-	*world
+	*histories.World
 	rng       *rand.Rand // of the one who prepares and disturbs; clients have their own
 	seed      uint64
 	server    *server
@@ -42,12 +43,15 @@ type process struct {
 
 var keys = []string{"a", "b"}
 
+// localTTL is for how long copies are trusted.
+const localTTL = 700 * time.Millisecond
+
 // writers is more than there are clients.
 const writers = 16
 
 // run runs the history of a seed, and returns what is wrong with it, if anything is.
 func run(seed uint64) (wrong, told string, reads int) {
-	h := &history{world: newWorld(), seed: seed, server: newServer(), rng: rngOf(seed, 0), writing: make(chan struct{}, writers)}
+	h := &history{World: histories.New(), seed: seed, server: newServer(), rng: rngOf(seed, 0), writing: make(chan struct{}, writers)}
 	h.notifies = h.rng.IntN(3) == 0
 	h.rough = []float64{0, 0.05, 0.3}[h.rng.IntN(3)]
 	for range 2 + h.rng.IntN(2) {
@@ -64,7 +68,8 @@ func run(seed uint64) (wrong, told string, reads int) {
 	close(done)
 	nature.Wait()
 	h.end()
-	return h.wrong, h.String(), h.reads
+	wrong, reads = h.Verdict()
+	return wrong, h.String(), reads
 }
 
 func rngOf(seed, part uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, part)) }
@@ -94,7 +99,7 @@ func (h *history) start() *process {
 	}
 	read := func(key string) int64 {
 		pause()
-		v := h.world.read(key)
+		v := h.Read(key)
 		pause()
 		return v
 	}
@@ -156,57 +161,57 @@ func (h *history) step(p *process, rng *rand.Rand) {
 	switch op {
 	default:
 		v, err := f.Call(ctx, key)
-		h.check(began, p.id, "Call", name, key, v, err, false)
+		h.Check(began, p.id, "Call", name, key, v, err, false)
 	case 0, 1:
 		v, err := f.Call(memo.WithMaxAge(ctx, 0), key)
-		h.check(began, p.id, "Call(MaxAge 0)", name, key, v, err, true)
+		h.Check(began, p.id, "Call(MaxAge 0)", name, key, v, err, true)
 	case 2:
 		e, err := f.Peek(ctx, key)
-		h.check(began, p.id, "Peek", name, key, e.Value, err, false)
+		h.Check(began, p.id, "Peek", name, key, e.Value, err, false)
 	case 3:
-		before := h.world.read(key)
+		before := h.Read(key)
 		v, err := p.plain.Refresh(ctx, key)
-		h.newer(began, p.id, "Refresh", "plain", key, v, before, err)
+		h.Newer(began, p.id, "Refresh", "plain", key, v, before, err)
 	case 4, 5:
 		all, err := p.batch.Call(ctx, keys)
 		for _, key := range keys {
-			h.check(began, p.id, "Call", "batch", key, all[key], err, false)
+			h.Check(began, p.id, "Call", "batch", key, all[key], err, false)
 		}
 	case 6, 17:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := p.plain.Set(ctx, key, one[key])
-		h.invalidated(began, p.id, "Set plain", []string{"plain"}, one, err)
+		h.Invalidated(began, p.id, "Set plain", []string{"plain"}, one, err)
 	case 7, 8:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := f.Invalidate(ctx, key)
-		h.invalidated(began, p.id, "Invalidate "+name, own, one, err)
+		h.Invalidated(began, p.id, "Invalidate "+name, own, one, err)
 	case 9:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := f.Expire(ctx, key)
-		h.invalidated(began, p.id, "Expire "+name, own, one, err)
+		h.Invalidated(began, p.id, "Expire "+name, own, one, err)
 	case 10:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := p.batch.Invalidate(ctx, key)
-		h.invalidated(began, p.id, "Invalidate batch", []string{"batch"}, one, err)
+		h.Invalidated(began, p.id, "Invalidate batch", []string{"batch"}, one, err)
 	case 11:
 		err := f.Clear(ctx)
-		h.invalidated(began, p.id, "Clear "+name, own, h.writeAll(), err)
+		h.Invalidated(began, p.id, "Clear "+name, own, h.writeAll(), err)
 	case 12:
 		all := h.writeAll()
 		err := p.group.Clear(ctx)
-		h.invalidated(began, p.id, "Group.Clear", []string{"plain", "inner", "outer", "batch"}, all, err)
+		h.Invalidated(began, p.id, "Group.Clear", []string{"plain", "inner", "outer", "batch"}, all, err)
 	case 13:
 		all := h.writeAll()
 		err := p.group.InvalidateTags(ctx, "static")
-		h.invalidated(began, p.id, "InvalidateTags static", []string{"plain"}, all, err)
+		h.Invalidated(began, p.id, "InvalidateTags static", []string{"plain"}, all, err)
 	case 14, 15:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := p.group.InvalidateTags(ctx, key)
-		h.invalidated(began, p.id, "InvalidateTags "+key, []string{"inner", "outer"}, one, err)
+		h.Invalidated(began, p.id, "InvalidateTags "+key, []string{"inner", "outer"}, one, err)
 	case 16:
-		one[key] = h.write(key)
+		one[key] = h.Write(key)
 		err := p.group.ExpireTags(ctx, key)
-		h.invalidated(began, p.id, "ExpireTags "+key, []string{"inner", "outer"}, one, err)
+		h.Invalidated(began, p.id, "ExpireTags "+key, []string{"inner", "outer"}, one, err)
 	}
 }
 
@@ -244,7 +249,7 @@ func (h *history) changed(alone bool) {
 func (h *history) writeAll() map[string]int64 {
 	all := map[string]int64{}
 	for _, key := range keys {
-		all[key] = h.write(key)
+		all[key] = h.Write(key)
 	}
 	return all
 }
@@ -297,7 +302,7 @@ func (h *history) disturb(done <-chan struct{}) {
 
 // restore has the server come back with older data, and then does what the docs ask for.
 func (h *history) restore(older map[string][]byte) {
-	end := h.excuse()
+	end := h.Excuse()
 	h.say("the server came back with older data", 0)
 	h.server.restart(older)
 	for {
@@ -311,11 +316,7 @@ func (h *history) restore(older map[string][]byte) {
 	end()
 }
 
-func (h *history) say(what string, i int) {
-	h.world.mu.Lock()
-	defer h.world.mu.Unlock()
-	h.note(time.Now(), h.processes[i].id, what, "", "")
-}
+func (h *history) say(what string, i int) { h.Say(h.process(i).id, what) }
 
 // end lets everything come to rest, when nothing is checked any more: those who were killed do
 // so as well.

@@ -1,4 +1,16 @@
-package sim
+// Package histories says whether what processes of a fleet have returned violates what memo
+// guarantees: it is what package sim, whose processes are simulated, and package checker, whose
+// processes and servers are real, have in common.
+//
+// A [World] is a database whose keys have versions that only rise, and what was done to caches
+// of it. An invalidation covers the versions from before it began. A read that returns a covered
+// version is a violation if it began, after the invalidation had returned,
+//
+//   - in the same process: at once, whether or not the store could be told;
+//   - where the store had to confirm it, and had been told: at once;
+//   - otherwise, where the store had been told: after [Trust], and twice that for what is made of
+//     other results: once for the caller who joins, once for the copy that was joined to.
+package histories
 
 import (
 	"fmt"
@@ -8,15 +20,15 @@ import (
 	"time"
 )
 
-// localTTL is for how long copies are trusted; trust is the longest of that and of what epochs
-// are trusted for.
-const (
-	localTTL = 700 * time.Millisecond
-	trust    = time.Second
-)
+// Trust is the longest that a process may go by what it knows of a store: for the second for
+// which epochs are trusted. Copies have to have a LocalTTL of no more.
+const Trust = time.Second
 
-// A world is the database that functions read, what was invalidated, and the verdict.
-type world struct {
+// A World is the database that functions read, what was invalidated, and the verdict. All methods
+// are safe for concurrent use.
+type World struct {
+	Slack time.Duration // how much later than it should a process may do something; set before use
+
 	mu       sync.Mutex
 	began    time.Time
 	versions map[string]int64 // guarded by mu; of each key
@@ -50,17 +62,18 @@ type event struct {
 	result   string
 }
 
-func newWorld() *world { return &world{began: time.Now(), versions: map[string]int64{}} }
+// New makes a world whose keys have version zero.
+func New() *World { return &World{began: time.Now(), versions: map[string]int64{}} }
 
-// read returns the version of a key.
-func (w *world) read(key string) int64 {
+// Read returns the version of a key.
+func (w *World) Read(key string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.versions[key]
 }
 
-// write makes the next version of a key.
-func (w *world) write(key string) int64 {
+// Write makes the next version of a key.
+func (w *World) Write(key string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.versions[key]++
@@ -68,14 +81,14 @@ func (w *world) write(key string) int64 {
 }
 
 // note notes an operation that has ended just now.
-func (w *world) note(from time.Time, process int, what, key, result string) int {
+func (w *World) note(from time.Time, process int, what, key, result string) int {
 	w.log = append(w.log, event{from, time.Now(), process, what, key, result})
 	return len(w.log) - 1
 }
 
-// invalidated notes an invalidation that began then, of what is under these functions and keys
+// Invalidated notes an invalidation that began then, of what is under these functions and keys
 // and older than versions.
-func (w *world) invalidated(from time.Time, process int, what string, functions []string, versions map[string]int64, err error) {
+func (w *World) Invalidated(from time.Time, process int, what string, functions []string, versions map[string]int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	keys := []string{}
@@ -92,17 +105,17 @@ func (w *world) invalidated(from time.Time, process int, what string, functions 
 }
 
 // bound returns for how long after an invalidation in another process a function may return
-// what that has overtaken.
-func bound(function string) time.Duration {
+// what that has overtaken. That of the name outer is made of other results.
+func (w *World) bound(function string) time.Duration {
 	if function == "outer" {
-		return 2 * trust
+		return 2*Trust + w.Slack
 	}
-	return trust
+	return Trust + w.Slack
 }
 
-// check notes a read that began then, and checks what it has returned. confirmed says that the
+// Check notes a read that began then, and checks what it has returned. confirmed says that the
 // store had to confirm it.
-func (w *world) check(from time.Time, process int, what, function, key string, version int64, err error, confirmed bool) {
+func (w *World) Check(from time.Time, process int, what, function, key string, version int64, err error, confirmed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	result := fmt.Sprint(version)
@@ -123,7 +136,7 @@ func (w *world) check(from time.Time, process int, what, function, key string, v
 		case since < 0:
 			continue
 		case f.by == process:
-		case !f.told, !confirmed && since < bound(function):
+		case !f.told, !confirmed && since < w.bound(function):
 			continue
 		}
 		if w.wrong == "" {
@@ -132,9 +145,9 @@ func (w *world) check(from time.Time, process int, what, function, key string, v
 	}
 }
 
-// newer checks that a call which had to execute anew has returned nothing older than version.
-func (w *world) newer(from time.Time, process int, what, function, key string, got, version int64, err error) {
-	w.check(from, process, what, function, key, got, err, true)
+// Newer checks that a call which had to execute anew has returned nothing older than version.
+func (w *World) Newer(from time.Time, process int, what, function, key string, got, version int64, err error) {
+	w.Check(from, process, what, function, key, got, err, true)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil && got < version && w.wrong == "" {
@@ -143,13 +156,13 @@ func (w *world) newer(from time.Time, process int, what, function, key string, g
 }
 
 // isExcused reports whether a read that began then, and has ended now, is not checked.
-func (w *world) isExcused(from time.Time) bool {
+func (w *World) isExcused(from time.Time) bool {
 	return slices.ContainsFunc(w.excused, func(s span) bool { return s.to.IsZero() || from.Before(s.to) })
 }
 
-// excuse has nothing checked from now on, until the end that it returns has been called and
+// Excuse has nothing checked from now on, until the end that it returns has been called and
 // others have seen what was done by then.
-func (w *world) excuse() (end func()) {
+func (w *World) Excuse() (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := len(w.excused)
@@ -157,12 +170,26 @@ func (w *world) excuse() (end func()) {
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.excused[i].to = time.Now().Add(2 * trust)
+		w.excused[i].to = time.Now().Add(2 * Trust)
 	}
 }
 
-// String returns the operations, the last of many.
-func (w *world) String() string {
+// Say notes something that happens to a process.
+func (w *World) Say(process int, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(time.Now(), process, what, "", "")
+}
+
+// Verdict returns the first violation, empty without one, and how many reads were checked.
+func (w *World) Verdict() (wrong string, reads int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wrong, w.reads
+}
+
+// String returns the operations in the order in which they have ended.
+func (w *World) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var b strings.Builder

@@ -10,7 +10,7 @@ STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: sim prove help quick test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
+.PHONY: sim prove check-servers help quick test checks servers skipped format build vet cross static race allocs bits32 tour fuzz contrib benchmodule conformance bench quickstart tools
 
 help:
 	@echo 'make quick       what takes less than a minute, for the loop while working'
@@ -21,6 +21,7 @@ help:
 	@echo 'make cross       builds and vets for other systems; PLATFORMS="openbsd/arm64" for those'
 	@echo 'make contrib     builds, vets and tests the modules beside this one'
 	@echo 'make sim         histories of a simulated fleet, for a minute; SIM=10m for longer, MEMO_SIM_SEED=n for one'
+	@echo 'make check-servers  histories of real processes on real servers, for two minutes; CHECK=10m for longer'
 	@echo 'make prove       takes the guards of the protocol out, one by one, and wants the simulation to find it'
 	@echo 'make conformance the public test suite of HTTP caches; see docs/conformance.md'
 	@echo 'make bench       the benchmarks, beside other libraries; see bench/README.md'
@@ -80,7 +81,7 @@ cross:
 		printf '\n== %s\n' "go build, go vet: packages and tests compile for $$platform"; \
 		case $$platform in \
 			linux/arm) packages=./...;; \
-			*) packages=$$($(GO) list ./... | grep -v -e /dynamostore -e /fleettest);; \
+			*) packages=$$($(GO) list ./... | grep -v -e /dynamostore -e /fleettest -e /checker);; \
 		esac; \
 		export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
 		$(GO) build -gcflags='all=-N -l' $$packages && $(GO) vet -gcflags='all=-N -l' $$packages; \
@@ -91,7 +92,7 @@ static:
 	@$(STATICCHECK) ./...
 
 # The packages whose tests run servers, and look at the clock.
-SERVERS = -e /internal/fleettest -e /internal/testserver -e /store/dynamostore -e /store/memcachestore -e /store/redisstore
+SERVERS = -e /internal/checker -e /internal/fleettest -e /internal/testserver -e /store/dynamostore -e /store/memcachestore -e /store/redisstore
 
 # Those go one after the other, so that none is slow because of the others.
 race:
@@ -146,6 +147,12 @@ SIM ?= 1m
 sim:
 	$(call step,a simulated fleet: no history violates a guarantee)
 	@MEMO_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -v -run TestNoHistory ./internal/sim
+
+CHECK ?= 2m
+
+check-servers: servers
+	$(call step,a real fleet on real servers: no history violates a guarantee)
+	@CHECK=$(CHECK) $(GO) test -count=1 -timeout 0 -v ./internal/checker
 
 prove:
 	$(call step,a simulated fleet: every guard is needed)

@@ -19,6 +19,9 @@ const (
 	heldKeys = 1_024 // while hits are measured
 )
 
+// roomFor returns the bound of a cache in which n results stay.
+func roomFor(n int) int { return max(capacity, 2*n) }
+
 // A key is an argument of the function that the caches remember.
 type key interface{ int64 | string | query }
 

@@ -54,8 +54,24 @@ func ofInt64(p hitPeer) opener[int64]   { return p.ofInt64 }
 func ofString(p hitPeer) opener[string] { return p.ofString }
 func ofStruct(p hitPeer) opener[query]  { return p.ofStruct }
 
+// hitSizes are how many results the caches hold, of those peers that come first.
+var hitSizes = []int{1 << 14, 1 << 18, 1 << 20}
+
+// sizedPeers is how many these are: memo, the floor, and the fastest cache that also expires.
+const sizedPeers = 3
+
+// draws are the ways in which calls choose among so many keys.
+var draws = map[string]func(n int) func() int{
+	"uniform": func(n int) func() int { return func() int { return rand.IntN(n) } },
+	"zipf": func(n int) func() int { // the popular ones lie anywhere
+		z, place := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.01, 1, uint64(n-1)), rand.Perm(n)
+		return func() int { return place[z.Uint64()] }
+	},
+}
+
 // BenchmarkHit measures a call that finds its result. The cache holds 1,024; the
-// calls are for one of them, or for all, drawn at random.
+// calls are for one of them, or for all, drawn at random. Where it holds more, calls are
+// drawn uniformly, or by Zipf's law.
 func BenchmarkHit(b *testing.B) {
 	b.Run("int64", func(b *testing.B) { benchmarkHits(b, ofInt64) })
 	b.Run("string", func(b *testing.B) { benchmarkHits(b, ofString) })
@@ -69,6 +85,7 @@ func benchmarkHits[K key](b *testing.B, of func(hitPeer) opener[K]) {
 		drawn[i] = fresh[rand.IntN(heldKeys)]
 	}
 	one := slices.Repeat(drawn[:1], heldKeys)
+	defer benchmarkSizes(b, of)
 	for n, keys := range map[string][]K{"1key": one, "1024keys": drawn} {
 		modes(func(mode string, goroutines int) {
 			for _, p := range shuffled(hitPeers) {
@@ -79,6 +96,32 @@ func benchmarkHits[K key](b *testing.B, of func(hitPeer) opener[K]) {
 				})
 			}
 		})
+	}
+}
+
+// benchmarkSizes measures hits in larger caches. Each is filled once, since that takes longer
+// than what is measured.
+func benchmarkSizes[K key](b *testing.B, of func(hitPeer) opener[K]) {
+	for _, size := range hitSizes {
+		for name, draw := range draws {
+			b.Run(fmt.Sprintf("%d%s", size, name), func(b *testing.B) {
+				stored, fresh, next := keysOf[K](size), keysOf[K](size), draw(size)
+				keys := make([]K, max(2*size, 1<<16))
+				for i := range keys {
+					keys[i] = fresh[next()]
+				}
+				for _, p := range shuffled(hitPeers[:sizedPeers]) {
+					look := sync.OnceValue(func() lookup { return of(p)(b, stored, keys) })
+					modes(func(mode string, goroutines int) {
+						b.Run(fmt.Sprintf("%s/peer=%s", mode, p.name), func(b *testing.B) {
+							look := look()
+							look(0, min(len(keys), 1<<16))
+							sweep(b, goroutines, len(keys), look)
+						})
+					})
+				}
+			})
+		}
 	}
 }
 
@@ -135,7 +178,7 @@ func memoHits[K key](_ testing.TB, stored, keys []K) lookup {
 			return 0, errMissed
 		}
 		return answer(k), nil
-	}, memo.TTL(ttl), memo.Local(capacity))
+	}, memo.TTL(ttl), memo.Local(roomFor(len(stored))))
 	ctx := context.Background()
 	for _, k := range stored {
 		must(call(ctx, k))
@@ -174,7 +217,7 @@ func syncMapHits[K key](_ testing.TB, stored, keys []K) lookup {
 
 func otterHits[K key](tb testing.TB, stored, keys []K) lookup {
 	c := otter.Must(&otter.Options[K, int64]{
-		MaximumSize:      capacity,
+		MaximumSize:      roomFor(len(stored)),
 		ExpiryCalculator: otter.ExpiryWriting[K, int64](ttl),
 	})
 	tb.Cleanup(func() { c.StopAllGoroutines() })

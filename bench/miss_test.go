@@ -27,6 +27,7 @@ type loader struct {
 // loaders are the caches whose misses and stampedes are measured.
 var loaders = []loader{
 	{"memo", memoLoader},
+	{"memo.Pure", pureLoader},
 	{"otter", otterLoader},
 	{"theine", theineLoader},
 	{"sturdyc", sturdycLoader},
@@ -106,6 +107,11 @@ func calls(call function, keys []string) lookup {
 
 func memoLoader(_ testing.TB, fn function) function {
 	return memo.Wrap(fn, memo.TTL(ttl), memo.Local(capacity))
+}
+
+func pureLoader(_ testing.TB, fn function) function {
+	call := memo.Pure(func(k string) int64 { return must(fn(context.Background(), k)) }, memo.TTL(ttl), memo.Local(capacity))
+	return func(_ context.Context, k string) (int64, error) { return call(k), nil }
 }
 
 func otterLoader(tb testing.TB, fn function) function {

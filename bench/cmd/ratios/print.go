@@ -16,8 +16,8 @@ var aims = []struct {
 	peer  string
 	limit float64
 }{
-	{"otter", 0.8},
-	{"sync.Map", 1.5},
+	{"otter", 0.9},
+	{"sync.Map", 1.4},
 }
 
 // print writes all tables.
@@ -38,6 +38,10 @@ func (s *samples) print(w io.Writer) {
 		if slices.ContainsFunc(rows, (*row).countsExecutions) {
 			fmt.Fprint(w, "\nExecutions of the function.\n\n")
 			table(w, rows, executions, "", nil)
+		}
+		if slices.ContainsFunc(rows, (*row).countsBytes) {
+			fmt.Fprint(w, "\nBytes of the heap that a result takes.\n\n")
+			table(w, rows, bytesHeld, "", nil)
 		}
 		if g == "Hit" {
 			fmt.Fprintln(w)
@@ -101,6 +105,10 @@ func printLine(w io.Writer, cells []string) {
 func (r *row) ratio(peer string) float64 {
 	return r.median(subject, "ns/op") / r.median(peer, "ns/op")
 }
+
+func (r *row) countsBytes() bool { return len(r.values(subject, "B/result")) > 0 }
+
+func bytesHeld(r *row, peer string) string { return fmt.Sprintf("%.0f", r.median(peer, "B/result")) }
 
 func (r *row) countsExecutions() bool { return len(r.values(subject, "executions/op")) > 0 }
 

@@ -77,8 +77,8 @@ func WantHits(t testing.TB, f Counted, want uint64) {
 // name that are given different ones of these behave as those of different processes: each has
 // its own results, and learns only through s what the others do. Each can fail by itself.
 //
-// Where s notifies, so do they. Groups are an exception: one of a name is the same in the whole
-// test, so that its Clear and InvalidateTags reach all processes at once.
+// Where s notifies, so do they. A group belongs to one process too: make one of the same name for
+// each, since the Clear and InvalidateTags of one that they share reach all of them at once.
 func Fleet(t testing.TB, n int, s store.Store) []*FaultyStore {
 	t.Helper()
 	fleet := make([]*FaultyStore, n)

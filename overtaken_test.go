@@ -67,7 +67,8 @@ func TestLateJoinerTakesNothingThatIsMadeOfWhatWasInvalidatedElsewhere(t *testin
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New(nil)
 				var source atomic.Int64
-				slow := true
+				var slow atomic.Bool
+				slow.Store(true)
 				process := func() (*memo.Func[string, int64], *memo.Group) {
 					g := memo.NewGroup("g", memo.Store(faultstore.New(s).Bare()), memo.LocalTTL(time.Second))
 					inner := memo.New(func(ctx context.Context, _ string) (int64, error) {
@@ -76,7 +77,7 @@ func TestLateJoinerTakesNothingThatIsMadeOfWhatWasInvalidatedElsewhere(t *testin
 					}, g, memo.Name("inner"))
 					return memo.New(func(ctx context.Context, k string) (int64, error) {
 						v, err := inner.Call(ctx, k)
-						if slow {
+						if slow.Load() {
 							time.Sleep(3 * time.Second)
 						}
 						return v, err
@@ -91,7 +92,7 @@ func TestLateJoinerTakesNothingThatIsMadeOfWhatWasInvalidatedElsewhere(t *testin
 					t.Fatal(err)
 				}
 				time.Sleep(1500 * time.Millisecond)
-				slow = false
+				slow.Store(false)
 				if got, err := here.Call(t.Context(), "k"); got != 1 || err != nil {
 					t.Errorf("one and a half seconds after it had been invalidated, a call got %d, %v", got, err)
 				}

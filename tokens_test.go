@@ -105,6 +105,7 @@ func TestUnderATokenNothingIsReturnedThatItsInvalidationHasOvertaken(t *testing.
 				if got := here.call(ctx, way.batch); got != 1 {
 					t.Errorf("with the token got %d, which was overtaken", got)
 				}
+				synctest.Wait() // a lease is given back
 				before := here.store.Count(faultstore.All)
 				if got := here.call(memo.WithToken(t.Context(), token), way.batch); got != 1 {
 					t.Errorf("with the token once more got %d", got)
@@ -113,6 +114,7 @@ func TestUnderATokenNothingIsReturnedThatItsInvalidationHasOvertaken(t *testing.
 					t.Errorf("the second call with the token took %d operations of the store, want none", n)
 				}
 				there.call(ctx, way.batch)
+				synctest.Wait()
 				before = there.store.Count(faultstore.All)
 				there.call(ctx, way.batch)
 				if n := there.store.Count(faultstore.All) - before; n != 0 {
@@ -222,7 +224,7 @@ func TestChangeThatReachesNoStoreGivesNoToken(t *testing.T) {
 		s, source := memstore.New(nil), new(atomic.Int64)
 		p := newTokenSite(s, source)
 		p.call(t.Context(), false)
-		defer p.store.Before(faultstore.All, faultstore.Fail(errors.New("down")))()
+		heal := p.store.Before(faultstore.All, faultstore.Fail(errors.New("down")))
 		ctx, collected := memo.CollectToken(t.Context())
 		if token, err := p.f.InvalidateToken(ctx, "k"); token != "" || err == nil {
 			t.Errorf("got the token %q, %v", token, err)
@@ -230,6 +232,8 @@ func TestChangeThatReachesNoStoreGivesNoToken(t *testing.T) {
 		if token := collected(); token != "" {
 			t.Errorf("collected the token %q", token)
 		}
+		heal()
+		time.Sleep(5 * time.Second) // in which it is told
 	})
 }
 

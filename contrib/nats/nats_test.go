@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"github.com/seed-0226adef/memo"
 	memonats "github.com/seed-0226adef/memo/contrib/nats"
+	"github.com/seed-0226adef/memo/internal/testserver"
 	"github.com/seed-0226adef/memo/store"
 	"github.com/seed-0226adef/memo/store/memstore"
 	"github.com/seed-0226adef/memo/store/storetest"
@@ -24,25 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start starts a server, on any port if port is -1.
-func start(t *testing.T, port int) *server.Server {
-	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server does not start")
-	}
-	return s
-}
-
-func connect(t *testing.T, s *server.Server) *nats.Conn {
+func connect(t *testing.T, s *testserver.NATSServer) *nats.Conn {
 	t.Helper()
 	closed := make(chan struct{})
-	conn, err := nats.Connect(s.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
+	conn, err := nats.Connect("nats://"+s.Addr, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +45,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 }
 
 func TestBusKeepsTheContract(t *testing.T) {
-	s := start(t, -1)
+	s := testserver.NATS(t)
 	storetest.RunBus(t, func(t *testing.T, n int) (buses []store.Bus) {
 		subject := "cases." + strings.ReplaceAll(t.Name(), "/", ".")
 		for range n {
@@ -73,12 +57,13 @@ func TestBusKeepsTheContract(t *testing.T) {
 
 // Both functions are as two processes would have them. They trust their copies for an hour.
 func TestInvalidationInOneProcessDropsTheCopyInAnother(t *testing.T) {
-	s, shared := start(t, -1), memstore.New(nil)
-	own := s.NumSubscriptions() // the server's
+	s, shared := testserver.NATS(t), memstore.New(nil)
+	var conns []*nats.Conn
 	var version atomic.Int64
 	process := func() *memo.Func[string, int64] {
+		conns = append(conns, connect(t, s))
 		return memo.New(func(context.Context, string) (int64, error) { return version.Load(), nil }, memo.Name("f"),
-			memo.Store(&plain{shared}), memo.Bus(memonats.NewBus(connect(t, s), nil)), memo.LocalTTL(time.Hour), memo.TTL(time.Hour))
+			memo.Store(&plain{shared}), memo.Bus(memonats.NewBus(conns[len(conns)-1], nil)), memo.LocalTTL(time.Hour), memo.TTL(time.Hour))
 	}
 	here, there := process(), process()
 	for _, f := range []*memo.Func[string, int64]{here, there} {
@@ -86,7 +71,7 @@ func TestInvalidationInOneProcessDropsTheCopyInAnother(t *testing.T) {
 			t.Fatalf("got %d, %v", got, err)
 		}
 	}
-	eventually(t, "both listen", func() bool { return s.NumSubscriptions() == 2+own })
+	eventually(t, "both listen", func() bool { return conns[0].NumSubscriptions()+conns[1].NumSubscriptions() == 2 })
 	for v := range int64(3) {
 		version.Store(v + 1)
 		if err := there.Invalidate(t.Context(), "k"); err != nil {
@@ -100,8 +85,8 @@ func TestInvalidationInOneProcessDropsTheCopyInAnother(t *testing.T) {
 type plain struct{ store.Store }
 
 func TestBusComesBackWithTheServer(t *testing.T) {
-	s := start(t, -1)
-	port, conn := s.Addr().(*net.TCPAddr).Port, connect(t, s)
+	s := testserver.NATS(t)
+	conn := connect(t, s)
 	b := memonats.NewBus(conn, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -109,8 +94,7 @@ func TestBusComesBackWithTheServer(t *testing.T) {
 	if err := b.Subscribe(ctx, func([]byte) { received.Add(1) }); err != nil {
 		t.Fatal(err)
 	}
-	s.Shutdown()
-	s.WaitForShutdown()
+	s.Kill()
 	eventually(t, "the connection is lost", func() bool { return !conn.IsConnected() })
 	if err := b.Publish(ctx, []byte("m")); err == nil {
 		t.Error("Publish without a server = nil, want an error")
@@ -121,7 +105,7 @@ func TestBusComesBackWithTheServer(t *testing.T) {
 	if n := conn.NumSubscriptions(); n != 1 {
 		t.Errorf("%d subscriptions are left, want that from before", n)
 	}
-	start(t, port)
+	s.Start(t)
 	eventually(t, "a message is received again", func() bool {
 		_ = b.Publish(ctx, []byte("m"))
 		return received.Load() > 0
@@ -129,7 +113,7 @@ func TestBusComesBackWithTheServer(t *testing.T) {
 }
 
 func TestSubscriptionEndsWithItsContext(t *testing.T) {
-	conn := connect(t, start(t, -1))
+	conn := connect(t, testserver.NATS(t))
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := memonats.NewBus(conn, nil).Subscribe(ctx, func([]byte) {}); err != nil {
 		t.Fatal(err)
@@ -139,7 +123,7 @@ func TestSubscriptionEndsWithItsContext(t *testing.T) {
 }
 
 func TestBusInABubbleIsUnsupported(t *testing.T) {
-	conn := connect(t, start(t, -1))
+	conn := connect(t, testserver.NATS(t))
 	synctest.Test(t, func(t *testing.T) {
 		if err := memonats.NewBus(conn, nil).Publish(t.Context(), []byte("m")); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("Publish = %v, want an error wrapping ErrUnsupported", err)
@@ -151,7 +135,7 @@ func TestBusInABubbleIsUnsupported(t *testing.T) {
 }
 
 func TestWrongArgumentsPanicWithASentence(t *testing.T) {
-	conn := connect(t, start(t, -1))
+	conn := connect(t, testserver.NATS(t))
 	for want, call := range map[string]func(){
 		"the connection is nil": func() { memonats.NewBus(nil, nil) },
 		`Subject is "a.*"`:      func() { memonats.NewBus(conn, &memonats.Options{Subject: "a.*"}) },

@@ -252,6 +252,7 @@ func TestBusTellsOfInvalidationsThatReachTheStoreLate(t *testing.T) {
 					t.Errorf("published before the store knew: %q", got)
 				}
 				mend()
+				time.Sleep(5 * time.Second) // in which the store is told
 				drainBuses(t)
 				synctest.Wait()
 				if len(p.hub.messages()) == 0 {

@@ -35,7 +35,7 @@ Allocations and bytes per call.
 | --- | --: | --: | --: |
 | int64, serial | 0, 0 B | 1, 8 B | 0, 0 B |
 
-- memo : otter, aim at most 0.80: geometric mean 0.40, worst 0.40 (int64, serial)
+- memo : otter, aim at most 0.90: geometric mean 0.40, worst 0.40 (int64, serial)
 
 ### Stampede
 
